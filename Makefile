@@ -1,0 +1,83 @@
+# `make` alone lists what there is. Steps are in one order, also under -j: cheap ones fail first.
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+# CI builds what Cargo.lock says or fails.
+LOCKED := $(if $(filter true,$(CI)),--locked)
+# Guests are a workspace of their own; on this machine only their tests run.
+IN_PLUGINS := cd plugins && CARGO_TARGET_DIR=target
+
+.PHONY: help
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: tools guests build ## Build server and guests, then serve portcell.toml
+	exec $(TARGET_DIR)/release/portcell serve portcell.toml
+
+.PHONY: test
+test: test-tools fmt-check guests test-plugins clippy doc test-host ## Everything that CI runs
+
+.PHONY: check
+check: fmt-check clippy doc ## Formatting, lints and documentation only
+
+.PHONY: build
+build: ## The server, release: target/release/portcell
+	cargo build $(LOCKED) --release -p portcell
+
+.PHONY: guests
+guests: ## The guests: plugins/*.wasm
+	scripts/build-guests $(LOCKED)
+
+.PHONY: test-plugins
+test-plugins: ## Unit tests of the guests, on this machine
+	$(IN_PLUGINS) cargo test $(LOCKED) --workspace
+
+.PHONY: test-host
+test-host: guests ## All other tests, with the end-to-end ones
+	cargo test $(LOCKED) --workspace
+
+.PHONY: fmt
+fmt: ## Format all Rust code
+	cargo fmt --all
+	$(IN_PLUGINS) cargo fmt --all
+
+.PHONY: fmt-check
+fmt-check: ## Fail if code is not formatted
+	@scripts/cargo-component fmt --all --check
+	@$(IN_PLUGINS) ../scripts/cargo-component fmt --all --check
+
+.PHONY: clippy
+clippy: ## Lints; a warning is an error
+	$(IN_PLUGINS) ../scripts/cargo-component clippy $(LOCKED) --workspace --all-targets -- -D warnings
+	scripts/cargo-component clippy $(LOCKED) --workspace --all-targets -- -D warnings
+
+.PHONY: doc
+doc: export RUSTDOCFLAGS += -D warnings
+doc: ## API documentation; a warning is an error
+	$(IN_PLUGINS) cargo doc $(LOCKED) --workspace --no-deps
+	cargo doc $(LOCKED) --workspace --no-deps
+
+.PHONY: bench
+bench: tools guests build ## Measure portcell against other servers; BENCH=--help says how
+	cargo run $(LOCKED) --release -p portcell-benches -- $(BENCH)
+
+.PHONY: deny
+deny: ## Licences and sources of all dependencies (needs cargo-deny)
+	@cargo deny --version >/dev/null 2>&1 || { echo "first: cargo install --locked cargo-deny" >&2; exit 1; }
+	cargo deny check bans licenses sources
+	$(IN_PLUGINS) cargo deny check --config ../deny.toml bans licenses sources
+
+.PHONY: clean
+clean: ## Remove all that was built
+	cargo clean
+	$(IN_PLUGINS) cargo clean
+	rm -rf plugins/*.wasm .wasm-sysroot
+
+# Programs that a build, or the tests, need.
+.PHONY: tools test-tools
+tools:
+	@scripts/need-programs cargo cc
+test-tools:
+	@scripts/need-programs cargo cc curl openssl nc python3

@@ -1,0 +1,316 @@
+//! The load: clients in a closed loop, each with at most one message on its way. Every reply is
+//! compared byte for byte with what was sent. One thread drives all clients; what it costs is
+//! reported beside the results, because the servers share the machine with it.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinSet;
+
+/// What a reply may take beyond the window before the clients count as stuck.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Clients use 127.0.0.2 and as many addresses after it: a closed connection keeps its port for a
+/// minute, and one address has too few of them for a run.
+const SOURCES: u32 = 64;
+
+/// Above this a message is read while it is still being written, as no socket need hold it whole.
+const AT_ONCE: usize = 16 * 1024;
+
+/// A set of clients of one server.
+pub(crate) struct Load {
+    clients: Vec<Client>,
+}
+
+/// What the clients got done in one window.
+pub(crate) struct Work {
+    /// Nanoseconds of each operation, ascending, never empty; 4.3 s and more count as 4.3 s.
+    latencies: Vec<u32>,
+    /// From the first operation's start to the last one's end.
+    pub(crate) elapsed: Duration,
+}
+
+/// When a client stops: at the first of both.
+#[derive(Clone, Copy)]
+pub(crate) struct Bound {
+    /// No operation starts after this time.
+    pub(crate) window: Duration,
+    /// Operations of all clients together.
+    pub(crate) operations: usize,
+}
+
+impl Load {
+    /// Opens `count` connections and echoes `size` bytes over each, so that none is new to the
+    /// server when the window starts. An operation is one echo.
+    pub(crate) async fn open(address: SocketAddr, count: usize, size: usize) -> Result<Self> {
+        let mut load = Self { clients: Vec::with_capacity(count) };
+        load.add(address, count, size).await?;
+        Ok(load)
+    }
+
+    /// Makes `count` clients that connect anew each time. An operation is connect, echo of `size`
+    /// bytes, end of the client's side, end of the server's side, close.
+    pub(crate) fn connecting(address: SocketAddr, count: usize, size: usize) -> Self {
+        let clients = (0..count).map(|seed| Client {
+            address,
+            stream: None,
+            message: Message::new(seed, size),
+        });
+        Self { clients: clients.collect() }
+    }
+
+    /// Opens `count` more connections.
+    pub(crate) async fn add(
+        &mut self,
+        address: SocketAddr,
+        count: usize,
+        size: usize,
+    ) -> Result<()> {
+        for _ in 0..count {
+            let mut stream = in_time(connect(address)).await?;
+            let mut message = Message::new(self.clients.len(), size);
+            in_time(message.echo(&mut stream)).await?;
+            self.clients.push(Client { address, stream: Some(stream), message });
+        }
+        Ok(())
+    }
+
+    /// Runs all clients until the bound. Waits for operations under way.
+    ///
+    /// Fails when any client failed or got another answer than it should; says how many, and what
+    /// the first one saw.
+    pub(crate) async fn run(&mut self, bound: Bound) -> Result<Work> {
+        let count = self.clients.len();
+        let share = bound.operations.div_ceil(count.max(1));
+        let start = Instant::now();
+        let end = start + bound.window;
+        let mut running = JoinSet::new();
+        for client in self.clients.drain(..) {
+            running.spawn(client.run(end, share));
+        }
+        let (mut latencies, mut errors) = (Vec::new(), Vec::new());
+        let finish = async {
+            while let Some(client) = running.join_next().await {
+                match client.context("a client panicked").and_then(|done| done) {
+                    Ok((client, own)) => {
+                        self.clients.push(client);
+                        latencies.extend(own);
+                    }
+                    Err(error) => errors.push(error),
+                }
+            }
+        };
+        let stuck = tokio::time::timeout(bound.window + PATIENCE, finish).await.is_err();
+        let elapsed = start.elapsed();
+        if let Some(first) = errors.first() {
+            bail!("{} of {count} clients failed; the first: {first:#}", errors.len());
+        }
+        ensure!(!stuck, "{} of {count} clients wait for an answer", running.len());
+        ensure!(!latencies.is_empty(), "no operation was done");
+        latencies.sort_unstable();
+        Ok(Work { latencies, elapsed })
+    }
+
+    /// Ends every open connection in good order. Fails when a server sends anything else than its
+    /// end of the stream.
+    pub(crate) async fn close(self) -> Result<()> {
+        for stream in self.clients.into_iter().filter_map(|client| client.stream) {
+            in_time(finish(stream)).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Work {
+    pub(crate) fn operations(&self) -> usize {
+        self.latencies.len()
+    }
+
+    /// The latency that `share` (0 to 1) of the operations did not exceed.
+    pub(crate) fn percentile(&self, share: f64) -> Duration {
+        let count = self.latencies.len();
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_precision_loss,
+            clippy::cast_sign_loss,
+            reason = "counts are far below 2^52 and the share is not negative"
+        )]
+        let rank = (share * count as f64).ceil() as usize;
+        Duration::from_nanos(self.latencies[rank.clamp(1, count) - 1].into())
+    }
+}
+
+struct Client {
+    address: SocketAddr,
+    /// None for a client that connects anew each time.
+    stream: Option<TcpStream>,
+    message: Message,
+}
+
+impl Client {
+    async fn run(mut self, end: Instant, operations: usize) -> Result<(Self, Vec<u32>)> {
+        let mut latencies = Vec::new();
+        let mut before = Instant::now();
+        while before < end && latencies.len() < operations {
+            if let Some(stream) = &mut self.stream {
+                self.message.echo(stream).await?;
+            } else {
+                let mut stream = connect(self.address).await?;
+                self.message.echo(&mut stream).await?;
+                finish(stream).await?;
+            }
+            let now = Instant::now();
+            latencies.push(u32::try_from((now - before).as_nanos()).unwrap_or(u32::MAX));
+            before = now;
+        }
+        Ok((self, latencies))
+    }
+}
+
+/// Bytes that differ from client to client and from echo to echo.
+struct Message {
+    sent: Vec<u8>,
+    received: Vec<u8>,
+    number: u64,
+}
+
+impl Message {
+    fn new(seed: usize, size: usize) -> Self {
+        let mut state = 0x9E37_79B9_7F4A_7C15 ^ ((seed as u64 + 1) << 20);
+        let sent = std::iter::repeat_with(|| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()[3]
+        });
+        Self { sent: sent.take(size).collect(), received: vec![0; size], number: 0 }
+    }
+
+    async fn echo(&mut self, stream: &mut TcpStream) -> Result<()> {
+        self.number += 1;
+        for (byte, stamp) in self.sent.iter_mut().zip(self.number.to_le_bytes()) {
+            *byte = stamp;
+        }
+        if self.sent.len() <= AT_ONCE {
+            stream.write_all(&self.sent).await.context("writing")?;
+            stream.read_exact(&mut self.received).await.context("reading the echo")?;
+        } else {
+            let (mut reader, mut writer) = stream.split();
+            tokio::try_join!(
+                async { writer.write_all(&self.sent).await.context("writing") },
+                async { reader.read_exact(&mut self.received).await.context("reading the echo") },
+            )?;
+        }
+        if self.sent != self.received {
+            let same = self.sent.iter().zip(&self.received).take_while(|(a, b)| a == b).count();
+            bail!("echo {} differs from what was sent at byte {same}", self.number);
+        }
+        Ok(())
+    }
+}
+
+async fn connect(address: SocketAddr) -> Result<TcpStream> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+
+    let number = NEXT.fetch_add(1, Ordering::Relaxed) % SOURCES;
+    let source = Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 0, 0, 2)) + number);
+    let socket = TcpSocket::new_v4()?;
+    // The port is then picked by connect(2), and needs to be free only towards this server.
+    setsockopt(&socket, IpBindAddressNoPort, &true)?;
+    socket.bind((source, 0).into()).with_context(|| format!("binding to {source}"))?;
+    socket.set_nodelay(true)?;
+    socket.connect(address).await.with_context(|| format!("connecting from {source}"))
+}
+
+async fn finish(mut stream: TcpStream) -> Result<()> {
+    stream.shutdown().await.context("ending the client's side")?;
+    match stream.read(&mut [0; 64]).await.context("reading the end of the stream")? {
+        0 => Ok(()),
+        n => bail!("{n} bytes beyond the echo"),
+    }
+}
+
+async fn in_time<T>(step: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(PATIENCE, step)
+        .await
+        .unwrap_or_else(|_| Err(anyhow!("no answer within {PATIENCE:?}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::tokio_echo;
+
+    const FEW: Bound = Bound { window: Duration::from_secs(5), operations: 8 };
+
+    #[tokio::test]
+    async fn open_connections_echo_small_and_large_messages_until_the_count_is_reached() {
+        for size in [1, 64, AT_ONCE + 1, 1 << 20] {
+            let mut load = Load::open(echo_server().await, 4, size).await.unwrap();
+            assert_eq!(load.run(FEW).await.unwrap().operations(), 8);
+            assert_eq!(load.run(FEW).await.unwrap().operations(), 8, "a second window");
+            load.close().await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn connecting_clients_open_and_close_each_time() {
+        let mut load = Load::connecting(echo_server().await, 4, 64);
+        assert_eq!(load.run(FEW).await.unwrap().operations(), 8);
+    }
+
+    #[tokio::test]
+    async fn a_wrong_byte_in_an_echo_fails_the_run() {
+        let mut load = Load::connecting(server(b"", |bytes| bytes[40] ^= 1).await, 2, 64);
+        let error = load.run(FEW).await.err().unwrap().to_string();
+        assert!(error.starts_with("2 of 2 clients failed"), "{error}");
+        assert!(error.ends_with("echo 1 differs from what was sent at byte 40"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn bytes_beyond_the_echo_fail_the_run() {
+        let mut load = Load::connecting(server(b"more", |_| ()).await, 1, 64);
+        let error = load.run(FEW).await.err().unwrap().to_string();
+        assert!(error.ends_with("4 bytes beyond the echo"), "{error}");
+    }
+
+    #[test]
+    fn percentiles_are_operations_that_happened() {
+        let work = Work { latencies: (1..=1000).collect(), elapsed: Duration::ZERO };
+        let nanoseconds = [0.0, 0.5, 0.99, 0.999, 1.0].map(|p| work.percentile(p).as_nanos());
+        assert_eq!(nanoseconds, [1, 500, 990, 999, 1000]);
+    }
+
+    async fn echo_server() -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(tokio_echo::accept(listener));
+        address
+    }
+
+    /// Echoes 64 bytes, changed by `change`, then sends `more`.
+    async fn server(more: &'static [u8], change: fn(&mut [u8; 64])) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut bytes = [0; 64];
+                stream.read_exact(&mut bytes).await.unwrap();
+                change(&mut bytes);
+                stream.write_all(&bytes).await.unwrap();
+                stream.write_all(more).await.unwrap();
+                stream.shutdown().await.unwrap();
+                assert_eq!(stream.read(&mut bytes).await.unwrap(), 0);
+            }
+        });
+        address
+    }
+}

@@ -1,0 +1,246 @@
+//! Measures portcell against other servers in the same run: rates, latencies, CPU time per
+//! operation and memory per connection. `README.md` beside this crate says how to read it.
+
+mod load;
+mod machine;
+mod process;
+mod report;
+mod scenarios;
+mod servers;
+mod tokio_echo;
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tokio::signal::unix::{SignalKind, signal};
+
+use load::Bound;
+use machine::Machine;
+use report::{Report, Sample};
+use scenarios::{Amount, Scenario};
+use servers::{Kind, Launcher, SERVE_TOKIO};
+
+fn main() -> ExitCode {
+    let arguments = command().get_matches();
+    let done = match arguments.subcommand_name() {
+        Some(SERVE_TOKIO) => tokio_echo::serve().map(|()| true),
+        _ => bench(&arguments),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn command() -> Command {
+    let list = |names: Vec<&'static str>| {
+        let arg = Arg::new("").value_delimiter(',').default_values(&names);
+        arg.value_name("NAME,...").value_parser(PossibleValuesParser::new(names))
+    };
+    let number = |name: &'static str, default: &'static str| {
+        Arg::new(name).long(name).value_name("N").default_value(default)
+    };
+    let count = || value_parser!(u32).range(1..);
+    Command::new("portcell-benches")
+        .about("Measures portcell against a plain tokio echo server in the same run")
+        .args_conflicts_with_subcommands(true)
+        .subcommand(Command::new(SERVE_TOKIO).hide(true))
+        .args([
+            list(Kind::NAMES.map(|(name, _)| name).into()).id("servers").long("servers").help(
+                "Servers in turn; the others are compared with the first. One may be named twice",
+            ),
+            list(Scenario::NAMES.map(|(name, _)| name).into())
+                .id("scenarios")
+                .long("scenarios")
+                .help("What is measured, in this order"),
+            number("rounds", "5").value_parser(count()).help("How often every pair is measured"),
+            number("seconds", "2")
+                .value_parser(value_parser!(f64))
+                .help("Length of each measurement"),
+            number("operations", "5000000")
+                .value_parser(count())
+                .help("A measurement ends after this many, if that is sooner"),
+            number("connections", "50").value_parser(count()).help("Clients at once"),
+            number("idle", "1000").value_parser(count()).help("Open connections in `idle`"),
+            Arg::new("quick")
+                .long("quick")
+                .action(ArgAction::SetTrue)
+                .conflicts_with_all(["rounds", "seconds", "idle"])
+                .help("One short round of everything: shows that it works, measures nothing"),
+            Arg::new("json")
+                .long("json")
+                .action(ArgAction::SetTrue)
+                .help("JSON instead of the table, with the values of every round"),
+            Arg::new("portcell")
+                .long("portcell")
+                .value_name("PATH")
+                .value_parser(value_parser!(PathBuf))
+                .help("The portcell binary [default: the one beside this program]"),
+            Arg::new("plugin")
+                .long("plugin")
+                .value_name("PATH")
+                .value_parser(value_parser!(PathBuf))
+                .help("The module of portcell-sdk [default: plugins/echo.wasm of the workspace]"),
+        ])
+}
+
+/// Runs and reports; false when a measurement failed.
+fn bench(arguments: &ArgMatches) -> Result<bool> {
+    let servers = chosen(arguments, "servers", &Kind::NAMES);
+    let kinds: Vec<Kind> = servers.iter().map(|(_, kind)| *kind).collect();
+    let beside = std::env::current_exe()?.with_file_name("portcell");
+    let plugin = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("plugins/echo.wasm");
+    let path = |name, default| arguments.get_one::<PathBuf>(name).cloned().unwrap_or(default);
+    let launcher = Launcher::new(path("portcell", beside), path("plugin", plugin), &kinds)?;
+    let (rounds, amount) = amount(arguments)?;
+    let asked = chosen(arguments, "scenarios", &Scenario::NAMES);
+    let scenarios = Scenario::NAMES.into_iter().filter(|known| asked.contains(known)).collect();
+    let mut report = Report {
+        machine: Machine::here(),
+        rounds,
+        amount,
+        servers: labels(&servers),
+        scenarios,
+        samples: Vec::new(),
+        failures: Vec::new(),
+    };
+    if cfg!(debug_assertions) {
+        writeln!(io::stderr(), "a build without --release: the load is slower than it could be")?;
+    }
+    raise_descriptors()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            done = measure_all(&launcher, &kinds, &mut report) => done,
+            _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+            _ = terminate.recv() => Err(anyhow::anyhow!("terminated")),
+        }
+    })?;
+    if arguments.get_flag("json") {
+        writeln!(io::stdout(), "{:#}", report.json())?;
+    } else {
+        write!(io::stdout(), "{}", report.table())?;
+    }
+    Ok(report.failures.is_empty())
+}
+
+/// All rounds. Within a round the servers take turns at every scenario, each round beginning with
+/// the next server, so that what drifts on the machine drifts for all.
+async fn measure_all(launcher: &Launcher, kinds: &[Kind], report: &mut Report) -> Result<()> {
+    for round in 0..report.rounds {
+        for (name, scenario) in report.scenarios.clone() {
+            for turn in 0..kinds.len() {
+                let server = (turn + round) % kinds.len();
+                let label = &report.servers[server];
+                let place = format!("round {} of {}, {name}, {label}", round + 1, report.rounds);
+                writeln!(io::stderr(), "{place}")?;
+                match measure(launcher, kinds[server], scenario, report.amount).await {
+                    Ok(values) => {
+                        report.samples.push(Sample { round, scenario, server, values });
+                    }
+                    Err(error) => {
+                        writeln!(io::stderr(), "FAILED: {error:#}")?;
+                        report.failures.push(format!("{place}: {error:#}"));
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One measurement, by a server that did nothing before and does nothing after.
+async fn measure(
+    launcher: &Launcher,
+    kind: Kind,
+    scenario: Scenario,
+    amount: Amount,
+) -> Result<Vec<f64>> {
+    let server = launcher.start(kind).await?;
+    let said = server.said();
+    let measured = scenario.measure(&server, amount).await;
+    let ended = server.stop();
+    let values = measured.map_err(|error| anyhow::anyhow!("{error:#}{said}"))?;
+    ended?;
+    Ok(values)
+}
+
+fn chosen<T: Copy>(
+    arguments: &ArgMatches,
+    list: &str,
+    names: &[(&'static str, T)],
+) -> Vec<(&'static str, T)> {
+    let asked = arguments.get_many::<String>(list).into_iter().flatten();
+    asked.filter_map(|name| names.iter().find(|known| known.0 == name).copied()).collect()
+}
+
+fn amount(arguments: &ArgMatches) -> Result<(usize, Amount)> {
+    let count = |name| -> Result<usize> {
+        let count = arguments.get_one::<u32>(name).copied().context("it has a default")?;
+        Ok(count.try_into()?)
+    };
+    let seconds = arguments.get_one("seconds").copied().context("it has a default")?;
+    ensure!((0.01..=3600.0).contains(&seconds), "--seconds must be from 0.01 to 3600");
+    let (rounds, seconds, idle) = if arguments.get_flag("quick") {
+        (1, 0.05, 50)
+    } else {
+        (count("rounds")?, seconds, count("idle")?)
+    };
+    let window = Duration::from_secs_f64(seconds);
+    let bound = Bound { window, operations: count("operations")? };
+    Ok((rounds, Amount { connections: count("connections")?, idle, bound }))
+}
+
+/// A server that is named again gets a number: `tokio`, `tokio (2)`.
+fn labels(servers: &[(&str, Kind)]) -> Vec<String> {
+    let label = |(place, (name, _)): (usize, &(&str, Kind))| match servers[..place]
+        .iter()
+        .filter(|before| before.0 == *name)
+        .count()
+    {
+        0 => (*name).to_owned(),
+        times => format!("{name} ({})", times + 1),
+    };
+    servers.iter().enumerate().map(label).collect()
+}
+
+/// As many descriptors as the hard limit allows, for this process and the servers it starts.
+fn raise_descriptors() -> Result<()> {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).context("raising the limit of descriptors")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn a_server_named_twice_is_told_apart() {
+        let arguments = command().get_matches_from(["x", "--servers", "tokio,portcell-wat,tokio"]);
+        let servers = chosen(&arguments, "servers", &Kind::NAMES);
+        assert_eq!(labels(&servers), ["tokio", "portcell-wat", "tokio (2)"]);
+    }
+
+    #[test]
+    fn quick_is_one_short_round() {
+        let (rounds, amount) = amount(&command().get_matches_from(["x", "--quick"])).unwrap();
+        assert_eq!(rounds, 1);
+        assert!(amount.bound.window < Duration::from_millis(100));
+    }
+}

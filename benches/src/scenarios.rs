@@ -1,0 +1,175 @@
+//! What is measured: the scenarios, and one measurement of a running server in each.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::load::{Bound, Load};
+use crate::machine::Processors;
+use crate::process::Process;
+use crate::servers::Server;
+
+/// The message of all scenarios but `echo-64k`.
+const SMALL: usize = 64;
+const LARGE: usize = 64 * 1024;
+
+/// After a window: what the server still has to do for connections that its clients closed.
+const SETTLE: Duration = Duration::from_millis(20);
+
+/// A kind of load, and what is told from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scenario {
+    /// 64 B echoed over open connections.
+    Echo,
+    /// 64 KiB echoed over open connections.
+    EchoLarge,
+    /// Connect, echo 64 B, close in good order.
+    Connect,
+    /// Connections that are open and silent.
+    Idle,
+}
+
+/// How much of it.
+#[derive(Clone, Copy)]
+pub(crate) struct Amount {
+    /// Clients at once, in all scenarios but `idle`.
+    pub(crate) connections: usize,
+    /// Open connections in `idle`.
+    pub(crate) idle: usize,
+    /// The measured window; a fifth of its time goes before it unmeasured.
+    pub(crate) bound: Bound,
+}
+
+/// One number that a scenario tells.
+pub(crate) struct Metric {
+    /// In JSON.
+    pub(crate) name: &'static str,
+    /// In the table.
+    pub(crate) heading: &'static str,
+    /// In the table, after the point.
+    pub(crate) decimals: usize,
+    /// Whether the table has its extremes and its ratio; JSON always has.
+    pub(crate) compared: bool,
+}
+
+/// A percentage of one processor. With more than this used by others, the kernel tends to leave the
+/// servers' network work to its own threads (ksoftirqd), where nobody's clock counts it.
+const QUIET: f64 = 25.0;
+
+const OTHER_BUSY: usize = 6;
+const WORK: [Metric; 7] = [
+    Metric { name: "operations_per_second", heading: "op/s", decimals: 0, compared: true },
+    Metric { name: "cpu_us_per_operation", heading: "CPU us/op", decimals: 2, compared: true },
+    Metric { name: "latency_p50_us", heading: "p50 us", decimals: 0, compared: false },
+    Metric { name: "latency_p99_us", heading: "p99 us", decimals: 0, compared: false },
+    Metric { name: "latency_p999_us", heading: "p99.9 us", decimals: 0, compared: false },
+    Metric { name: "load_busy_percent", heading: "load busy %", decimals: 0, compared: false },
+    Metric { name: "other_busy_percent", heading: "other busy %", decimals: 0, compared: false },
+];
+
+const MEMORY: [Metric; 3] = [
+    Metric { name: "resident_kib", heading: "RSS KiB", decimals: 1, compared: true },
+    Metric { name: "proportional_kib", heading: "PSS KiB", decimals: 1, compared: false },
+    Metric { name: "page_tables_kib", heading: "tables KiB", decimals: 1, compared: true },
+];
+
+impl Scenario {
+    /// All scenarios and their names, in the order in which they are measured by default.
+    pub(crate) const NAMES: [(&'static str, Self); 4] = [
+        ("echo-64", Self::Echo),
+        ("echo-64k", Self::EchoLarge),
+        ("connect", Self::Connect),
+        ("idle", Self::Idle),
+    ];
+
+    /// What `measure` returns, in order.
+    pub(crate) fn metrics(self) -> &'static [Metric] {
+        match self {
+            Self::Echo | Self::EchoLarge | Self::Connect => &WORK,
+            Self::Idle => &MEMORY,
+        }
+    }
+
+    /// Whether other work on the machine was too much to trust these values of a measurement.
+    pub(crate) fn disturbed(self, values: &[f64]) -> bool {
+        self != Self::Idle && values[OTHER_BUSY] > QUIET
+    }
+
+    /// What happens in it, in one line.
+    pub(crate) fn about(self, amount: Amount) -> String {
+        let Amount { connections, idle, .. } = amount;
+        match self {
+            Self::Echo => format!("64 B echoed over {connections} open connections"),
+            Self::EchoLarge => format!("64 KiB echoed over {connections} open connections"),
+            Self::Connect => {
+                format!("connect, echo 64 B, orderly close; {connections} clients at once")
+            }
+            Self::Idle => {
+                format!("memory of each of {idle} idle connections that echoed 64 B once")
+            }
+        }
+    }
+
+    /// Puts a fresh server under this load and returns a value for each of the metrics.
+    pub(crate) async fn measure(self, server: &Server, amount: Amount) -> Result<Vec<f64>> {
+        let Amount { connections, bound, .. } = amount;
+        let address = server.address;
+        match self {
+            Self::Echo => work(server, Load::open(address, connections, SMALL).await?, bound).await,
+            Self::EchoLarge => {
+                work(server, Load::open(address, connections, LARGE).await?, bound).await
+            }
+            Self::Connect => {
+                work(server, Load::connecting(address, connections, SMALL), bound).await
+            }
+            Self::Idle => idle(server, amount.idle).await,
+        }
+    }
+}
+
+async fn work(server: &Server, mut load: Load, bound: Bound) -> Result<Vec<f64>> {
+    load.run(Bound { window: bound.window / 5, ..bound }).await?;
+    tokio::time::sleep(SETTLE).await;
+    let (server_before, own_before) = (server.process.cpu()?, Process::this().cpu()?);
+    let all_before = Processors::now()?;
+    let done = load.run(bound).await?;
+    let own = Process::this().cpu()?.saturating_sub(own_before);
+    tokio::time::sleep(SETTLE).await;
+    let all = Processors::now()?.busy_since(&all_before);
+    let used = server.process.cpu()?.saturating_sub(server_before);
+    load.close().await?;
+    #[expect(clippy::cast_precision_loss, reason = "operations are far below 2^52")]
+    let operations = done.operations() as f64;
+    let percent = |busy: Duration| 100.0 * busy.as_secs_f64() / done.elapsed.as_secs_f64();
+    Ok(vec![
+        operations / done.elapsed.as_secs_f64(),
+        microseconds(used) / operations,
+        microseconds(done.percentile(0.5)),
+        microseconds(done.percentile(0.99)),
+        microseconds(done.percentile(0.999)),
+        percent(own),
+        percent(all.saturating_sub(own + used)),
+    ])
+}
+
+/// The first connection is not counted: it pays for what all share.
+async fn idle(server: &Server, count: usize) -> Result<Vec<f64>> {
+    let mut load = Load::open(server.address, 1, SMALL).await?;
+    tokio::time::sleep(SETTLE).await;
+    let one = server.process.memory()?;
+    load.add(server.address, count, SMALL).await?;
+    tokio::time::sleep(SETTLE).await;
+    let all = server.process.memory()?;
+    load.close().await?;
+    #[expect(clippy::cast_precision_loss, reason = "KiB and counts are far below 2^52")]
+    let each = |before: u64, after: u64| (after as f64 - before as f64) / count as f64;
+    Ok(vec![
+        each(one.resident, all.resident),
+        each(one.proportional, all.proportional),
+        each(one.page_tables, all.page_tables),
+    ])
+}
+
+fn microseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e6
+}

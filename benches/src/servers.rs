@@ -1,0 +1,255 @@
+//! The servers under test: what each is, how it starts, and its end. Every one is a child process
+//! on a loopback port of the kernel's choice, and ends when its `Server` is dropped.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+
+use crate::process::Process;
+
+/// The subcommand of this program that is the plain tokio server.
+pub(crate) const SERVE_TOKIO: &str = "serve-tokio";
+
+/// From start to the ready line; compiling a module is in it.
+const START: Duration = Duration::from_secs(30);
+
+/// Lines of a server's stderr that are kept for error messages.
+const TAIL: usize = 20;
+
+/// What can be measured. All do the same job with a buffer of 16 KiB, but for the SDK's plugin,
+/// whose buffer is its own choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Plain tokio, no sandbox.
+    Tokio,
+    /// portcell with the echo plugin, written in Rust with the SDK.
+    PortcellSdk,
+    /// portcell with the smallest guest.
+    PortcellWat,
+    /// portcell with the smallest guest that is a plain WASI program.
+    PortcellInetd,
+}
+
+impl Kind {
+    /// All kinds and their names, in the order in which they are measured by default.
+    pub(crate) const NAMES: [(&'static str, Self); 4] = [
+        ("tokio", Self::Tokio),
+        ("portcell-sdk", Self::PortcellSdk),
+        ("portcell-wat", Self::PortcellWat),
+        ("portcell-inetd", Self::PortcellInetd),
+    ];
+}
+
+/// Where the servers are, and what they need on disk.
+pub(crate) struct Launcher {
+    portcell: PathBuf,
+    plugin: PathBuf,
+    /// Holds the modules made from the texts in `guests/`.
+    guests: TempDir,
+}
+
+impl Launcher {
+    /// Compiles the guests that are text. Fails when one of `kinds` needs a file that is not there.
+    pub(crate) fn new(portcell: PathBuf, plugin: PathBuf, kinds: &[Kind]) -> Result<Self> {
+        ensure!(
+            portcell.is_file() || kinds.iter().all(|kind| *kind == Kind::Tokio),
+            "{} is not there: build it (cargo build --release -p portcell) or name it with --portcell",
+            portcell.display()
+        );
+        ensure!(
+            plugin.is_file() || !kinds.contains(&Kind::PortcellSdk),
+            "{} is not there: build the plugins, name it with --plugin, or choose other --servers",
+            plugin.display()
+        );
+        let guests = TempDir::with_prefix("portcell-benches-")?;
+        for (name, text) in GUESTS {
+            let module = wat::parse_str(text).with_context(|| format!("guest {name}"))?;
+            std::fs::write(guests.path().join(name), module)?;
+        }
+        Ok(Self { portcell, plugin, guests })
+    }
+
+    /// Starts a server and waits until it says that it listens.
+    pub(crate) async fn start(&self, kind: Kind) -> Result<Server> {
+        let mut command = match kind {
+            Kind::Tokio => {
+                let mut command = Command::new(std::env::current_exe()?);
+                command.arg(SERVE_TOKIO);
+                command
+            }
+            Kind::PortcellSdk => self.portcell_run(&self.plugin),
+            Kind::PortcellWat => self.portcell_run(&self.guests.path().join(MINIMUM)),
+            Kind::PortcellInetd => self.portcell_run(&self.guests.path().join(INETD)),
+        };
+        Server::start(&mut command).await
+    }
+
+    fn portcell_run(&self, module: &Path) -> Command {
+        let mut command = Command::new(&self.portcell);
+        command.arg("run").arg(module).args(["--listen", "tcp://127.0.0.1:0"]);
+        command
+    }
+}
+
+const MINIMUM: &str = "minimum.wasm";
+const INETD: &str = "inetd.wasm";
+const GUESTS: [(&str, &str); 2] = [
+    (MINIMUM, include_str!("../guests/minimum.wat")),
+    (INETD, include_str!("../guests/inetd.wat")),
+];
+
+/// A running server.
+pub(crate) struct Server {
+    child: KilledOnDrop,
+    said: Tail,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// Its counters in the kernel.
+    pub(crate) process: Process,
+}
+
+impl Server {
+    async fn start(command: &mut Command) -> Result<Self> {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let child = command.spawn().with_context(|| format!("starting {command:?}"))?;
+        let mut child = KilledOnDrop(child);
+        let process = Process::new(child.0.id())?;
+        let stderr = child.0.stderr.take().context("stderr is a pipe")?;
+        let said = Tail::default();
+        let (ready, listens) = oneshot::channel();
+        thread::spawn({
+            let said = said.clone();
+            move || follow(stderr, ready, &said)
+        });
+        let address = match tokio::time::timeout(START, listens).await {
+            Ok(Ok(address)) => address,
+            Ok(Err(_)) => bail!("{command:?} ended before it listened{said}"),
+            Err(_) => bail!("{command:?} does not listen after {START:?}{said}"),
+        };
+        Ok(Self { child, said, address, process })
+    }
+
+    /// Ends the server. Fails when it had ended by itself.
+    pub(crate) fn stop(mut self) -> Result<()> {
+        match self.child.0.try_wait()? {
+            None => Ok(()),
+            Some(status) => bail!("the server ended: {status}{}", self.said),
+        }
+    }
+
+    /// The last lines it wrote to stderr, for an error message.
+    pub(crate) fn said(&self) -> Tail {
+        self.said.clone()
+    }
+}
+
+struct KilledOnDrop(Child);
+
+impl Drop for KilledOnDrop {
+    fn drop(&mut self) {
+        // Both fail only for a process that is gone already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The last lines that a server wrote to stderr, other than where it listens.
+#[derive(Clone, Default)]
+pub(crate) struct Tail(Arc<Mutex<VecDeque<String>>>);
+
+impl Tail {
+    fn push(&self, line: String) {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() == TAIL {
+            lines.pop_front();
+        }
+        lines.push_back(line);
+    }
+}
+
+impl fmt::Display for Tail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().try_for_each(|line| write!(f, "\n  it said: {line}"))
+    }
+}
+
+/// Reads stderr to its end, so that the server never waits for a reader.
+fn follow(stderr: ChildStderr, ready: oneshot::Sender<SocketAddr>, said: &Tail) {
+    let mut ready = Some(ready);
+    for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+        match (listening(&line), ready.take()) {
+            // Fails when nobody waits any more.
+            (Some(address), Some(ready)) => drop(ready.send(address)),
+            (_, still) => {
+                ready = still;
+                said.push(line);
+            }
+        }
+    }
+}
+
+/// The address in a ready line, `listening on tcp://127.0.0.1:7000 (echo)`.
+fn listening(line: &str) -> Option<SocketAddr> {
+    let (_, rest) = line.split_once("listening on tcp://")?;
+    rest.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ready_line_says_the_address() {
+        let address = Some(SocketAddr::from(([127, 0, 0, 1], 7000)));
+        assert_eq!(listening("listening on tcp://127.0.0.1:7000 (echo)"), address);
+        assert_eq!(listening("INFO listening on tcp://127.0.0.1:7000"), address);
+        assert_eq!(listening("listening on udp://127.0.0.1:7000 (echo)"), None);
+        assert_eq!(listening("listening on tcp://somewhere (echo)"), None);
+    }
+
+    #[test]
+    fn the_guests_are_wasm() {
+        for (name, text) in GUESTS {
+            wat::parse_str(text).expect(name);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_ends_at_once_is_an_error_with_its_last_words() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo no such plugin >&2; exit 64"]);
+        let error = Server::start(&mut command).await.err().unwrap().to_string();
+        assert!(error.contains("ended before it listened"), "{error}");
+        assert!(error.ends_with("\n  it said: no such plugin"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn dropping_a_server_ends_its_process() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo listening on tcp://127.0.0.1:1 >&2; exec sleep 1000"]);
+        let server = Server::start(&mut command).await.unwrap();
+        let id = server.child.0.id();
+        assert!(Path::new(&format!("/proc/{id}")).exists());
+        drop(server);
+        assert!(!Path::new(&format!("/proc/{id}")).exists());
+    }
+
+    #[test]
+    fn a_missing_server_is_refused_before_anything_runs() {
+        let launcher = |kinds: &[Kind]| Launcher::new("/nowhere".into(), "/x".into(), kinds);
+        assert!(launcher(&[Kind::Tokio]).is_ok());
+        let error = launcher(&[Kind::PortcellWat]).err().unwrap().to_string();
+        assert!(error.starts_with("/nowhere is not there"), "{error}");
+    }
+}

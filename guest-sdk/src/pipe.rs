@@ -1,0 +1,204 @@
+//! The in-memory pipe that stands for the host off wasm: what each import does, as the contract
+//! says it, on a state that a [`Peer`](crate::Peer) shares.
+//!
+//! It buffers as much as a socket may, 64 KiB in each direction, so that a handler that does not
+//! read or a peer that does not is seen in tests as well.
+
+mod state;
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use portcell_abi::{Errno, level, poll, shutdown, timeout};
+
+pub(crate) use self::state::{Guest, Kind, Peer, State};
+
+/// The guest's end. The connection is closed when the last clone is gone.
+#[derive(Clone, Debug)]
+pub(crate) struct Handle {
+    end: Arc<GuestEnd>,
+}
+
+#[derive(Debug)]
+struct GuestEnd {
+    pipe: Arc<Pipe>,
+}
+
+impl Drop for GuestEnd {
+    fn drop(&mut self) {
+        self.pipe.change(|state| {
+            if state.guest == Guest::Here {
+                state.guest = Guest::Closed;
+            }
+        });
+    }
+}
+
+impl Handle {
+    pub(crate) fn new(pipe: Arc<Pipe>) -> Self {
+        Self { end: Arc::new(GuestEnd { pipe }) }
+    }
+
+    /// A connection without a peer, as in a trial run.
+    pub(crate) fn connection() -> Self {
+        Self::new(Arc::new(Pipe::new(State { peer: Peer::Absent, ..State::new(Kind::Stream) })))
+    }
+
+    pub(crate) fn read(&self, buf: &mut [u8]) -> Result<usize, Errno> {
+        let bound = self.end.pipe.lock().read_bound;
+        self.end
+            .pipe
+            .wait(bound, |state| state.guest_reads(buf))
+            .unwrap_or_else(|| Err(out_of_time(bound)))
+    }
+
+    pub(crate) fn write(&self, buf: &[u8]) -> Result<usize, Errno> {
+        let bound = self.end.pipe.lock().write_bound;
+        let mut taken = 0;
+        match self.end.pipe.wait(bound, |state| state.guest_writes(buf, &mut taken)) {
+            Some(Ok(())) => Ok(taken),
+            // What was taken is told now, the error at the next call.
+            Some(Err(_)) | None if taken > 0 => Ok(taken),
+            Some(Err(errno)) => Err(errno),
+            None => Err(out_of_time(bound)),
+        }
+    }
+
+    pub(crate) fn shutdown(&self, how: i32) -> Result<(), Errno> {
+        self.end.pipe.change(|state| {
+            state.usable()?;
+            match how {
+                shutdown::READ => state.end_guest_reads(),
+                shutdown::WRITE => state.outgoing.ended = true,
+                shutdown::BOTH => {
+                    state.end_guest_reads();
+                    state.outgoing.ended = true;
+                }
+                shutdown::RESET => state.guest = Guest::Reset,
+                _ => return Err(Errno::Inval),
+            }
+            Ok(())
+        })
+    }
+
+    pub(crate) fn close(&self) -> Result<(), Errno> {
+        self.end.pipe.change(|state| {
+            state.usable()?;
+            state.guest = Guest::Closed;
+            Ok(())
+        })
+    }
+
+    pub(crate) fn poll(&self, events: u16, bound: Option<Duration>) -> Result<u16, Errno> {
+        if events & !poll::ASKABLE != 0 {
+            return Err(Errno::Inval);
+        }
+        let always = poll::FAILED | poll::OVER | poll::INVALID;
+        let found = self.end.pipe.wait(bound, |state| {
+            if state.peer == Peer::Absent {
+                return Some(Err(Errno::NotConn));
+            }
+            let ready = state.ready() & (events | always);
+            (ready != 0).then_some(Ok(ready))
+        });
+        found.unwrap_or(Ok(0))
+    }
+
+    pub(crate) fn set_timeout(&self, which: i32, bound: Option<Duration>) -> Result<(), Errno> {
+        self.end.pipe.change(|state| {
+            state.usable()?;
+            match which {
+                timeout::READ => state.read_bound = bound,
+                timeout::WRITE => state.write_bound = bound,
+                _ => return Err(Errno::Inval),
+            }
+            Ok(())
+        })
+    }
+
+    pub(crate) fn info(&self, name: &str, buf: &mut [u8]) -> Result<usize, Errno> {
+        let state = self.end.pipe.lock();
+        if state.peer == Peer::Absent {
+            return Err(Errno::NoEnt);
+        }
+        let fact = state.facts.get(name).ok_or(Errno::NoEnt)?.as_bytes();
+        let shown = fact.len().min(buf.len());
+        buf[..shown].copy_from_slice(&fact[..shown]);
+        Ok(fact.len())
+    }
+}
+
+fn out_of_time(bound: Option<Duration>) -> Errno {
+    if bound == Some(Duration::ZERO) { Errno::Again } else { Errno::TimedOut }
+}
+
+#[expect(clippy::print_stderr, reason = "the log of a test; cargo shows it when the test fails")]
+pub(crate) fn log(level: i32, message: &str) {
+    let level = match level {
+        level::ERROR => "error",
+        level::WARN => "warn",
+        level::INFO => "info",
+        level::DEBUG => "debug",
+        _ => "trace",
+    };
+    eprintln!("{level}: {message}");
+}
+
+/// The state that both ends share, and the bell that rings when it changes.
+#[derive(Debug)]
+pub(crate) struct Pipe {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Pipe {
+    pub(crate) fn new(state: State) -> Self {
+        Self { state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    /// The state, also after a panic of the other end: no step leaves it half done.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes one step and tells whoever waits.
+    pub(crate) fn change<T>(&self, step: impl FnOnce(&mut State) -> T) -> T {
+        let result = step(&mut self.lock());
+        self.changed.notify_all();
+        result
+    }
+
+    /// Takes `step` until it gives a result; `None` if `bound` runs out before. A bound of zero
+    /// takes it once.
+    pub(crate) fn wait<T>(
+        &self,
+        bound: Option<Duration>,
+        mut step: impl FnMut(&mut State) -> Option<T>,
+    ) -> Option<T> {
+        let deadline = bound.and_then(|bound| Instant::now().checked_add(bound));
+        let mut state = self.lock();
+        loop {
+            let before = state.moved;
+            let result = step(&mut state);
+            // Only a step that moved something rings: two ends that wait would wake each other
+            // for ever.
+            if state.moved != before {
+                self.changed.notify_all();
+            }
+            if result.is_some() {
+                return result;
+            }
+            state = match deadline {
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return None;
+                    }
+                    let woken = self.changed.wait_timeout(state, left);
+                    woken.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+}

@@ -1,0 +1,6 @@
+use portcell_sdk::{Connection, handler};
+
+#[handler(name = "greet")]
+fn greet(_: Connection) {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use portcell_sdk::{Connection, handler};
+
+#[handler]
+pub async fn greet(_: Connection) {}
+
+fn main() {}

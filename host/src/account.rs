@@ -1,0 +1,266 @@
+//! The account of one connection: what it has done, and what it is asked to do.
+//!
+//! Written by the connection's own task, read by anyone. It enforces nothing; the watchdog does.
+
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::task::Waker;
+use std::time::Duration;
+
+use atomic_waker::AtomicWaker;
+use tokio::time::Instant;
+
+/// A moment that never comes.
+const NEVER: u64 = u64::MAX;
+
+/// The account of one connection. Moments are kept as nanoseconds since it began, so that one
+/// reading of the clock at each poll serves all the calls in it.
+#[derive(Debug)]
+pub struct Account {
+    id: u64,
+    began: Instant,
+    poll_began: AtomicU64,
+    moved: AtomicU64,
+    write_waits_since: AtomicU64,
+    alarm: AtomicU64,
+    cpu: AtomicU64,
+    cpu_when_moved: AtomicU64,
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+    memory_peak: AtomicU64,
+    order: AtomicU8,
+    drain_began: AtomicU64,
+    waker: AtomicWaker,
+}
+
+/// What the host asks of a connection. A later one is stronger than an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Order {
+    /// Nothing: go on.
+    Serve = 0,
+    /// Finish, please.
+    Drain = 1,
+    /// The drain's deadline has come: end now.
+    Cut = 2,
+}
+
+impl Account {
+    /// The account of a connection that begins now. `id` is unique in this process.
+    pub fn new(id: u64) -> Self {
+        Self {
+            id,
+            began: Instant::now(),
+            poll_began: AtomicU64::new(0),
+            moved: AtomicU64::new(0),
+            write_waits_since: AtomicU64::new(NEVER),
+            alarm: AtomicU64::new(NEVER),
+            cpu: AtomicU64::new(0),
+            cpu_when_moved: AtomicU64::new(0),
+            bytes_in: AtomicU64::new(0),
+            bytes_out: AtomicU64::new(0),
+            memory_peak: AtomicU64::new(0),
+            order: AtomicU8::new(Order::Serve as u8),
+            drain_began: AtomicU64::new(NEVER),
+            waker: AtomicWaker::new(),
+        }
+    }
+
+    /// The connection's id.
+    pub const fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Bytes that the guest has read.
+    pub fn bytes_in(&self) -> u64 {
+        self.bytes_in.load(Relaxed)
+    }
+
+    /// Bytes that the guest has written and the kernel has taken.
+    pub fn bytes_out(&self) -> u64 {
+        self.bytes_out.load(Relaxed)
+    }
+
+    /// CPU time that the instance has used, host calls included. What the running poll has used
+    /// is added when it ends.
+    pub fn cpu(&self) -> Duration {
+        Duration::from_nanos(self.cpu.load(Relaxed))
+    }
+
+    /// The most memory that the instance has had at once, in bytes.
+    pub fn memory_peak(&self) -> u64 {
+        self.memory_peak.load(Relaxed)
+    }
+
+    /// Says that the instance has this much memory now, in bytes.
+    pub fn memory_is(&self, bytes: u64) {
+        self.memory_peak.fetch_max(bytes, Relaxed);
+    }
+
+    /// How long the connection has lasted.
+    pub fn age(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Says that the guest has read this many bytes.
+    pub fn read(&self, bytes: usize) {
+        add(&self.bytes_in, bytes as u64);
+        self.bytes_moved();
+    }
+
+    /// Says that the guest has written this many bytes.
+    pub fn wrote(&self, bytes: usize) {
+        add(&self.bytes_out, bytes as u64);
+        self.bytes_moved();
+    }
+
+    /// Says that a write waits for the peer to read.
+    pub fn write_waits(&self) {
+        if self.write_waits_since.load(Relaxed) == NEVER {
+            self.write_waits_since.store(self.poll_began.load(Relaxed), Relaxed);
+        }
+    }
+
+    /// Says that no write waits for the peer any more.
+    pub fn write_moves(&self) {
+        self.write_waits_since.store(NEVER, Relaxed);
+    }
+
+    /// Asks to be polled at this moment, for a bound of the guest's own.
+    pub fn set_alarm(&self, at: Instant) {
+        self.alarm.store(self.nanos_at(at), Relaxed);
+    }
+
+    /// Takes the alarm back.
+    pub fn clear_alarm(&self) {
+        self.alarm.store(NEVER, Relaxed);
+    }
+
+    /// Gives the connection an order and wakes it. A weaker one than it has already changes
+    /// nothing.
+    pub fn order(&self, order: Order) {
+        if self.order.fetch_max(order as u8, Relaxed) == Order::Serve as u8 {
+            self.drain_began.store(self.nanos_at(Instant::now()), Relaxed);
+        }
+        self.waker.wake();
+    }
+
+    /// Whether the host asks the handler to finish.
+    pub fn is_draining(&self) -> bool {
+        self.order.load(Relaxed) >= Order::Drain as u8
+    }
+
+    /// Whether the drain's deadline has come.
+    pub fn is_cut(&self) -> bool {
+        self.order.load(Relaxed) >= Order::Cut as u8
+    }
+
+    /// Registers who is woken by [`Account::order`].
+    pub(crate) fn register(&self, waker: &Waker) {
+        self.waker.register(waker);
+    }
+
+    /// Marks the beginning of a poll of the instance.
+    pub(crate) fn poll_begins(&self) {
+        self.poll_began.store(self.nanos_at(Instant::now()), Relaxed);
+    }
+
+    /// Marks its end, and books the CPU time.
+    pub(crate) fn poll_ends(&self) -> Instant {
+        let now = Instant::now();
+        let spent = self.nanos_at(now).saturating_sub(self.poll_began.load(Relaxed));
+        add(&self.cpu, spent);
+        now
+    }
+
+    /// How long the running poll has lasted at `now`.
+    pub(crate) fn running(&self, now: Instant) -> Duration {
+        Duration::from_nanos(self.nanos_at(now).saturating_sub(self.poll_began.load(Relaxed)))
+    }
+
+    /// When the running poll began: a recent reading of the clock that costs nothing.
+    pub(crate) fn recently(&self) -> Instant {
+        self.began + Duration::from_nanos(self.poll_began.load(Relaxed))
+    }
+
+    /// CPU time since bytes last moved, without the running poll.
+    pub(crate) fn cpu_since_move(&self) -> Duration {
+        Duration::from_nanos(
+            self.cpu.load(Relaxed).saturating_sub(self.cpu_when_moved.load(Relaxed)),
+        )
+    }
+
+    /// When the connection began.
+    pub(crate) const fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// When bytes last moved; the beginning, if none have.
+    pub(crate) fn moved_at(&self) -> Instant {
+        self.began + Duration::from_nanos(self.moved.load(Relaxed))
+    }
+
+    /// Since when a write has waited for the peer.
+    pub(crate) fn write_waiting_since(&self) -> Option<Instant> {
+        self.instant(self.write_waits_since.load(Relaxed))
+    }
+
+    /// When the guest's own bound runs out.
+    pub(crate) fn alarm(&self) -> Option<Instant> {
+        self.instant(self.alarm.load(Relaxed))
+    }
+
+    /// When the drain began.
+    pub(crate) fn drain_began(&self) -> Option<Instant> {
+        self.instant(self.drain_began.load(Relaxed))
+    }
+
+    fn bytes_moved(&self) {
+        self.moved.store(self.poll_began.load(Relaxed), Relaxed);
+        self.cpu_when_moved.store(self.cpu.load(Relaxed), Relaxed);
+    }
+
+    fn nanos_at(&self, at: Instant) -> u64 {
+        // 584 years of nanoseconds fit.
+        u64::try_from(at.saturating_duration_since(self.began).as_nanos()).unwrap_or(NEVER - 1)
+    }
+
+    fn instant(&self, nanos: u64) -> Option<Instant> {
+        (nanos != NEVER).then(|| self.began + Duration::from_nanos(nanos))
+    }
+}
+
+/// Adds without a locked instruction: only the connection's own task writes.
+fn add(counter: &AtomicU64, amount: u64) {
+    counter.store(counter.load(Relaxed).saturating_add(amount), Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_weaker_order_does_not_undo_a_stronger_one() {
+        let account = Account::new(1);
+        account.order(Order::Cut);
+        account.order(Order::Drain);
+        assert!(account.is_cut());
+    }
+
+    #[test]
+    fn cpu_time_counts_from_the_last_byte() {
+        let account = Account::new(1);
+        account.cpu.store(5_000, Relaxed);
+        account.read(1);
+        account.cpu.store(7_000, Relaxed);
+        assert_eq!(account.cpu_since_move(), Duration::from_nanos(2_000));
+        assert_eq!(account.cpu(), Duration::from_nanos(7_000));
+    }
+
+    #[test]
+    fn memory_keeps_its_peak() {
+        let account = Account::new(1);
+        account.memory_is(10);
+        account.memory_is(4);
+        assert_eq!(account.memory_peak(), 10);
+    }
+}

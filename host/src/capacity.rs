@@ -1,0 +1,200 @@
+//! How many connections this machine allows, and what would allow more.
+
+use std::fmt;
+use std::fs;
+use std::num::NonZeroU32;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Descriptors for everything that is not a connection: listeners, logs, modules, epoll.
+const RESERVED_DESCRIPTORS: u64 = 128;
+
+/// Memory mappings for everything that is not an instance: the program, its libraries, threads,
+/// and the modules' code and images.
+const RESERVED_MAPPINGS: u64 = 6000;
+
+/// Memory mappings of one instance: its stack and guard page, and up to four of its memory (the
+/// image, what is before and after it, and the part that is not accessible yet).
+const MAPPINGS_PER_INSTANCE: u64 = 6;
+
+/// Address space for everything that is not an instance, in bytes.
+const RESERVED_ADDRESSES: u64 = 1 << 30;
+
+/// Address space that one contiguous reservation may take, in bytes: the smaller gap that a
+/// position-independent program leaves in 47 bits, less some room.
+const CONTIGUOUS_ADDRESSES: u64 = 32 << 40;
+
+/// How many connections there can be, and why not more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// The number of connections.
+    pub connections: u32,
+    /// What bounds it.
+    pub bound: Bound,
+}
+
+/// What bounds the number of connections.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// `server.max_connections` in the configuration.
+    Configured,
+    /// The hard limit of open files, of this size.
+    Descriptors(u64),
+    /// `vm.max_map_count`, of this size.
+    Mappings(u64),
+    /// `RLIMIT_AS` or the processor's addresses, of this many bytes.
+    Addresses(u64),
+}
+
+/// What the machine gives; separate from [`Capacity`] so that the arithmetic can be tested.
+#[derive(Clone, Copy, Debug)]
+struct Machine {
+    descriptors: u64,
+    mappings: u64,
+    addresses: u64,
+}
+
+/// The machine does not allow what the configuration asks for.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error(
+    "server.max_connections is {wanted}, but this machine allows {}: {}",
+    capacity.connections, capacity.bound
+)]
+pub struct TooMany {
+    wanted: u32,
+    capacity: Capacity,
+}
+
+impl Capacity {
+    /// Raises this process's limit of open files to its hard limit, and works out how many
+    /// connections there can be beside `handshakes` of them that are not connections yet.
+    /// `slot` is the address space of one instance, in bytes.
+    pub fn of_this_machine(
+        wanted: Option<NonZeroU32>,
+        handshakes: NonZeroU32,
+        slot: u64,
+    ) -> Result<Self, TooMany> {
+        Machine::measure().capacity(wanted, handshakes, slot)
+    }
+}
+
+impl Machine {
+    fn measure() -> Self {
+        let files = getrlimit(Resource::Nofile);
+        // Without the right to it, the soft limit stays, and that is what is counted.
+        let raised = setrlimit(
+            Resource::Nofile,
+            Rlimit { current: files.maximum, maximum: files.maximum },
+        );
+        let descriptors = if raised.is_ok() { files.maximum } else { files.current };
+        Self {
+            descriptors: descriptors.unwrap_or(u64::MAX),
+            // Only Linux has this limit.
+            mappings: fs::read_to_string("/proc/sys/vm/max_map_count")
+                .ok()
+                .and_then(|text| text.trim().parse().ok())
+                .unwrap_or(u64::MAX),
+            addresses: getrlimit(Resource::As)
+                .current
+                .map_or(CONTIGUOUS_ADDRESSES, |limit| limit.saturating_sub(RESERVED_ADDRESSES))
+                .min(CONTIGUOUS_ADDRESSES),
+        }
+    }
+
+    fn capacity(
+        self,
+        wanted: Option<NonZeroU32>,
+        handshakes: NonZeroU32,
+        slot: u64,
+    ) -> Result<Capacity, TooMany> {
+        let by_descriptors = self
+            .descriptors
+            .saturating_sub(RESERVED_DESCRIPTORS)
+            .saturating_sub(u64::from(handshakes.get()));
+        let by_mappings = self.mappings.saturating_sub(RESERVED_MAPPINGS) / MAPPINGS_PER_INSTANCE;
+        let by_addresses = self.addresses / slot;
+        let (most, bound) = [
+            (by_mappings, Bound::Mappings(self.mappings)),
+            (by_descriptors, Bound::Descriptors(self.descriptors)),
+            (by_addresses, Bound::Addresses(self.addresses)),
+        ]
+        .into_iter()
+        .min_by_key(|(most, _)| *most)
+        .unwrap_or((0, Bound::Configured));
+        let machine =
+            Capacity { connections: u32::try_from(most).unwrap_or(u32::MAX), bound };
+        match wanted {
+            Some(wanted) if wanted.get() > machine.connections => {
+                Err(TooMany { wanted: wanted.get(), capacity: machine })
+            }
+            Some(wanted) => Ok(Capacity { connections: wanted.get(), bound: Bound::Configured }),
+            None => Ok(machine),
+        }
+    }
+}
+
+/// `room for 9921 connections; ...`, on one line.
+impl fmt::Display for Capacity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "room for {} connections; {}", self.connections, self.bound)
+    }
+}
+
+/// What the bound is and what would raise it.
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Configured => write!(f, "set by server.max_connections"),
+            Self::Descriptors(limit) => write!(
+                f,
+                "the hard limit of open files is {limit}: raise it with `ulimit -Hn` or systemd's LimitNOFILE for more"
+            ),
+            Self::Mappings(limit) => write!(
+                f,
+                "vm.max_map_count is {limit}: raise it with `sysctl vm.max_map_count=1048576` for more"
+            ),
+            Self::Addresses(limit) => write!(
+                f,
+                "{} GiB of address space are to be had: raise `ulimit -v` if it is set",
+                limit >> 30
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SLOT: u64 = 65 << 20;
+    const PLENTY: Machine =
+        Machine { descriptors: 1 << 40, mappings: 1 << 40, addresses: CONTIGUOUS_ADDRESSES };
+
+    fn handshakes() -> NonZeroU32 {
+        NonZeroU32::new(1000).unwrap()
+    }
+
+    #[test]
+    fn the_smallest_of_the_machines_bounds_counts() {
+        let cases = [
+            (Machine { mappings: 65_530, ..PLENTY }, 9921, Bound::Mappings(65_530)),
+            (Machine { descriptors: 2_000, ..PLENTY }, 872, Bound::Descriptors(2_000)),
+            (Machine { addresses: 10 * SLOT, ..PLENTY }, 10, Bound::Addresses(10 * SLOT)),
+            (Machine { descriptors: 5, ..PLENTY }, 0, Bound::Descriptors(5)),
+        ];
+        for (machine, connections, bound) in cases {
+            let capacity = machine.capacity(None, handshakes(), SLOT).unwrap();
+            assert_eq!(capacity, Capacity { connections, bound });
+        }
+    }
+
+    #[test]
+    fn a_configured_number_counts_where_the_machine_allows_it() {
+        let machine = Machine { mappings: 65_530, ..PLENTY };
+        let capacity = machine.capacity(NonZeroU32::new(100), handshakes(), SLOT).unwrap();
+        assert_eq!(capacity, Capacity { connections: 100, bound: Bound::Configured });
+        let refused = machine.capacity(NonZeroU32::new(10_000), handshakes(), SLOT).unwrap_err();
+        let said = refused.to_string();
+        assert!(said.contains("allows 9921") && said.contains("vm.max_map_count"), "{said}");
+    }
+}

@@ -1,0 +1,202 @@
+//! What can be typed, and the help that goes with it. The flags of `run` come from the table of
+//! configuration keys.
+
+use std::path::{Path, PathBuf};
+
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use portcell::config::{Config, Errors, Home, KEYS};
+use portcell::telemetry::Format;
+
+const ABOUT: &str = "A socket server whose handlers are sandboxed WebAssembly";
+
+const EXAMPLES: &str = "\
+Examples:
+  portcell run plugins/echo.wasm                       serve it on tcp://127.0.0.1:7000
+  portcell run echo.wasm --listen :9000 --idle-timeout 5m
+  portcell run http.wasm --listen :8080 --dir www::/www
+  portcell check portcell.toml                         is the configuration good?
+  portcell serve portcell.toml                         serve all of it
+  portcell inspect plugins/echo.wasm                   what is this file?
+
+Exit codes: 0 ended in good order, 64 bad usage or configuration, 1 could not start or go on.";
+
+const RUN: &str = "\
+Serves one plugin. Everything that a configuration file can say about one listener and one \
+handler can be said with flags; `portcell serve` is for more.
+
+Every connection gets an instance of the plugin of its own, which sees that connection and \
+nothing else.";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  portcell run plugins/echo.wasm
+  portcell run echo.wasm --listen tcp://127.0.0.1:0       a free port; the ready line says which
+  portcell run echo.wasm --listen :7000 --listen unix:/run/echo.sock
+  portcell run http.wasm --listen :8080 --dir www::/www --memory 16MiB --receipts stderr
+
+Durations are like 500ms, 30s, 5m; sizes like 64KiB, 16MiB; `none` takes a limit away.";
+
+/// The whole command line.
+pub(super) fn command() -> Command {
+    Command::new("portcell")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(ABOUT)
+        .after_help(EXAMPLES)
+        .max_term_width(100)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .arg(
+            Arg::new("log-format")
+                .long("log-format")
+                .global(true)
+                .value_name("FORMAT")
+                .value_parser(PossibleValuesParser::new(["text", "json"]))
+                .default_value("text")
+                .help("How log lines on stderr look"),
+        )
+        .arg(
+            Arg::new("log")
+                .long("log")
+                .global(true)
+                .value_name("LEVEL")
+                .env("PORTCELL_LOG")
+                .default_value("info")
+                .help("What is logged: error, warn, info, debug or trace, or by part: info,guest=debug"),
+        )
+        .subcommand(run_command())
+        .subcommand(
+            Command::new("serve")
+                .about("Serve a configuration")
+                .after_help("SIGTERM and SIGINT drain, a second one ends at once; SIGHUP reads the configuration again.")
+                .arg(config_argument()),
+        )
+        .subcommand(
+            Command::new("check")
+                .about("Check a configuration: everything that `serve` checks, without listening")
+                .arg(config_argument()),
+        )
+        .subcommand(
+            Command::new("inspect")
+                .about("Say what a plugin is, and what it would need")
+                .arg(plugin_argument())
+                .arg(
+                    Arg::new("json")
+                        .long("json")
+                        .action(ArgAction::SetTrue)
+                        .help("Print JSON instead of text"),
+                ),
+        )
+}
+
+fn run_command() -> Command {
+    let mut command = Command::new("run")
+        .about("Serve one plugin")
+        .long_about(RUN)
+        .after_help(RUN_EXAMPLES)
+        .arg(plugin_argument());
+    for (key, flag) in KEYS.iter().filter_map(|key| Some((key, key.flag?))) {
+        let default = match key.default {
+            Some(default) => format!(" [default: {}]", default.trim_matches('"')),
+            None => String::new(),
+        };
+        let heading = match key.home {
+            Home::Listener => "The listener: what bounds the peer",
+            Home::Handler => "The handler: what bounds and is granted to the guest",
+            Home::Server => "The server",
+        };
+        command = command.arg(
+            Arg::new(flag.name)
+                .long(flag.name)
+                .value_name(flag.value)
+                .action(if flag.repeat { ArgAction::Append } else { ArgAction::Set })
+                .help(format!("{}{default}", plain(key.doc)))
+                .long_help(format!(
+                    "{}\nWithout it: {}\nIt takes {}.{default}",
+                    plain(key.doc),
+                    plain(key.without),
+                    key.kind.in_flag()
+                ))
+                .help_heading(heading),
+        );
+    }
+    command
+}
+
+/// The documentation's text without its quotes around code, which help has no use for.
+fn plain(text: &str) -> String {
+    text.replace('`', "").replace('"', "")
+}
+
+fn plugin_argument() -> Arg {
+    Arg::new("plugin")
+        .value_name("PLUGIN.wasm")
+        .required(true)
+        .value_parser(value_parser!(PathBuf))
+        .help("The plugin: a core wasm module that exports `handle` or `_start`")
+}
+
+fn config_argument() -> Arg {
+    Arg::new("config")
+        .value_name("CONFIG")
+        .default_value("portcell.toml")
+        .value_parser(value_parser!(PathBuf))
+        .help("The configuration, a TOML file")
+}
+
+/// The configuration that the flags of `run` make.
+pub(super) fn run(matches: &ArgMatches) -> Result<Config, Errors> {
+    let flags: Vec<_> = KEYS
+        .iter()
+        .filter_map(|key| key.flag)
+        .flat_map(|flag| {
+            let values = matches.get_many::<String>(flag.name).unwrap_or_default();
+            values.map(move |value| (flag.name.to_owned(), value.clone()))
+        })
+        .collect();
+    Config::from_flags(plugin(matches), &flags)
+}
+
+/// The plugin that was named.
+pub(super) fn plugin(matches: &ArgMatches) -> &Path {
+    matches.get_one::<PathBuf>("plugin").map_or(Path::new(""), PathBuf::as_path)
+}
+
+/// The configuration that was named.
+pub(super) fn config_path(matches: &ArgMatches) -> &Path {
+    matches.get_one::<PathBuf>("config").map_or(Path::new("portcell.toml"), PathBuf::as_path)
+}
+
+/// How log lines look.
+pub(super) fn log_format(matches: &ArgMatches) -> Format {
+    match matches.get_one::<String>("log-format").map(String::as_str) {
+        Some("json") => Format::Json,
+        _ => Format::Text,
+    }
+}
+
+/// What is logged.
+pub(super) fn log_filter(matches: &ArgMatches) -> &str {
+    matches.get_one::<String>("log").map_or("info", String::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clap_finds_no_mistake_in_the_command_line() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_of_run_reaches_the_configuration() {
+        for flag in KEYS.iter().filter_map(|key| key.flag) {
+            let long = format!("--{}", flag.name);
+            let typed = ["portcell", "run", "echo.wasm", &long, "\u{0}"];
+            let matches = command().try_get_matches_from(typed).unwrap();
+            let errors = run(matches.subcommand().unwrap().1).unwrap_err().to_string();
+            assert!(errors.contains(&long), "{long}: {errors}");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The command line.
+
+mod arguments;
+mod inspect;
+mod serve;
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use anyhow::Error;
+use portcell::telemetry;
+
+/// Bad usage or configuration (`EX_USAGE` of sysexits.h).
+const USAGE: u8 = 64;
+
+/// How a command failed, which decides the exit code.
+enum Failure {
+    /// What was given is wrong: 64.
+    Usage(Error),
+    /// It could not be done: 1.
+    Failed(Error),
+}
+
+/// Runs the command line of this process.
+pub(crate) fn run() -> ExitCode {
+    let matches = match arguments::command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => {
+            // Help and version are errors to clap, printed to stdout.
+            let _ = error.print();
+            return if error.use_stderr() { USAGE.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    let format = arguments::log_format(&matches);
+    if let Err(error) = telemetry::init(format, arguments::log_filter(&matches)) {
+        return report(&Failure::Usage(Error::new(error).context("--log")));
+    }
+    let outcome = match matches.subcommand() {
+        Some(("run", matches)) => arguments::run(matches)
+            .map_err(|errors| Failure::Usage(errors.into()))
+            .and_then(|config| serve::serve(config, None, format)),
+        Some(("serve", matches)) => {
+            let path = arguments::config_path(matches);
+            serve::read(path).and_then(|config| serve::serve(config, Some(path), format))
+        }
+        Some(("check", matches)) => serve::check(arguments::config_path(matches)),
+        Some(("inspect", matches)) => inspect::inspect(matches),
+        // clap asks for one of them.
+        _ => Ok(()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => report(&failure),
+    }
+}
+
+fn report(failure: &Failure) -> ExitCode {
+    let (error, code) = match failure {
+        Failure::Usage(error) => (error, USAGE),
+        Failure::Failed(error) => (error, 1),
+    };
+    // An error of several lines has one for each thing that is wrong, complete in itself.
+    let said = format!("{error:#}");
+    for line in said.lines() {
+        // Without stderr there is nobody to tell.
+        let _ = writeln!(io::stderr(), "portcell: {line}");
+    }
+    ExitCode::from(code)
+}
+
+/// Prints to stdout; a reader that went away is not an error.
+fn print(text: &str) {
+    let _ = io::stdout().write_all(text.as_bytes());
+}
+

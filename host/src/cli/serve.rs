@@ -1,0 +1,143 @@
+//! `run`, `serve` and `check`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Error};
+use portcell::capacity::Capacity;
+use portcell::engine::Engine;
+use portcell::handler::Loader;
+use portcell::server::StartError;
+use portcell::telemetry::{self, Format};
+use portcell::{Config, Control, Server};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{Failure, print};
+
+/// Reads a configuration.
+pub(super) fn read(path: &Path) -> Result<Config, Failure> {
+    Config::read(path).map_err(|errors| Failure::Usage(errors.into()))
+}
+
+/// Serves until a signal ends it; `path` is where SIGHUP finds the configuration again.
+pub(super) fn serve(config: Config, path: Option<&Path>, format: Format) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the reactor")
+        .map_err(Failure::Failed)?;
+    let ended = runtime.block_on(serve_until_ended(config, path, format));
+    // What is left is cut, and may hold a worker until its next tick: nobody waits for it.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn serve_until_ended(
+    config: Config,
+    path: Option<&Path>,
+    format: Format,
+) -> Result<(), Failure> {
+    // Before the ready line: whoever waits for it may signal at once.
+    let signals = Signals::listen().context("cannot listen for signals").map_err(Failure::Failed)?;
+    let server = Server::start(config).await.map_err(classify)?;
+    tracing::info!("{}", server.capacity());
+    for listener in server.listening() {
+        telemetry::announce(format, &listener.to_string());
+    }
+    tokio::spawn(signals.steer(server.control(), path.map(Path::to_path_buf)));
+    server.run().await.map_err(|error| Failure::Failed(error.into()))?;
+    Ok(())
+}
+
+/// The signals that steer a server.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn steer(mut self, control: Control, path: Option<PathBuf>) {
+        let mut draining = false;
+        loop {
+            tokio::select! {
+                _ = self.hangup.recv() => {
+                    reload(&control, path.as_deref());
+                    continue;
+                }
+                _ = self.terminate.recv() => {}
+                _ = self.interrupt.recv() => {}
+            }
+            if draining {
+                control.stop();
+            } else {
+                draining = true;
+                control.drain();
+            }
+        }
+    }
+}
+
+fn reload(control: &Control, path: Option<&Path>) {
+    let Some(path) = path else {
+        tracing::info!("SIGHUP: there is no configuration to read again");
+        return;
+    };
+    match Config::read(path) {
+        Ok(config) => control.apply(config),
+        Err(errors) => {
+            for error in errors.iter() {
+                tracing::error!("the old configuration stays in force: {error}");
+            }
+        }
+    }
+}
+
+/// Everything that [`serve`] checks, with nothing bound.
+pub(super) fn check(path: &Path) -> Result<(), Failure> {
+    let config = read(path)?;
+    let usage = |error: StartError| Failure::Usage(error.into());
+    let server = &config.server;
+    Capacity::of_this_machine(server.max_connections, server.max_handshakes, Engine::SLOT)
+        .map_err(|error| usage(error.into()))?;
+    let engine = Engine::new(1).map_err(|error| Failure::Failed(error.into()))?;
+    let loader = Loader::new(engine)
+        .map_err(|error| Failure::Failed(StartError::Linker(error).into()))?;
+    let mut wrong = Vec::new();
+    for handler in &config.handlers {
+        if let Err(source) = loader.load(handler, 1, server.max_module_size) {
+            let (origin, module) = (handler.origin.clone(), handler.module.clone());
+            wrong.push(StartError::Load { origin, module, source }.to_string());
+        }
+    }
+    if !wrong.is_empty() {
+        return Err(Failure::Usage(Error::msg(wrong.join("\n"))));
+    }
+    let (listeners, handlers) = (config.listeners.len(), config.handlers.len());
+    print(&format!(
+        "{}: good: {listeners} listener{}, {handlers} handler{}\n",
+        path.display(),
+        plural(listeners),
+        plural(handlers)
+    ));
+    Ok(())
+}
+
+const fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+/// What was given is wrong, or the machine did not do its part.
+fn classify(error: StartError) -> Failure {
+    match error {
+        StartError::TooMany(_) | StartError::Load { .. } => Failure::Usage(error.into()),
+        _ => Failure::Failed(error.into()),
+    }
+}

@@ -1,0 +1,212 @@
+//! Reads the keys of one section as the types that the checks give.
+
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::keys::{self, Home, Key};
+use super::scalar::{self, Count};
+use super::value::{Data, Value};
+use super::{Backoff, ConfigError, Dir, Kind, Origin, Receipts, Stdout, compound};
+use crate::address::Address;
+
+/// One table of the configuration: known keys with their values.
+#[derive(Debug)]
+pub(super) struct Section {
+    pub(super) home: Home,
+    /// The table's header as messages name it.
+    pub(super) header: String,
+    /// The table's place.
+    pub(super) origin: Origin,
+    pub(super) entries: Vec<(&'static Key, Value)>,
+}
+
+impl Section {
+    pub(super) fn new(home: Home, header: impl Into<String>, origin: Origin) -> Self {
+        Self { home, header: header.into(), origin, entries: Vec::new() }
+    }
+
+    /// The value of a key, if it was written.
+    pub(super) fn value(&self, name: &str) -> Option<&Value> {
+        self.entries.iter().find(|(key, _)| key.name == name).map(|(_, value)| value)
+    }
+
+    /// The text of a key and its place, if it was written and is text.
+    pub(super) fn text(&self, name: &str) -> Option<(&str, &Origin)> {
+        match self.value(name)? {
+            Value { origin, data: Data::Text(text) } => Some((text, origin)),
+            _ => None,
+        }
+    }
+}
+
+/// A check's failure: what is wrong is among the errors.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reported;
+
+/// What a check gives.
+pub(super) type Checked<T> = Result<T, Reported>;
+
+/// Gives the keys of a section, or reports why not.
+pub(super) struct Reader<'a> {
+    pub(super) section: &'a Section,
+    /// The folder that relative paths are taken from.
+    pub(super) base: &'a Path,
+    pub(super) errors: &'a mut Vec<ConfigError>,
+}
+
+impl Reader<'_> {
+    pub(super) fn name(&mut self, key: &str) -> Checked<String> {
+        self.scalar(key, |value, _, _| scalar::name(value))
+    }
+
+    pub(super) fn path(&mut self, key: &str) -> Checked<PathBuf> {
+        self.scalar(key, |value, _, base| scalar::path(value, base))
+    }
+
+    pub(super) fn receipts(&mut self, key: &str) -> Checked<Receipts> {
+        self.scalar(key, |value, _, base| scalar::receipts(value, base))
+    }
+
+    /// A number, for a key that takes no words.
+    pub(super) fn count(&mut self, key: &str) -> Checked<NonZeroU32> {
+        match self.any_count(key)? {
+            Count::Number(n) => Ok(n),
+            Count::Word(_) => Err(Reported),
+        }
+    }
+
+    /// A number, for a key whose one word says that there is none.
+    pub(super) fn count_or_none(&mut self, key: &str) -> Checked<Option<NonZeroU32>> {
+        self.any_count(key).map(|count| match count {
+            Count::Number(n) => Some(n),
+            Count::Word(_) => None,
+        })
+    }
+
+    /// A number, for a key whose first word says that there is none and whose second is 1.
+    pub(super) fn spawn(&mut self, key: &str) -> Checked<Option<NonZeroU32>> {
+        self.any_count(key).map(|count| match count {
+            Count::Number(n) => Some(n),
+            Count::Word(0) => None,
+            Count::Word(_) => Some(NonZeroU32::MIN),
+        })
+    }
+
+    fn any_count(&mut self, key: &str) -> Checked<Count> {
+        self.scalar(key, |value, kind, _| match kind {
+            Kind::Count(words) => scalar::count(value, words),
+            _ => Err(scalar::this_is(value)),
+        })
+    }
+
+    pub(super) fn limit(&mut self, key: &str) -> Checked<Option<Duration>> {
+        self.scalar(key, |value, _, _| scalar::limit(value))
+    }
+
+    pub(super) fn size(&mut self, key: &str) -> Checked<u64> {
+        self.scalar(key, |value, kind, _| match kind {
+            Kind::Size { min, max } => scalar::size(value, min, max),
+            _ => Err(scalar::this_is(value)),
+        })
+    }
+
+    pub(super) fn boolean(&mut self, key: &str) -> Checked<bool> {
+        self.scalar(key, |value, _, _| scalar::boolean(value))
+    }
+
+    pub(super) fn stdout(&mut self, key: &str) -> Checked<Stdout> {
+        self.scalar(key, |value, kind, _| match kind {
+            Kind::Choice(words) => scalar::choice(value, words)
+                .map(|place| if place == 0 { Stdout::Terminal } else { Stdout::Full }),
+            _ => Err(scalar::this_is(value)),
+        })
+    }
+
+    pub(super) fn addresses(&mut self, key: &str) -> Checked<Vec<(Address, Origin)>> {
+        self.compound(key, compound::addresses)
+    }
+
+    pub(super) fn env(&mut self, key: &str) -> Checked<Vec<(String, String)>> {
+        self.compound(key, |value, _, report| compound::env(value, report))
+    }
+
+    pub(super) fn dirs(&mut self, key: &str) -> Checked<Vec<Dir>> {
+        self.compound(key, compound::dirs)
+    }
+
+    pub(super) fn backoff(&mut self, key: &str) -> Checked<Backoff> {
+        let default = find(self.section.home, key).default.map(Value::from_default);
+        self.compound(key, |value, _, report| {
+            let default =
+                default.map(|default| compound::backoff(&default, None, report)).transpose()?;
+            compound::backoff(value, default, report)
+        })
+    }
+
+    fn scalar<T>(
+        &mut self,
+        key: &str,
+        check: impl FnOnce(&Value, Kind, &Path) -> Result<T, String>,
+    ) -> Checked<T> {
+        self.compound(key, |value, base, report| match check(value, report.key.kind, base) {
+            Ok(checked) => Ok(checked),
+            Err(why) => report.wrong(&value.origin, &why),
+        })
+    }
+
+    fn compound<T>(
+        &mut self,
+        key: &str,
+        check: impl FnOnce(&Value, &Path, &mut Report<'_>) -> Checked<T>,
+    ) -> Checked<T> {
+        let Section { home, header, origin, .. } = self.section;
+        let key = find(*home, key);
+        let mut report = Report { key, errors: self.errors };
+        match (self.section.value(key.name), key.default) {
+            (Some(value), _) => check(value, self.base, &mut report),
+            (None, Some(default)) => check(&Value::from_default(default), self.base, &mut report),
+            (None, None) => {
+                let wanted = key.kind.in_file();
+                report.say(origin, format!("{header} has no `{}`; it takes {wanted}", key.name))
+            }
+        }
+    }
+}
+
+fn find(home: Home, key: &str) -> &'static Key {
+    keys::find(home, key).expect("a test reads every key of the table")
+}
+
+/// Where the checks of one key put what is wrong. Each call is a failure of the check.
+pub(super) struct Report<'a> {
+    pub(super) key: &'static Key,
+    errors: &'a mut Vec<ConfigError>,
+}
+
+impl Report<'_> {
+    /// The value is not what the key takes: says what it takes, then `why`.
+    pub(super) fn wrong<T>(&mut self, origin: &Origin, why: &str) -> Checked<T> {
+        let Key { name, kind, .. } = self.key;
+        match origin {
+            Origin::Flag(_) => {
+                self.say(origin, format!("takes {}; {}", kind.in_flag(), why.replace('"', "")))
+            }
+            _ => self.say(origin, format!("`{name}` takes {}; {why}", kind.in_file())),
+        }
+    }
+
+    /// The value is of the right kind but cannot be had: says only `why`.
+    pub(super) fn refuse<T>(&mut self, origin: &Origin, why: &str) -> Checked<T> {
+        match origin {
+            Origin::Flag(_) => self.say(origin, why.to_owned()),
+            _ => self.say(origin, format!("`{}`: {why}", self.key.name)),
+        }
+    }
+
+    /// A message that stands alone.
+    pub(super) fn say<T>(&mut self, origin: &Origin, message: String) -> Checked<T> {
+        self.errors.push(ConfigError::new(origin.clone(), message));
+        Err(Reported)
+    }
+}

@@ -1,0 +1,61 @@
+//! Closing in good order.
+//!
+//! A socket that is closed while the peer's bytes are unread, or still come in, makes the kernel
+//! send a reset, and the peer may lose the last bytes it was sent. So the write side ends first,
+//! and input is taken and dropped until the peer ends its side too, within bounds (the lingering
+//! close of nginx and Apache; RFC 9112 section 9.6 describes it for HTTP).
+
+use std::io;
+use std::time::Duration;
+
+use super::socket::Socket;
+
+/// How long a peer may take to end its side. Without it a peer could hold a descriptor for ever.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// How much input is taken meanwhile, in bytes. Without it a peer could keep a core busy.
+const LINGER_BYTES: usize = 1 << 20;
+
+/// Ends the write side, unless that was done, waits for the peer's end, closes.
+pub(super) async fn linger(socket: Socket, write_ended: bool) {
+    let mut taken = 0;
+    // What is there already, the peer's end most often, costs no wait.
+    if let Some(over) = take_all(&socket, &mut taken)
+        && over
+    {
+        return;
+    }
+    if !write_ended && socket.shutdown_write().is_err() {
+        return;
+    }
+    let peer_ends = async {
+        while socket.readable().await.is_ok() {
+            match take_all(&socket, &mut taken) {
+                Some(false) => {}
+                Some(true) | None => return,
+            }
+        }
+    };
+    // Too late is the same as done: the socket closes either way.
+    let _ = tokio::time::timeout(LINGER, peer_ends).await;
+}
+
+/// Takes what is there. `Some(true)` when the peer has ended or broken the connection,
+/// `Some(false)` when there may be more later, `None` when it has sent too much.
+fn take_all(socket: &Socket, taken: &mut usize) -> Option<bool> {
+    let mut scratch = [0; 8192];
+    loop {
+        match socket.take(&mut scratch) {
+            Ok(0) => return Some(true),
+            Ok(n) => {
+                *taken += n;
+                if *taken > LINGER_BYTES {
+                    return None;
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Some(false),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return Some(true),
+        }
+    }
+}

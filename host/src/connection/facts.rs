@@ -1,0 +1,56 @@
+//! What a guest may ask about its connection.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use super::socket::Socket;
+
+/// Where connections land: what every connection of one listener to one version of a handler has
+/// in common.
+#[derive(Clone, Debug)]
+pub struct Placement {
+    /// The listener's name.
+    pub listener: String,
+    /// The handler's name.
+    pub handler: String,
+    /// Counts the modules that this handler has had, from 1.
+    pub version: u64,
+    /// Who owns the handler.
+    pub tenant: String,
+    /// The handler's memory limit, in bytes.
+    pub memory: u64,
+    /// The handler's CPU limit.
+    pub cpu: Option<Duration>,
+    /// The listener's idle timeout.
+    pub idle_timeout: Option<Duration>,
+}
+
+/// The fact of this name; `None` if it does not exist here. After the connection is closed, what
+/// only the socket knew is gone.
+pub(super) fn info<'a>(
+    name: &str,
+    id: u64,
+    placement: &'a Placement,
+    socket: Option<&Socket>,
+) -> Option<Cow<'a, str>> {
+    let millis = |limit: Option<Duration>| limit.map(|limit| limit.as_millis().to_string());
+    let credentials = || socket.and_then(Socket::credentials);
+    let owned = match name {
+        "peer.address" => socket.map(Socket::peer_address),
+        "local.address" => socket.and_then(Socket::local_address),
+        "peer.pid" => credentials().and_then(|peer| peer.pid()).map(|pid| pid.to_string()),
+        "peer.uid" => credentials().map(|peer| peer.uid().to_string()),
+        "peer.gid" => credentials().map(|peer| peer.gid().to_string()),
+        "transport" => return socket.map(|socket| socket.transport().name().into()),
+        "connection.id" => Some(id.to_string()),
+        "listener" => return Some((&*placement.listener).into()),
+        "handler" => return Some((&*placement.handler).into()),
+        "handler.version" => Some(placement.version.to_string()),
+        "tenant" => return Some((&*placement.tenant).into()),
+        "limits.memory" => Some(placement.memory.to_string()),
+        "limits.cpu" => millis(placement.cpu),
+        "limits.idle_timeout" => millis(placement.idle_timeout),
+        _ => None,
+    };
+    owned.map(Cow::Owned)
+}

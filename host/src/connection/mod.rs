@@ -1,0 +1,395 @@
+//! One client's bytes, after the handshake: what a guest sees of the world.
+//!
+//! Byte counts, the guest's own timeouts, half-close, the latching of errors and the closing live
+//! here, once for every transport and for every face that guests see (`portcell_v1`, WASI). It
+//! knows no wasm. The host's deadlines are the watchdog's.
+
+mod close;
+mod facts;
+mod socket;
+
+use std::borrow::Cow;
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use portcell_abi::{Errno, poll as bits};
+use tokio::time::Instant;
+
+use crate::account::Account;
+use crate::exit::Closing;
+
+pub use self::facts::Placement;
+pub use self::socket::{Socket, Transport};
+
+/// One connection. Dropping it without [`Connection::end`] closes the socket as the kernel does.
+#[derive(Debug)]
+pub struct Connection {
+    account: Arc<Account>,
+    placement: Arc<Placement>,
+    /// `None` after a close or a reset by the guest.
+    socket: Option<Socket>,
+    input: Half,
+    output: Half,
+    /// The peer's end of stream has been read.
+    peer_ended: bool,
+    /// The error that every further call gives.
+    broken: Option<Errno>,
+    reset: bool,
+}
+
+/// One direction.
+#[derive(Debug, Default)]
+struct Half {
+    ended: bool,
+    timeout: Option<Duration>,
+}
+
+/// One of the two directions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From the peer.
+    Read,
+    /// To the peer.
+    Write,
+}
+
+/// What `shutdown` ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shutdown {
+    /// Reading: later reads return 0.
+    Read,
+    /// Writing: the peer sees the end of the stream.
+    Write,
+    /// Both.
+    Both,
+    /// The connection: the peer sees a reset.
+    Reset,
+}
+
+impl Connection {
+    /// A connection on `socket`, which is connected and whose handshake is done.
+    pub fn new(socket: Socket, account: Arc<Account>, placement: Arc<Placement>) -> Self {
+        Self {
+            account,
+            placement,
+            socket: Some(socket),
+            input: Half::default(),
+            output: Half::default(),
+            peer_ended: false,
+            broken: None,
+            reset: false,
+        }
+    }
+
+    /// Waits until something is there: 1 to `buf.len()` bytes, or 0 at the peer's end of stream
+    /// and for an empty `buf`.
+    pub async fn read(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
+        let socket = self.socket.as_mut().ok_or(gone(self.reset))?;
+        if self.input.ended || buf.is_empty() {
+            return Ok(0);
+        }
+        if let Some(errno) = self.broken {
+            return Err(errno);
+        }
+        let account = &*self.account;
+        let read = match self.input.timeout {
+            None => poll_fn(|cx| socket.poll_read(cx, buf)).await,
+            Some(Duration::ZERO) => socket.try_read(buf),
+            Some(timeout) => {
+                let bound = Bound::new(account, timeout);
+                match poll_fn(|cx| bound.poll(cx, |cx| socket.poll_read(cx, buf))).await {
+                    Some(read) => read,
+                    None => return Err(Errno::TimedOut),
+                }
+            }
+        };
+        match read {
+            Ok(0) => {
+                self.input.ended = true;
+                self.peer_ended = true;
+                Ok(0)
+            }
+            Ok(n) => {
+                account.read(n);
+                Ok(n)
+            }
+            Err(error) => Err(self.latch(&error)),
+        }
+    }
+
+    /// Takes all of `buf`, unless an error or the guest's timeout comes in between; then it
+    /// returns the count so far, and an error comes at the next call.
+    pub async fn write(&mut self, buf: &[u8]) -> Result<usize, Errno> {
+        let mut done = 0;
+        let end = loop {
+            if done == buf.len() && done > 0 {
+                break Ok(done);
+            }
+            match self.write_some(&buf[done..]).await {
+                Ok(n) => done += n,
+                Err(errno) => break Err(errno),
+            }
+            if buf.is_empty() {
+                break Ok(0);
+            }
+        };
+        self.account.write_moves();
+        if done > 0 { Ok(done) } else { end }
+    }
+
+    async fn write_some(&mut self, buf: &[u8]) -> Result<usize, Errno> {
+        let socket = self.socket.as_mut().ok_or(gone(self.reset))?;
+        if self.output.ended {
+            return Err(Errno::Pipe);
+        }
+        if let Some(errno) = self.broken {
+            // POSIX: the first call after a reset says so, a later write finds a broken pipe.
+            return Err(if errno == Errno::ConnReset { Errno::Pipe } else { errno });
+        }
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        let account = &*self.account;
+        let mut wait = |cx: &mut Context<'_>| {
+            let polled = socket.poll_write(cx, buf);
+            if polled.is_pending() {
+                account.write_waits();
+            }
+            polled
+        };
+        let written = match self.output.timeout {
+            None => poll_fn(wait).await,
+            Some(Duration::ZERO) => socket.try_write(buf),
+            Some(timeout) => {
+                let bound = Bound::new(account, timeout);
+                match poll_fn(|cx| bound.poll(cx, &mut wait)).await {
+                    Some(written) => written,
+                    None => return Err(Errno::TimedOut),
+                }
+            }
+        };
+        match written {
+            Ok(n) => {
+                account.wrote(n);
+                account.write_moves();
+                Ok(n)
+            }
+            Err(error) => Err(self.latch(&error)),
+        }
+    }
+
+    /// Ends directions; one that has ended already stays so.
+    pub fn shutdown(&mut self, how: Shutdown) -> Result<(), Errno> {
+        let Some(socket) = self.socket.as_ref() else {
+            return if self.reset { Ok(()) } else { Err(Errno::BadFd) };
+        };
+        if matches!(how, Shutdown::Read | Shutdown::Both) {
+            self.input.ended = true;
+        }
+        if matches!(how, Shutdown::Write | Shutdown::Both) && !self.output.ended {
+            self.output.ended = true;
+            // It fails when the peer is gone, and then there is nothing left to end.
+            let _ = socket.shutdown_write();
+        }
+        if how == Shutdown::Reset {
+            self.reset = true;
+            if let Some(socket) = self.socket.take() {
+                socket.reset();
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the connection in good order and waits until the peer has ended its side, for at most
+    /// 2 s and 1 MiB of its input.
+    pub async fn close(&mut self) -> Result<(), Errno> {
+        let reset = std::mem::take(&mut self.reset);
+        match self.socket.take() {
+            Some(socket) => {
+                self.finish(socket).await;
+                Ok(())
+            }
+            None if reset => Ok(()),
+            None => Err(Errno::BadFd),
+        }
+    }
+
+    /// Sets the guest's own bound for each later call: `None` none, zero never wait.
+    pub fn set_timeout(
+        &mut self,
+        direction: Direction,
+        timeout: Option<Duration>,
+    ) -> Result<(), Errno> {
+        if self.socket.is_none() && !self.reset {
+            return Err(Errno::BadFd);
+        }
+        match direction {
+            Direction::Read => self.input.timeout = timeout,
+            Direction::Write => self.output.timeout = timeout,
+        }
+        Ok(())
+    }
+
+    /// Waits until one of `events` (bits of [`portcell_abi::poll`]) or one that is always
+    /// reported is there, or `timeout` is over; gives those that are there, 0 after the timeout.
+    ///
+    /// That both directions are over ends the wait where reading or writing was asked for.
+    pub async fn poll(&self, events: u16, timeout: Option<Duration>) -> u16 {
+        let ready = self.events_now(events);
+        if ready != 0 || timeout == Some(Duration::ZERO) {
+            return ready;
+        }
+        let Some(socket) = &self.socket else { return 0 };
+        let mut failed = pin!(socket.failed());
+        let mut heard_failed = false;
+        let mut wait = |cx: &mut Context<'_>| loop {
+            let wanted = |event: u16| events & event != 0;
+            let readable = wanted(bits::READABLE) && socket.poll_readable(cx).is_ready();
+            let writable = wanted(bits::WRITABLE) && socket.poll_writable(cx).is_ready();
+            heard_failed = heard_failed || failed.as_mut().poll(cx).is_ready();
+            let ready = self.events_now(events);
+            if ready != 0 {
+                return Poll::Ready(ready);
+            }
+            // Not so any more when the kernel was asked: register again.
+            if !readable && !writable {
+                return Poll::Pending;
+            }
+        };
+        match timeout {
+            None => poll_fn(wait).await,
+            Some(timeout) => {
+                let bound = Bound::new(&self.account, timeout);
+                poll_fn(|cx| bound.poll(cx, &mut wait)).await.unwrap_or(0)
+            }
+        }
+    }
+
+    /// Waits, without looking at the connection.
+    pub async fn sleep(&self, timeout: Option<Duration>) {
+        match timeout {
+            None => std::future::pending().await,
+            Some(timeout) => {
+                let bound = Bound::new(&self.account, timeout);
+                poll_fn(|cx| bound.poll(cx, |_| Poll::<()>::Pending)).await;
+            }
+        }
+    }
+
+    /// What is there now, asked of the kernel.
+    fn events_now(&self, events: u16) -> u16 {
+        let mut ready = 0;
+        if self.account.is_draining() {
+            ready |= events & bits::DRAINING;
+        }
+        let Some(socket) = &self.socket else {
+            return ready
+                | if self.reset {
+                    bits::FAILED | bits::OVER | events & (bits::READABLE | bits::WRITABLE)
+                } else {
+                    bits::INVALID
+                };
+        };
+        let kernel = socket.events();
+        if self.broken.is_some() || kernel.failed {
+            ready |= bits::FAILED | events & (bits::READABLE | bits::WRITABLE);
+        }
+        if kernel.over || (self.input.ended && self.output.ended) {
+            ready |= bits::OVER;
+        }
+        if self.input.ended || kernel.readable {
+            ready |= events & bits::READABLE;
+        }
+        if self.output.ended || kernel.writable {
+            ready |= events & bits::WRITABLE;
+        }
+        ready
+    }
+
+    /// A fact about the connection, by its name in [`portcell_abi::FACTS`]; `None` if it does not
+    /// exist here.
+    pub fn info(&self, name: &str) -> Option<Cow<'_, str>> {
+        facts::info(name, self.account.id(), &self.placement, self.socket.as_ref())
+    }
+
+    /// The account of this connection.
+    pub const fn account(&self) -> &Arc<Account> {
+        &self.account
+    }
+
+    /// Where the connection landed.
+    pub const fn placement(&self) -> &Arc<Placement> {
+        &self.placement
+    }
+
+    /// Whether the peer, or the network, broke the connection.
+    pub const fn is_broken(&self) -> bool {
+        self.broken.is_some()
+    }
+
+    /// Closes whatever is still open, as `closing` says; waits as [`Connection::close`] does.
+    pub async fn end(mut self, closing: Closing) {
+        let Some(socket) = self.socket.take() else { return };
+        match closing {
+            Closing::Reset => socket.reset(),
+            Closing::Orderly => self.finish(socket).await,
+        }
+    }
+
+    async fn finish(&self, socket: Socket) {
+        // Nothing is unread and nothing more can come: the kernel's own close is in good order.
+        if self.peer_ended || self.broken.is_some() {
+            return;
+        }
+        close::linger(socket, self.output.ended).await;
+    }
+
+    fn latch(&mut self, error: &std::io::Error) -> Errno {
+        let errno = socket::errno(error);
+        self.broken = Some(errno);
+        errno
+    }
+}
+
+/// What a call gives on a connection that has no socket any more.
+const fn gone(reset: bool) -> Errno {
+    if reset { Errno::ConnReset } else { Errno::BadFd }
+}
+
+/// A bound of the guest's own on one wait.
+struct Bound<'a> {
+    account: &'a Account,
+    at: Instant,
+}
+
+impl<'a> Bound<'a> {
+    fn new(account: &'a Account, timeout: Duration) -> Self {
+        // A fresh reading: the guest may have computed for a while since its last host call.
+        let now = Instant::now();
+        let far = Duration::from_secs(60 * 60 * 24 * 365);
+        let at = now + timeout.min(far);
+        account.set_alarm(at);
+        Self { account, at }
+    }
+
+    /// `Some` when `wait` is ready, `None` when the bound has run out first.
+    fn poll<T>(
+        &self,
+        cx: &mut Context<'_>,
+        mut wait: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<Option<T>> {
+        if let Poll::Ready(output) = wait(cx) {
+            return Poll::Ready(Some(output));
+        }
+        if self.account.recently() >= self.at { Poll::Ready(None) } else { Poll::Pending }
+    }
+}
+
+impl Drop for Bound<'_> {
+    fn drop(&mut self) {
+        self.account.clear_alarm();
+    }
+}

@@ -1,0 +1,126 @@
+//! The connections that are open, so that they can be asked to finish and waited for.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::account::{Account, Order};
+
+/// Numbers of connections, unique in this process.
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+/// A set of open connections: those of one listener.
+#[derive(Debug, Default)]
+pub struct Connections {
+    open: Mutex<Open>,
+    none_left: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    accounts: HashMap<u64, Arc<Account>>,
+    /// What connections that come in now are told at once.
+    order: Option<Order>,
+}
+
+/// One of them; it leaves the set when this is dropped.
+#[derive(Debug)]
+pub struct Registration {
+    account: Arc<Account>,
+    set: Arc<Connections>,
+}
+
+impl Connections {
+    /// Adds a connection that begins now.
+    pub fn register(self: &Arc<Self>) -> Registration {
+        let account = Arc::new(Account::new(NEXT_ID.fetch_add(1, Relaxed)));
+        let mut open = self.lock();
+        if let Some(order) = open.order {
+            account.order(order);
+        }
+        open.accounts.insert(account.id(), Arc::clone(&account));
+        drop(open);
+        Registration { account, set: Arc::clone(self) }
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.lock().accounts.len()
+    }
+
+    /// Gives all of them an order, and those that still come in.
+    pub fn order(&self, order: Order) {
+        let mut open = self.lock();
+        open.order = open.order.max(Some(order));
+        for account in open.accounts.values() {
+            account.order(order);
+        }
+    }
+
+    /// Waits until there are none.
+    pub async fn ended(&self) {
+        loop {
+            let mut left = std::pin::pin!(self.none_left.notified());
+            // Listen before looking, or the last one could leave in between.
+            left.as_mut().enable();
+            if self.count() == 0 {
+                return;
+            }
+            left.await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Registration {
+    /// The account of the connection.
+    pub const fn account(&self) -> &Arc<Account> {
+        &self.account
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        let mut open = self.set.lock();
+        open.accounts.remove(&self.account.id());
+        if open.accounts.is_empty() {
+            self.set.none_left.notify_waiters();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_end_is_when_the_last_one_leaves() {
+        let set = Arc::new(Connections::default());
+        set.ended().await;
+        let (first, second) = (set.register(), set.register());
+        let waiting = Arc::clone(&set);
+        let ended = tokio::spawn(async move { waiting.ended().await });
+        drop(first);
+        tokio::task::yield_now().await;
+        assert!(!ended.is_finished());
+        drop(second);
+        ended.await.unwrap();
+        assert_eq!(set.count(), 0);
+    }
+
+    #[test]
+    fn a_late_connection_hears_the_order_too() {
+        let set = Arc::new(Connections::default());
+        let early = set.register();
+        set.order(Order::Drain);
+        let late = set.register();
+        assert!(early.account().is_draining() && late.account().is_draining());
+        set.order(Order::Cut);
+        assert!(early.account().is_cut() && late.account().is_cut());
+    }
+}

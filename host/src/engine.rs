@@ -1,0 +1,171 @@
+//! The wasm engine: how instances are compiled, pooled and interrupted. Every setting of wasmtime
+//! is here, with its reason.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use wasmtime::{
+    Config, Enabled, Engine as WasmEngine, InstanceAllocationStrategy, OptLevel,
+    PoolingAllocationConfig, Strategy, WasmBacktraceDetails,
+};
+
+/// The largest memory that an instance can have, in bytes: a slot of the pool. All slots are
+/// reserved at start, as addresses only.
+pub const MEMORY_SLOT: u64 = 64 << 20;
+
+/// Inaccessible bytes after each slot, for the loads that the compiler does not check one by one.
+const GUARD: u64 = 64 << 10;
+
+/// The host's stack for one instance, in bytes, of which the guest may use [`GUEST_STACK`]. The
+/// rest is for host calls: a host call that overflowed it would abort the process.
+const STACK: usize = 512 << 10;
+
+/// What a guest may use of [`STACK`]; more is a trap.
+const GUEST_STACK: usize = 256 << 10;
+
+/// Elements that a table may have.
+pub const TABLE_ELEMENTS: usize = 20_000;
+
+/// Tables that a module may have.
+pub const TABLES: u32 = 4;
+
+/// Memory of a finished instance that stays resident for the next one in its slot, in bytes.
+const KEEP_RESIDENT: usize = 64 << 10;
+
+/// How often a running guest is looked at. Shorter costs more interruptions, longer lets a guest
+/// hold a worker for longer than its slice.
+const TICK: Duration = Duration::from_millis(1);
+
+/// How long a guest may hold a worker thread before others get it.
+pub(crate) const SLICE: Duration = Duration::from_millis(10);
+
+/// Slots beyond the number of connections: finished ones that wait for the kernel to take their
+/// memory back, and trial instances.
+const SLACK: u32 = 64;
+
+/// The engine that all handlers of a server share.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    wasm: WasmEngine,
+    _ticker: Arc<Ticker>,
+}
+
+/// The engine cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The machine does not give the pool.
+    #[error("cannot reserve a pool of {connections} instances; a smaller server.max_connections may fit")]
+    Pool {
+        /// How many were asked for.
+        connections: u32,
+        /// What wasmtime said.
+        #[source]
+        source: wasmtime::Error,
+    },
+    /// The machine does not give a thread.
+    #[error("cannot start the thread that interrupts running guests")]
+    Ticker(#[source] std::io::Error),
+}
+
+impl Engine {
+    /// Address space of one instance, in bytes.
+    pub const SLOT: u64 = MEMORY_SLOT + GUARD + STACK as u64 + (TABLE_ELEMENTS * 8) as u64;
+
+    /// An engine with room for this many instances at once.
+    pub fn new(connections: u32) -> Result<Self, EngineError> {
+        let wasm = WasmEngine::new(&config(connections))
+            .map_err(|source| EngineError::Pool { connections, source })?;
+        let ticker = Ticker::start(&wasm).map_err(EngineError::Ticker)?;
+        Ok(Self { wasm, _ticker: Arc::new(ticker) })
+    }
+
+    /// wasmtime's engine.
+    pub(crate) const fn wasm(&self) -> &WasmEngine {
+        &self.wasm
+    }
+}
+
+fn config(connections: u32) -> Config {
+    let slots = connections.saturating_add(SLACK);
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_core_instances(slots)
+        .total_memories(slots)
+        .total_tables(slots.saturating_mul(2))
+        .total_stacks(slots)
+        .total_component_instances(0)
+        .max_memory_size(usize::try_from(MEMORY_SLOT).unwrap_or(usize::MAX))
+        .max_memories_per_module(1)
+        .max_tables_per_module(TABLES)
+        .table_elements(TABLE_ELEMENTS)
+        .max_core_instance_size(256 << 10)
+        .max_unused_warm_slots(1_000)
+        // Stacks are wiped between connections: nothing of one tenant's is left for the next.
+        .async_stack_keep_resident(8 << 10);
+    if PoolingAllocationConfig::is_pagemap_scan_available() {
+        // The kernel says which pages were written, so a slot is cleaned by wiping those instead
+        // of unmapping: about half the cost of a connection. Without it, keeping memory resident
+        // would wipe the lowest pages, which are mostly the untouched stack, and cost more.
+        pool.pagemap_scan(Enabled::Yes)
+            .linear_memory_keep_resident(KEEP_RESIDENT)
+            .table_keep_resident(4 << 10);
+    } else {
+        pool.decommit_batch_size(16);
+    }
+    let mut config = Config::new();
+    config
+        .strategy(Strategy::Cranelift)
+        .cranelift_opt_level(OptLevel::Speed)
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
+        // Slots as small as the largest memory, packed: 4 GiB slots would allow 21,000.
+        .memory_reservation(MEMORY_SLOT)
+        .memory_guard_size(GUARD)
+        .memory_may_move(false)
+        .memory_init_cow(true)
+        // Images in memory: changing or deleting the file of a module cannot touch a guest.
+        .force_memory_init_memfd(true)
+        .async_stack_size(STACK)
+        .max_wasm_stack(GUEST_STACK)
+        .async_stack_zeroing(true)
+        .epoch_interruption(true)
+        .concurrency_support(false)
+        .wasm_backtrace_max_frames(NonZeroUsize::new(16))
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
+        .native_unwind_info(false)
+        // One memory each, without threads: what the pool's slots and the accounting assume.
+        .shared_memory(false)
+        .wasm_memory64(false)
+        .wasm_multi_memory(false);
+    config
+}
+
+/// The thread that makes running guests look at their limits.
+#[derive(Debug)]
+struct Ticker {
+    stop: Arc<AtomicBool>,
+}
+
+impl Ticker {
+    fn start(engine: &WasmEngine) -> std::io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (stopped, engine) = (Arc::clone(&stop), engine.weak());
+        std::thread::Builder::new().name("epoch".into()).spawn(move || {
+            while !stopped.load(Relaxed) {
+                #[expect(clippy::disallowed_methods, reason = "this thread is the clock")]
+                std::thread::sleep(TICK);
+                match engine.upgrade() {
+                    Some(engine) => engine.increment_epoch(),
+                    None => return,
+                }
+            }
+        })?;
+        Ok(Self { stop })
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.stop.store(true, Relaxed);
+    }
+}

@@ -1,0 +1,151 @@
+//! What the host keeps beside one instance: its connection, its memory account, its log.
+
+use std::sync::Arc;
+
+use portcell_abi::Errno;
+use wasmtime::{AsContextMut as _, Caller, Memory, ResourceLimiter};
+use wasmtime_wasi::p1::WasiP1Ctx;
+
+use crate::account::Account;
+use crate::connection::Connection;
+use crate::engine::TABLE_ELEMENTS;
+use crate::guest_log::GuestLog;
+use crate::handler::Handler;
+use crate::hostcalls;
+use crate::watchdog::Limits;
+
+/// The data of one instance's store.
+pub(crate) struct Guest {
+    pub(crate) connection: Connection,
+    pub(crate) handler: Arc<Handler>,
+    pub(crate) limits: Limits,
+    pub(crate) log: GuestLog,
+    pub(crate) meter: MemoryMeter,
+    /// The exported memory, once there is an instance to have one.
+    pub(crate) memory: Option<Memory>,
+    /// WASI commands only: which of stdin and stdout the guest has closed.
+    pub(crate) stdio_closed: [bool; 2],
+    /// Made at the first call that needs it: most guests never do.
+    wasi: Option<Box<WasiP1Ctx>>,
+}
+
+/// Why the host ends an instance from inside a host call.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Stop {
+    /// WASI's `proc_exit`.
+    #[error("the guest exited with code {0}")]
+    Code(i32),
+    /// `abort` of AssemblyScript, with its message.
+    #[error("{0}")]
+    Abort(String),
+    /// A pointer of the guest's is outside its memory.
+    #[error("{call}: {pointer:#x}..+{length} is outside the guest's memory")]
+    OutOfBounds {
+        /// The host call.
+        call: &'static str,
+        /// Where the range begins.
+        pointer: u32,
+        /// How long it is, in bytes.
+        length: u32,
+    },
+}
+
+impl Guest {
+    pub(crate) fn new(handler: Arc<Handler>, connection: Connection, limits: Limits) -> Self {
+        let account = Arc::clone(connection.account());
+        Self {
+            log: GuestLog::new(handler.name(), account.id()),
+            meter: MemoryMeter { account, used: 0, limit: handler.memory(), denied: false },
+            connection,
+            handler,
+            limits,
+            memory: None,
+            stdio_closed: [false; 2],
+            wasi: None,
+        }
+    }
+
+    /// The connection, for the descriptor that the guest names it by.
+    pub(crate) fn connection(&mut self, fd: i32) -> Result<&mut Connection, Errno> {
+        if fd == portcell_abi::CONNECTION { Ok(&mut self.connection) } else { Err(Errno::BadFd) }
+    }
+
+    /// What WASI functions that are not ours work on.
+    pub(crate) fn wasi(&mut self) -> &mut WasiP1Ctx {
+        self.wasi.get_or_insert_with(|| Box::new(hostcalls::wasi_context(&self.handler)))
+    }
+}
+
+/// The memory of the guest that calls, and the rest of what the host keeps for it.
+pub(crate) fn split<'a>(
+    caller: &'a mut Caller<'_, Guest>,
+) -> wasmtime::Result<(&'a mut [u8], &'a mut Guest)> {
+    let memory = match caller.data().memory {
+        Some(memory) => memory,
+        // The start function runs before the instance is there to ask.
+        None => caller
+            .get_export("memory")
+            .and_then(wasmtime::Extern::into_memory)
+            .ok_or_else(|| wasmtime::format_err!("the module exports no memory"))?,
+    };
+    Ok(memory.data_and_store_mut(caller.as_context_mut()))
+}
+
+/// The `length` bytes at `pointer`; a trap if they are not all in `memory`.
+pub(crate) fn range<'a>(
+    memory: &'a mut [u8],
+    call: &'static str,
+    pointer: u32,
+    length: u32,
+) -> wasmtime::Result<&'a mut [u8]> {
+    memory
+        .get_mut(pointer as usize..)
+        .and_then(|rest| rest.get_mut(..length as usize))
+        .ok_or_else(|| Stop::OutOfBounds { call, pointer, length }.into())
+}
+
+/// Counts the memories and tables of one instance against the handler's limit.
+pub(crate) struct MemoryMeter {
+    account: Arc<Account>,
+    used: u64,
+    limit: u64,
+    /// A growth has been denied: what fails later most likely fails for that.
+    pub(crate) denied: bool,
+}
+
+impl MemoryMeter {
+    fn grow(&mut self, from: usize, to: usize) -> bool {
+        let used = self.used.saturating_add(to.saturating_sub(from) as u64);
+        if used > self.limit {
+            self.denied = true;
+            return false;
+        }
+        self.used = used;
+        self.account.memory_is(used);
+        true
+    }
+}
+
+impl ResourceLimiter for MemoryMeter {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        // Beyond its own maximum is the module's business, not the limit's.
+        Ok(maximum.is_none_or(|maximum| desired <= maximum) && self.grow(current, desired))
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let element = size_of::<usize>();
+        Ok(desired <= TABLE_ELEMENTS
+            && maximum.is_none_or(|maximum| desired <= maximum)
+            && self.grow(current.saturating_mul(element), desired.saturating_mul(element)))
+    }
+}

@@ -1,0 +1,497 @@
+//! WASI preview 1, as guests of one connection see it.
+//!
+//! What moves bytes, and what programs call as they start, is here, so that bytes go straight
+//! between the socket and the guest's memory and most guests need none of the WASI library's
+//! state. Files and the rest are the library's. (WASI preview 1, witx:
+//! `wasi_snapshot_preview1.witx` and `typenames.witx`.)
+
+use std::time::{Duration, SystemTime};
+
+use portcell_abi::Errno;
+use wasmtime::{AsContextMut as _, Caller, Linker};
+use wasmtime_wasi::p1::{self, WasiP1Ctx, wasi_snapshot_preview1 as library};
+use wasmtime_wasi::{FsPerms, WasiCtxBuilder, WasiView as _};
+use wiggle::GuestMemory;
+
+use crate::config::Stdout;
+use crate::connection::Shutdown;
+use crate::guest::{Guest, Stop, range, split};
+use crate::guest_log::Stream;
+use crate::handler::Handler;
+use crate::plugin::Entry;
+
+use super::command;
+use super::wasi_poll::poll_oneoff;
+
+pub(super) const MODULE: &str = "wasi_snapshot_preview1";
+
+pub(super) const SUCCESS: i32 = 0;
+pub(super) const EBADF: i32 = Errno::BadFd as i32;
+pub(super) const EINVAL: i32 = Errno::Inval as i32;
+const ENOTSUP: i32 = Errno::NotSup as i32;
+
+/// Vectors that one read or write may name, as Linux's `IOV_MAX`.
+const VECTORS: u32 = 1024;
+
+/// What a write of several vectors gathers at once, in bytes.
+const GATHER: usize = 64 << 10;
+
+/// What one call of `random_get` gives at most, in bytes.
+const RANDOM: u32 = 64 << 10;
+
+/// Files and the like that one instance may have open.
+const OPEN_FILES: usize = 32;
+
+/// The library's state, with the folders that the handler's configuration grants.
+pub(crate) fn context(handler: &Handler) -> WasiP1Ctx {
+    let mut builder = WasiCtxBuilder::new();
+    builder.max_random_size(u64::from(RANDOM));
+    for dir in &handler.config().dirs {
+        let permissions = if dir.write { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
+        if let Err(error) = builder.preopened_dir(&dir.host, &dir.guest, permissions) {
+            // It was there at start. The guest finds the folder missing.
+            tracing::warn!(
+                handler = handler.name(),
+                "cannot open the folder {}: {error:#}",
+                dir.host.display()
+            );
+        }
+    }
+    let mut context = builder.build_p1();
+    context.ctx().table.set_max_capacity(OPEN_FILES);
+    context
+}
+
+pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    p1::add_to_linker_async(linker, Guest::wasi)?;
+    linker.allow_shadowing(true);
+    add_start(linker)?;
+    add_files(linker)?;
+    linker
+        .func_wrap_async(
+            MODULE,
+            "poll_oneoff",
+            |mut caller, (subscriptions, events, count, ready): (u32, u32, u32, u32)| {
+                Box::new(async move {
+                    let errno = poll_oneoff(&mut caller, subscriptions, events, count, ready).await?;
+                    caller.as_context_mut().set_epoch_deadline(1);
+                    Ok::<i32, wasmtime::Error>(errno)
+                })
+            },
+        )?
+        .func_wrap_async(MODULE, "sched_yield", |_: Caller<'_, Guest>, (): ()| {
+            Box::new(async {
+                tokio::task::yield_now().await;
+                SUCCESS
+            })
+        })?
+        .func_wrap(MODULE, "proc_exit", |code: i32| {
+            Err::<(), _>(wasmtime::Error::new(Stop::Code(code)))
+        })?
+        .func_wrap(MODULE, "clock_time_get", clock_time_get)?
+        .func_wrap(MODULE, "random_get", random_get)?
+        // The library's warn in the log at every call.
+        .func_wrap(MODULE, "sock_accept", |_: i32, _: i32, _: i32| ENOTSUP)?
+        .func_wrap(
+            MODULE,
+            "sock_recv",
+            |_: i32, _: i32, _: i32, _: i32, _: i32, _: i32| ENOTSUP,
+        )?
+        .func_wrap(MODULE, "sock_send", |_: i32, _: i32, _: i32, _: i32, _: i32| ENOTSUP)?
+        .func_wrap(MODULE, "sock_shutdown", |_: i32, _: i32| ENOTSUP)?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+/// Arguments and environment: lists of strings, each asked for as sizes first.
+fn add_start(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    linker
+        .func_wrap(
+            MODULE,
+            "args_sizes_get",
+            |mut caller: Caller<'_, Guest>, count: u32, size: u32| {
+                let strings = command::arguments(caller.data());
+                put_sizes(&mut caller, &strings, count, size)
+            },
+        )?
+        .func_wrap(
+            MODULE,
+            "args_get",
+            |mut caller: Caller<'_, Guest>, pointers: u32, buf: u32| {
+                let strings = command::arguments(caller.data());
+                put_strings(&mut caller, &strings, pointers, buf)
+            },
+        )?
+        .func_wrap(
+            MODULE,
+            "environ_sizes_get",
+            |mut caller: Caller<'_, Guest>, count: u32, size: u32| {
+                let strings = command::environment(caller.data());
+                put_sizes(&mut caller, &strings, count, size)
+            },
+        )?
+        .func_wrap(
+            MODULE,
+            "environ_get",
+            |mut caller: Caller<'_, Guest>, pointers: u32, buf: u32| {
+                let strings = command::environment(caller.data());
+                put_strings(&mut caller, &strings, pointers, buf)
+            },
+        )?;
+    Ok(())
+}
+
+/// Descriptors: 0, 1 and 2 are ours, the others are the library's.
+fn add_files(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    linker
+        .func_wrap_async(
+            MODULE,
+            "fd_read",
+            |mut caller, (fd, vectors, count, done): (i32, u32, u32, u32)| {
+                Box::new(async move {
+                    let errno = fd_read(&mut caller, fd, vectors, count, done).await?;
+                    caller.as_context_mut().set_epoch_deadline(1);
+                    Ok::<i32, wasmtime::Error>(errno)
+                })
+            },
+        )?
+        .func_wrap_async(
+            MODULE,
+            "fd_write",
+            |mut caller, (fd, vectors, count, done): (i32, u32, u32, u32)| {
+                Box::new(async move { fd_write(&mut caller, fd, vectors, count, done).await })
+            },
+        )?
+        .func_wrap_async(MODULE, "fd_close", |mut caller, (fd,): (i32,)| {
+            Box::new(async move { fd_close(&mut caller, fd).await })
+        })?
+        .func_wrap_async(MODULE, "fd_fdstat_get", |mut caller, (fd, stat): (i32, u32)| {
+            Box::new(async move { fd_fdstat_get(&mut caller, fd, stat).await })
+        })?
+        .func_wrap_async(MODULE, "fd_renumber", |mut caller, (from, to): (i32, i32)| {
+            Box::new(async move {
+                // Descriptors 0 to 2 are not in the library's table.
+                if is_stdio(from) || is_stdio(to) {
+                    return Ok::<i32, wasmtime::Error>(ENOTSUP);
+                }
+                let (memory, guest) = split(&mut caller)?;
+                library::fd_renumber(guest.wasi(), &mut GuestMemory::Unshared(memory), from, to)
+                    .await
+            })
+        })?
+        .func_wrap(
+            MODULE,
+            "fd_fdstat_set_flags",
+            |mut caller: Caller<'_, Guest>, fd: i32, flags: i32| {
+                if is_stdio(fd) {
+                    // O_NONBLOCK is not offered on stdio; nothing else can be changed.
+                    return Ok(if flags == 0 { SUCCESS } else { ENOTSUP });
+                }
+                let (memory, guest) = split(&mut caller)?;
+                let memory = &mut GuestMemory::Unshared(memory);
+                library::fd_fdstat_set_flags(guest.wasi(), memory, fd, flags)
+            },
+        )?
+        .func_wrap(
+            MODULE,
+            "fd_prestat_get",
+            |mut caller: Caller<'_, Guest>, fd: i32, prestat: i32| {
+                // Every program asks for its folders as it starts: no state for those without.
+                if caller.data().handler.config().dirs.is_empty() {
+                    return Ok(EBADF);
+                }
+                let (memory, guest) = split(&mut caller)?;
+                let memory = &mut GuestMemory::Unshared(memory);
+                library::fd_prestat_get(guest.wasi(), memory, fd, prestat)
+            },
+        )?;
+    Ok(())
+}
+
+const fn is_stdio(fd: i32) -> bool {
+    matches!(fd, 0..=2)
+}
+
+async fn fd_read(
+    caller: &mut Caller<'_, Guest>,
+    fd: i32,
+    vectors: u32,
+    count: u32,
+    done: u32,
+) -> wasmtime::Result<i32> {
+    let (memory, guest) = split(caller)?;
+    if !is_stdio(fd) {
+        let memory = &mut GuestMemory::Unshared(memory);
+        return library::fd_read(
+            guest.wasi(),
+            memory,
+            fd,
+            vectors.cast_signed(),
+            count.cast_signed(),
+            done.cast_signed(),
+        )
+        .await;
+    }
+    range(memory, "fd_read", done, 4)?;
+    let vectors = match list(memory, "fd_read", vectors, count)? {
+        Ok(vectors) => vectors,
+        Err(errno) => return Ok(errno),
+    };
+    let read = match (fd, guest.handler.entry()) {
+        _ if fd != 0 || guest.stdio_closed[0] => return Ok(EBADF),
+        (_, Entry::Handle { .. }) => 0,
+        (_, Entry::Command) => {
+            // A short read is allowed: the first vector with room is filled.
+            let first = vectors.into_iter().find(|(_, len)| *len > 0).unwrap_or((0, 0));
+            match guest.connection.read(range(memory, "fd_read", first.0, first.1)?).await {
+                Ok(read) => read,
+                Err(errno) => return Ok(errno as i32),
+            }
+        }
+    };
+    put_u32(memory, "fd_read", done, read)
+}
+
+async fn fd_write(
+    caller: &mut Caller<'_, Guest>,
+    fd: i32,
+    vectors: u32,
+    count: u32,
+    done: u32,
+) -> wasmtime::Result<i32> {
+    let (memory, guest) = split(caller)?;
+    if !is_stdio(fd) {
+        let memory = &mut GuestMemory::Unshared(memory);
+        return library::fd_write(
+            guest.wasi(),
+            memory,
+            fd,
+            vectors.cast_signed(),
+            count.cast_signed(),
+            done.cast_signed(),
+        )
+        .await;
+    }
+    range(memory, "fd_write", done, 4)?;
+    let vectors = match list(memory, "fd_write", vectors, count)? {
+        Ok(vectors) => vectors,
+        Err(errno) => return Ok(errno),
+    };
+    let written = match (fd, guest.handler.entry()) {
+        (0, _) => return Ok(EBADF),
+        (1, _) if guest.stdio_closed[1] => return Ok(EBADF),
+        (1, Entry::Command) => {
+            let one_packet = gather(memory, &vectors)?;
+            let bytes = match &one_packet {
+                Gathered::One(pointer, len) => &*range(memory, "fd_write", *pointer, *len)?,
+                Gathered::Several(bytes) => bytes.as_slice(),
+            };
+            match guest.connection.write(bytes).await {
+                Ok(written) => written,
+                Err(errno) => return Ok(errno as i32),
+            }
+        }
+        _ => {
+            let stream = if fd == 1 { Stream::Stdout } else { Stream::Stderr };
+            let mut written = 0;
+            for (pointer, len) in vectors {
+                guest.log.stream(stream, range(memory, "fd_write", pointer, len)?);
+                written += len as usize;
+            }
+            written
+        }
+    };
+    put_u32(memory, "fd_write", done, written)
+}
+
+async fn fd_close(caller: &mut Caller<'_, Guest>, fd: i32) -> wasmtime::Result<i32> {
+    let (memory, guest) = split(caller)?;
+    let direction = match fd {
+        0 => Shutdown::Read,
+        1 => Shutdown::Write,
+        2 => return Ok(SUCCESS),
+        _ => {
+            return library::fd_close(guest.wasi(), &mut GuestMemory::Unshared(memory), fd).await;
+        }
+    };
+    let closed = &mut guest.stdio_closed[usize::from(fd == 1)];
+    if std::mem::replace(closed, true) {
+        return Ok(EBADF);
+    }
+    if guest.handler.entry() == Entry::Command {
+        // The connection may have been closed through `portcell_v1`: the descriptor is gone then
+        // all the same.
+        let _ = guest.connection.shutdown(direction);
+    }
+    Ok(SUCCESS)
+}
+
+/// `fdstat`: the kind of file at 0, the rights at 8.
+async fn fd_fdstat_get(
+    caller: &mut Caller<'_, Guest>,
+    fd: i32,
+    stat: u32,
+) -> wasmtime::Result<i32> {
+    const CHARACTER_DEVICE: u8 = 2;
+    const SOCKET_STREAM: u8 = 6;
+    const READ: u64 = 1 << 1;
+    const WRITE: u64 = 1 << 6;
+    const POLL: u64 = 1 << 27;
+    let (memory, guest) = split(caller)?;
+    let config = guest.handler.config();
+    // C's stdio is line-buffered on a terminal: a character device that cannot seek.
+    let (kind, rights) = match fd {
+        0 if !guest.stdio_closed[0] => (SOCKET_STREAM, READ),
+        1 if !guest.stdio_closed[1] => match config.stdout {
+            Stdout::Terminal => (CHARACTER_DEVICE, WRITE),
+            Stdout::Full => (SOCKET_STREAM, WRITE),
+        },
+        2 => (CHARACTER_DEVICE, WRITE),
+        0 | 1 => return Ok(EBADF),
+        _ => {
+            let memory = &mut GuestMemory::Unshared(memory);
+            return library::fd_fdstat_get(guest.wasi(), memory, fd, stat.cast_signed()).await;
+        }
+    };
+    let stat = range(memory, "fd_fdstat_get", stat, 24)?;
+    stat.fill(0);
+    stat[0] = kind;
+    stat[8..16].copy_from_slice(&(rights | POLL).to_le_bytes());
+    Ok(SUCCESS)
+}
+
+fn clock_time_get(
+    mut caller: Caller<'_, Guest>,
+    clock: i32,
+    _precision: i64,
+    time: u32,
+) -> wasmtime::Result<i32> {
+    let (memory, guest) = split(&mut caller)?;
+    let Some(now) = clock_now(guest, clock) else { return Ok(EINVAL) };
+    let nanos = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+    range(memory, "clock_time_get", time, 8)?.copy_from_slice(&nanos.to_le_bytes());
+    Ok(SUCCESS)
+}
+
+/// The time on one of WASI's clocks; `None` for those of CPU time, which are not offered.
+pub(super) fn clock_now(guest: &Guest, clock: i32) -> Option<Duration> {
+    match clock {
+        0 => Some(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()),
+        // As monotonic clocks may: it begins with the connection.
+        1 => Some(guest.connection.account().age()),
+        _ => None,
+    }
+}
+
+fn random_get(mut caller: Caller<'_, Guest>, buf: u32, len: u32) -> wasmtime::Result<i32> {
+    if len > RANDOM {
+        return Ok(EINVAL);
+    }
+    let (memory, _) = split(&mut caller)?;
+    let mut left = range(memory, "random_get", buf, len)?;
+    while !left.is_empty() {
+        match rustix::rand::getrandom(&mut *left, rustix::rand::GetRandomFlags::empty()) {
+            Ok(filled) => left = &mut left[filled..],
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return Ok(Errno::Io as i32),
+        }
+    }
+    Ok(SUCCESS)
+}
+
+/// The vectors at `at`: pointer and length each. All of them are inside the memory.
+fn list(
+    memory: &mut [u8],
+    call: &'static str,
+    at: u32,
+    count: u32,
+) -> wasmtime::Result<Result<Vec<(u32, u32)>, i32>> {
+    if count > VECTORS {
+        return Ok(Err(EINVAL));
+    }
+    let number = |bytes: &[u8]| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+    let vectors: Vec<(u32, u32)> = range(memory, call, at, count * 8)?
+        .chunks_exact(8)
+        .map(|vector| (number(vector), number(&vector[4..])))
+        .collect();
+    let mut total = 0_u32;
+    for (pointer, len) in &vectors {
+        range(memory, call, *pointer, *len)?;
+        match total.checked_add(*len) {
+            Some(sum) if sum <= portcell_abi::MAX_LEN => total = sum,
+            _ => return Ok(Err(EINVAL)),
+        }
+    }
+    Ok(Ok(vectors))
+}
+
+/// What a write sends.
+enum Gathered {
+    One(u32, u32),
+    Several(Vec<u8>),
+}
+
+/// Puts small vectors together, so that C's stdio, which writes its buffer and the rest as two,
+/// sends one packet. Of what is larger the first part goes: a short write is allowed.
+fn gather(memory: &mut [u8], vectors: &[(u32, u32)]) -> wasmtime::Result<Gathered> {
+    let mut some = vectors.iter().filter(|(_, len)| *len > 0);
+    let Some(first) = some.next() else { return Ok(Gathered::One(0, 0)) };
+    if first.1 as usize >= GATHER || some.next().is_none() {
+        return Ok(Gathered::One(first.0, first.1));
+    }
+    let mut bytes = Vec::new();
+    for (pointer, len) in vectors {
+        let part = range(memory, "fd_write", *pointer, *len)?;
+        let room = GATHER - bytes.len();
+        bytes.extend_from_slice(&part[..part.len().min(room)]);
+        if bytes.len() == GATHER {
+            break;
+        }
+    }
+    Ok(Gathered::Several(bytes))
+}
+
+fn put_u32(
+    memory: &mut [u8],
+    call: &'static str,
+    at: u32,
+    number: usize,
+) -> wasmtime::Result<i32> {
+    // Numbers put here are lengths inside the guest's memory.
+    let number = u32::try_from(number).unwrap_or(u32::MAX);
+    range(memory, call, at, 4)?.copy_from_slice(&number.to_le_bytes());
+    Ok(SUCCESS)
+}
+
+fn put_sizes(
+    caller: &mut Caller<'_, Guest>,
+    strings: &[String],
+    count: u32,
+    size: u32,
+) -> wasmtime::Result<i32> {
+    let (memory, _) = split(caller)?;
+    put_u32(memory, "sizes_get", count, strings.len())?;
+    put_u32(memory, "sizes_get", size, strings.iter().map(|string| string.len() + 1).sum())
+}
+
+/// The strings, each ended by a NUL, at `buf`, and where each begins at `pointers`.
+fn put_strings(
+    caller: &mut Caller<'_, Guest>,
+    strings: &[String],
+    pointers: u32,
+    buf: u32,
+) -> wasmtime::Result<i32> {
+    let (memory, _) = split(caller)?;
+    let (mut pointer, mut at) = (pointers, buf);
+    for string in strings {
+        put_u32(memory, "strings_get", pointer, at as usize)?;
+        let length = u32::try_from(string.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let place = range(memory, "strings_get", at, length)?;
+        place[..string.len()].copy_from_slice(string.as_bytes());
+        place[string.len()] = 0;
+        // Both are inside the memory, or the next range is refused.
+        pointer = pointer.saturating_add(4);
+        at = at.saturating_add(length);
+    }
+    Ok(SUCCESS)
+}

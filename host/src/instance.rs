@@ -1,0 +1,128 @@
+//! One sandbox, for one connection: made, run under its limits, thrown away.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use wasmtime::{Error, Store, StoreContextMut, Trap, UpdateDeadline, WasmBacktrace};
+
+use crate::connection::Connection;
+use crate::engine::SLICE;
+use crate::exit::Exit;
+use crate::guest::{Guest, Stop};
+use crate::handler::Handler;
+use crate::plugin::Entry;
+use crate::watchdog::{Limits, watch};
+
+/// What one host call may make the WASI library allocate, in bytes.
+const HOST_CALL_FUEL: usize = 1 << 20;
+
+/// Serves `connection` with a new instance of `handler` and gives it back, with how it ended. The
+/// instance is gone by then; the connection is still open, unless the guest closed it.
+pub async fn run(
+    handler: &Arc<Handler>,
+    connection: Connection,
+    limits: Limits,
+) -> (Connection, Exit) {
+    let account = Arc::clone(connection.account());
+    let engine = handler.pre.module().engine();
+    let mut store = Store::new(engine, Guest::new(Arc::clone(handler), connection, limits));
+    store.limiter(|guest| &mut guest.meter);
+    store.set_hostcall_fuel(HOST_CALL_FUEL);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(on_tick);
+    let ended = watch(&account, &limits, call(handler, &mut store)).await;
+    let guest = store.into_data();
+    let exit = match ended {
+        Ok(Ok(code)) => exit_of_code(code, &guest),
+        Ok(Err(error)) => exit_of_error(&error, &guest),
+        Err(exit) => exit,
+    };
+    (guest.connection, exit)
+}
+
+/// Instantiates and calls the entry point; gives its code.
+async fn call(handler: &Handler, store: &mut Store<Guest>) -> wasmtime::Result<i32> {
+    let instance = handler.pre.instantiate_async(&mut *store).await?;
+    store.data_mut().memory = instance.get_memory(&mut *store, "memory");
+    if let Some(initialize) = &handler.initialize {
+        let function = instance
+            .get_module_export(&mut *store, initialize)
+            .and_then(wasmtime::Extern::into_func)
+            .ok_or_else(|| wasmtime::format_err!("`_initialize` is gone"))?;
+        function.typed::<(), ()>(&*store)?.call_async(&mut *store, ()).await?;
+    }
+    let entry = instance
+        .get_module_export(&mut *store, &handler.start)
+        .and_then(wasmtime::Extern::into_func)
+        .ok_or_else(|| wasmtime::format_err!("the entry point is gone"))?;
+    match handler.entry() {
+        Entry::Handle { returns_code: true } => {
+            entry.typed::<(), i32>(&*store)?.call_async(store, ()).await
+        }
+        Entry::Handle { returns_code: false } | Entry::Command => {
+            entry.typed::<(), ()>(&*store)?.call_async(store, ()).await.map(|()| 0)
+        }
+    }
+}
+
+/// Looks at a guest that is running, once a tick.
+fn on_tick(store: StoreContextMut<'_, Guest>) -> wasmtime::Result<UpdateDeadline> {
+    let guest = store.data();
+    let account = guest.connection.account();
+    let now = Instant::now();
+    if let Some(exit) = guest.limits.reached_while_running(account, now) {
+        return Err(Error::new(Limit(exit)));
+    }
+    if account.running(now) < SLICE {
+        return Ok(UpdateDeadline::Continue(1));
+    }
+    // tokio's own yield lets its driver run: others get the worker, and sockets are looked at.
+    Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+}
+
+/// A limit that a running guest has reached.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Limit(Exit);
+
+fn exit_of_code(code: i32, guest: &Guest) -> Exit {
+    if guest.connection.is_broken() {
+        Exit::PeerReset
+    } else if code == 0 {
+        Exit::Ok
+    } else if guest.meter.denied {
+        Exit::MemoryLimit
+    } else {
+        Exit::Failed(code)
+    }
+}
+
+fn exit_of_error(error: &Error, guest: &Guest) -> Exit {
+    if let Some(Limit(exit)) = error.downcast_ref() {
+        return exit.clone();
+    }
+    if let Some(Stop::Code(code)) = error.downcast_ref() {
+        return exit_of_code(*code, guest);
+    }
+    if guest.meter.denied {
+        return Exit::MemoryLimit;
+    }
+    let what = if let Some(stop) = error.downcast_ref::<Stop>() {
+        stop.to_string()
+    } else if let Some(trap) = error.downcast_ref::<Trap>() {
+        trap.to_string()
+    } else {
+        // Neither the guest's doing nor a limit: pool exhausted, or a bug of ours.
+        return Exit::HostError(format!("{error:#}"));
+    };
+    Exit::Trap(match error.downcast_ref::<WasmBacktrace>().and_then(innermost) {
+        Some(function) => format!("{what} in `{function}`"),
+        None => what,
+    })
+}
+
+/// The function that trapped, by its name or its number.
+fn innermost(backtrace: &WasmBacktrace) -> Option<String> {
+    let frame = backtrace.frames().first()?;
+    Some(frame.func_name().map_or_else(|| format!("#{}", frame.func_index()), ToOwned::to_owned))
+}

@@ -1,0 +1,59 @@
+//! A socket server whose handlers are sandboxed WebAssembly: every connection gets an instance of
+//! its own, which sees that connection and nothing else.
+//!
+//! ```text
+//!  config ··► listener ─► admission ─► handshake ─► route ─► instance ─► connection ─► receipt
+//! ```
+//!
+//! The binary `portcell` is a thin face on this library. A server in a program of your own:
+//!
+//! ```no_run
+//! use std::path::Path;
+//!
+//! use portcell::{Config, Server};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = Config::read(Path::new("portcell.toml"))?;
+//! let server = Server::start(config).await?;
+//! for listener in server.listening() {
+//!     println!("{listener}");
+//! }
+//! let control = server.control();
+//! tokio::spawn(async move {
+//!     if tokio::signal::ctrl_c().await.is_ok() {
+//!         control.drain();
+//!     }
+//! });
+//! server.run().await?;
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod address;
+pub mod config;
+
+pub mod admission;
+pub mod listener;
+pub mod route;
+pub mod server;
+
+pub mod connection;
+pub mod instance;
+
+pub mod engine;
+mod guest;
+mod guest_log;
+pub mod handler;
+mod hostcalls;
+pub mod plugin;
+
+pub mod account;
+pub mod capacity;
+pub mod drain;
+pub mod exit;
+pub mod receipt;
+pub mod telemetry;
+pub mod watchdog;
+
+pub use config::Config;
+pub use server::{Control, Server};

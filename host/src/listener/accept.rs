@@ -1,0 +1,97 @@
+//! The accept loop: it takes clients while there is room, never waits for one of them, and no
+//! error but the listener's own ends it.
+
+use std::io;
+
+use tokio_util::sync::CancellationToken;
+
+use super::backoff::{Backoff, Fault, fault};
+use super::{Accepted, Bound, Listening};
+use crate::admission::{Entry, Gate};
+use crate::config::ListenerConfig;
+
+/// The listening socket is gone: it will accept nobody any more.
+#[derive(Debug, thiserror::Error)]
+#[error("the listener at {address} is gone")]
+pub struct Gone {
+    address: Bound,
+    #[source]
+    source: io::Error,
+}
+
+/// Hands each client to `start` until `stop`; then those that the kernel had connected already,
+/// as far as there is room.
+pub async fn accept_until(
+    stop: &CancellationToken,
+    listening: &Listening,
+    gate: &Gate,
+    config: &ListenerConfig,
+    mut start: impl FnMut(Accepted, Entry),
+) -> Result<(), Gone> {
+    let mut backoff = Backoff::new(config.accept_backoff);
+    let mut clients_lost = 0;
+    let gone = |source| Gone { address: listening.address().clone(), source };
+    while !stop.is_cancelled() {
+        tokio::select! {
+            ready = listening.ready() => ready.map_err(gone)?,
+            () = stop.cancelled() => break,
+        }
+        // Not before a client is there: a place that is held here is one that others lack.
+        let mut entry = tokio::select! {
+            entry = gate.enter() => Some(entry),
+            () = stop.cancelled() => break,
+        };
+        for _ in 0..config.max_accept.get() {
+            let Some(place) = entry.take() else { break };
+            match listening.accept() {
+                Ok(client) => {
+                    start(client, place);
+                    clients_lost = 0;
+                    log_recovery(listening, backoff.succeed());
+                    entry = gate.try_enter();
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => {
+                    let delay = match fault(&error) {
+                        Fault::Client => {
+                            clients_lost += 1;
+                            // One after another without a success: something else is wrong.
+                            if clients_lost < config.max_accept.get() {
+                                entry = Some(place);
+                                continue;
+                            }
+                            backoff.fail()
+                        }
+                        Fault::Resource => backoff.fail(),
+                        Fault::Listener => return Err(gone(error)),
+                    };
+                    // Once, not at every error of the same kind.
+                    if backoff.errors() == 1 {
+                        let address = listening.address();
+                        tracing::warn!("cannot accept at {address} for now: {error}");
+                    }
+                    drop(place);
+                    tokio::select! {
+                        () = tokio::time::sleep(delay) => {}
+                        () = stop.cancelled() => {}
+                    }
+                    break;
+                }
+            }
+        }
+        // Fair to connections that are open: a busy listener gives way after each batch.
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..config.backlog.get() {
+        let Some(entry) = gate.try_enter() else { break };
+        let Ok(client) = listening.accept() else { break };
+        start(client, entry);
+    }
+    Ok(())
+}
+
+fn log_recovery(listening: &Listening, errors: u64) {
+    if errors > 0 {
+        tracing::info!("accepting at {} again, after {errors} errors", listening.address());
+    }
+}

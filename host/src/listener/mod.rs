@@ -1,0 +1,114 @@
+//! A listener: bound addresses, and the accept loop of each.
+
+mod accept;
+mod backoff;
+mod bind;
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+
+use rustix::net::{SocketAddrAny, SocketFlags};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::connection::Socket;
+
+pub use self::accept::{Gone, accept_until};
+pub use self::bind::{BindError, Options, bind};
+
+/// A bound socket that listens.
+#[derive(Debug)]
+pub struct Listening {
+    socket: AsyncFd<OwnedFd>,
+    address: Bound,
+}
+
+/// What a socket is bound to, with the port that the kernel picked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// TCP.
+    Tcp(SocketAddr),
+    /// A Unix socket at a path, which is removed when the listener goes.
+    Unix(PathBuf),
+    /// A Unix socket in Linux's abstract namespace.
+    UnixAbstract(String),
+}
+
+/// A socket just in: nothing read, nothing promised.
+#[derive(Debug)]
+pub struct Accepted(Socket);
+
+impl Accepted {
+    /// The socket. There is no handshake before plaintext.
+    pub fn into_socket(self) -> Socket {
+        self.0
+    }
+}
+
+impl Listening {
+    /// What it is bound to.
+    pub const fn address(&self) -> &Bound {
+        &self.address
+    }
+
+    /// Waits until a client is there, or an error.
+    async fn ready(&self) -> io::Result<()> {
+        let mut guard = self.socket.ready(Interest::READABLE).await?;
+        guard.retain_ready();
+        Ok(())
+    }
+
+    /// Takes one client; `WouldBlock` if there is none.
+    fn accept(&self) -> io::Result<Accepted> {
+        self.socket.try_io(Interest::READABLE, |socket| {
+            // One call for a descriptor that does not block and is closed on exec.
+            let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+            let (client, peer) = rustix::net::acceptfrom_with(socket.as_fd(), flags)?;
+            self.adopt(client, peer)
+        })
+    }
+
+    fn adopt(&self, client: OwnedFd, peer: Option<SocketAddrAny>) -> io::Result<Accepted> {
+        Ok(Accepted(match self.address {
+            Bound::Tcp(_) => {
+                let stream = std::net::TcpStream::from(client);
+                let peer = match peer.map(SocketAddr::try_from) {
+                    Some(Ok(peer)) => peer,
+                    _ => stream.peer_addr()?,
+                };
+                Socket::Tcp(TcpStream::from_std(stream)?, peer)
+            }
+            Bound::Unix(_) | Bound::UnixAbstract(_) => {
+                Socket::Unix(UnixStream::from_std(client.into())?)
+            }
+        }))
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        if let Bound::Unix(path) = &self.address {
+            // Somebody else may have removed it.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// As the ready line has it: `tcp://127.0.0.1:7000`, `unix:/run/x.sock`.
+impl std::fmt::Display for Bound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "tcp://{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::UnixAbstract(name) => write!(f, "unix:@{name}"),
+        }
+    }
+}
+
+/// Whether somebody listens at the Unix socket `path`.
+fn is_live(path: &std::path::Path) -> bool {
+    std::os::unix::net::UnixStream::connect(path).is_ok()
+}

@@ -1,0 +1,190 @@
+//! Receipts: one JSON object a line for each connection that has ended. Writing them never makes
+//! a connection wait.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::SystemTime;
+
+use serde::Serialize;
+
+use crate::config;
+use crate::connection::Connection;
+use crate::exit::Exit;
+use crate::route::Route;
+
+/// Lines that may wait to be written. More are lost, and counted.
+const QUEUE: usize = 4096;
+
+/// What one connection was and how it ended.
+#[derive(Clone, Debug, Serialize)]
+pub struct Receipt {
+    /// When it ended, as in RFC 3339, in UTC.
+    pub time: String,
+    /// Unique in this run of the server.
+    pub id: u64,
+    /// The listener's name.
+    pub listener: String,
+    /// The handler's name.
+    pub handler: String,
+    /// The handler's version.
+    pub version: u64,
+    /// The sha256 of the handler's module.
+    pub digest: String,
+    /// Who owns the handler.
+    pub tenant: String,
+    /// How the bytes travelled.
+    pub transport: String,
+    /// The other end.
+    pub peer: Option<String>,
+    /// This end.
+    pub local: Option<String>,
+    /// Facts of TLS; `null` without it.
+    pub tls: Option<()>,
+    /// Bytes that the guest read.
+    pub bytes_in: u64,
+    /// Bytes that the guest wrote and the kernel took.
+    pub bytes_out: u64,
+    /// From the beginning to the last byte, in milliseconds.
+    pub duration_ms: u64,
+    /// CPU time of the instance, in microseconds.
+    pub cpu_us: u64,
+    /// The most memory it had at once, in bytes.
+    pub memory_peak: u64,
+    /// How it ended.
+    pub exit: Exit,
+}
+
+impl Receipt {
+    /// The beginning of a receipt: what can be known only while the socket is open.
+    pub fn begin(connection: &Connection, route: &Route) -> Self {
+        let fact = |name: &str| connection.info(name).map(std::borrow::Cow::into_owned);
+        let placement = connection.placement();
+        Self {
+            time: String::new(),
+            id: connection.account().id(),
+            listener: placement.listener.clone(),
+            handler: placement.handler.clone(),
+            version: placement.version,
+            digest: route.handler.digest().into(),
+            tenant: placement.tenant.clone(),
+            transport: fact("transport").unwrap_or_default(),
+            peer: fact("peer.address"),
+            local: fact("local.address"),
+            tls: None,
+            bytes_in: 0,
+            bytes_out: 0,
+            duration_ms: 0,
+            cpu_us: 0,
+            memory_peak: 0,
+            exit: Exit::Ok,
+        }
+    }
+
+    /// The rest of it.
+    #[must_use]
+    pub fn end(self, account: &crate::account::Account, exit: Exit) -> Self {
+        let whole = |number: u128| u64::try_from(number).unwrap_or(u64::MAX);
+        Self {
+            time: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
+            bytes_in: account.bytes_in(),
+            bytes_out: account.bytes_out(),
+            duration_ms: whole(account.age().as_millis()),
+            cpu_us: whole(account.cpu().as_micros()),
+            memory_peak: account.memory_peak(),
+            exit,
+            ..self
+        }
+    }
+}
+
+/// Where receipts go.
+#[derive(Debug, Default)]
+pub struct Receipts {
+    writer: Option<Writer>,
+    lost: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Writer {
+    lines: SyncSender<String>,
+    thread: JoinHandle<()>,
+}
+
+/// The place for receipts cannot be written to.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write receipts to {}", path.display())]
+pub struct ReceiptsError {
+    path: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+impl Receipts {
+    /// Opens the place that the configuration names; a file is appended to.
+    pub fn open(place: &config::Receipts) -> Result<Self, ReceiptsError> {
+        let output: Box<dyn Write + Send> = match place {
+            config::Receipts::Off => return Ok(Self::default()),
+            config::Receipts::Stderr => Box::new(io::stderr()),
+            config::Receipts::File(path) => {
+                let failed = |source| ReceiptsError { path: path.clone(), source };
+                Box::new(OpenOptions::new().append(true).create(true).open(path).map_err(failed)?)
+            }
+        };
+        let (lines, queue) = sync_channel(QUEUE);
+        let thread = std::thread::Builder::new().name("receipts".into());
+        let thread = thread.spawn(move || write(&queue, output)).map_err(|source| {
+            ReceiptsError { path: PathBuf::from("a thread of their own"), source }
+        })?;
+        Ok(Self { writer: Some(Writer { lines, thread }), lost: AtomicU64::new(0) })
+    }
+
+    /// Whether anybody wants receipts.
+    pub const fn are_wanted(&self) -> bool {
+        self.writer.is_some()
+    }
+
+    /// Hands in a receipt. It is lost, and counted, when too many wait.
+    pub fn file(&self, receipt: &Receipt) {
+        let Some(writer) = &self.writer else { return };
+        let line = serde_json::to_string(receipt);
+        if !line.is_ok_and(|line| writer.lines.try_send(line).is_ok()) {
+            self.lost.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Waits until all are written.
+    pub fn close(self) {
+        let lost = self.lost.into_inner();
+        if lost > 0 {
+            tracing::warn!("{lost} receipts were lost: their place is too slow");
+        }
+        if let Some(Writer { lines, thread }) = self.writer {
+            drop(lines);
+            // A writer that panicked has said so.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn write(queue: &Receiver<String>, mut output: Box<dyn Write + Send>) {
+    let mut failing = false;
+    for mut line in queue {
+        // One call a line: lines of several processes do not mix in one file.
+        line.push('\n');
+        match output.write_all(line.as_bytes()) {
+            Ok(()) if failing => {
+                failing = false;
+                tracing::info!("receipts are written again");
+            }
+            Err(error) if !failing => {
+                failing = true;
+                tracing::error!("receipts cannot be written: {error}");
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! From what is known at arrival to a handler.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::config::{ListenerConfig, ServerConfig};
+use crate::connection::Placement;
+use crate::handler::Handler;
+use crate::watchdog::Limits;
+
+/// Where the connections of a listener go; replaced as a whole, so that a connection never sees
+/// half of a change.
+#[derive(Debug)]
+pub struct Route {
+    /// The handler, in one version.
+    pub handler: Arc<Handler>,
+    /// What its connections have in common.
+    pub placement: Arc<Placement>,
+    /// The bounds of each of them.
+    pub limits: Limits,
+}
+
+/// The route of a listener, as it is now.
+#[derive(Debug)]
+pub struct Routes(RwLock<Arc<Route>>);
+
+impl Route {
+    /// The route from this listener to this handler.
+    pub fn new(server: &ServerConfig, listener: &ListenerConfig, handler: Arc<Handler>) -> Self {
+        let config = Arc::clone(handler.config());
+        Self {
+            placement: Arc::new(Placement {
+                listener: listener.name.clone(),
+                handler: config.name.clone(),
+                version: handler.version(),
+                tenant: config.tenant.clone(),
+                memory: config.memory,
+                cpu: config.cpu,
+                idle_timeout: listener.idle_timeout,
+            }),
+            limits: Limits {
+                idle: listener.idle_timeout,
+                write: listener.write_timeout,
+                lifetime: config.lifetime,
+                cpu: config.cpu,
+                cpu_total: config.cpu_total,
+                drain_idle: server.drain_idle,
+            },
+            handler,
+        }
+    }
+}
+
+impl Routes {
+    /// All connections go by `route`.
+    pub fn new(route: Route) -> Self {
+        Self(RwLock::new(Arc::new(route)))
+    }
+
+    /// The route of a connection that arrives now.
+    pub fn find(&self) -> Arc<Route> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Connections that arrive from now on go by `route`.
+    pub fn replace(&self, route: Route) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(route);
+    }
+}

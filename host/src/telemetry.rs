@@ -1,0 +1,45 @@
+//! Logs, on stderr: text for people, or JSON, one object a line.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, ParseError};
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// For people; in colour on a terminal.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Sends the logs of this process to stderr. `filter` is a level (`debug`) or a list of levels by
+/// target (`info,guest=debug`); it is refused if it is neither. A second call does nothing.
+pub fn init(format: Format, filter: &str) -> Result<(), ParseError> {
+    let filter = EnvFilter::builder()
+        .with_default_directive(LevelFilter::INFO.into())
+        .parse(filter)?
+        // They trace every WASI call, and what guests do wrong is not the operator's to read.
+        .add_directive("wasmtime_wasi=error".parse()?)
+        .add_directive("wiggle=error".parse()?);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // A subscriber that is there already was chosen by the program that this library is part of.
+    let _ = match format {
+        Format::Text => builder
+            .with_ansi(io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+            .try_init(),
+        Format::Json => builder.json().flatten_event(true).try_init(),
+    };
+    Ok(())
+}
+
+/// Prints a line that scripts wait for, such as `listening on ...`: as it is, or as a JSON object
+/// with that message.
+pub fn announce(format: Format, line: &str) {
+    match format {
+        // Without stderr there is nobody to tell.
+        Format::Text => drop(writeln!(io::stderr(), "{line}")),
+        Format::Json => tracing::info!("{line}"),
+    }
+}

@@ -1,0 +1,229 @@
+//! Runs one instance under its deadlines: the only timer of a connection.
+//!
+//! It knows neither wasm nor sockets: it polls a future, books the CPU time, and ends it when the
+//! account says that a bound has been reached. CPU limits are looked at here after each poll and,
+//! for a guest that does not let go, by the engine's epoch callback.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use crate::account::Account;
+use crate::exit::Exit;
+
+/// The bounds of one connection; `None` is no bound.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limits {
+    /// Nothing moved in either direction.
+    pub idle: Option<Duration>,
+    /// The peer did not read.
+    pub write: Option<Duration>,
+    /// Wall time over everything.
+    pub lifetime: Option<Duration>,
+    /// CPU time since bytes last moved.
+    pub cpu: Option<Duration>,
+    /// CPU time over everything.
+    pub cpu_total: Option<Duration>,
+    /// Silence while draining.
+    pub drain_idle: Option<Duration>,
+}
+
+impl Limits {
+    /// The bound that `account` has reached at `now`, and how the connection ends for it.
+    fn reached(&self, account: &Account, now: Instant) -> Option<Exit> {
+        if account.is_cut() {
+            return Some(Exit::Cut);
+        }
+        if let Some(exit) = self.cpu_reached(account, Duration::ZERO) {
+            return Some(exit);
+        }
+        self.deadlines(account).into_iter().flatten().find(|(at, _)| *at <= now).map(|(_, e)| e)
+    }
+
+    /// The CPU limit that `account` has reached, when the running poll has lasted for `running`.
+    pub(crate) fn cpu_reached(&self, account: &Account, running: Duration) -> Option<Exit> {
+        let over = |limit: Option<Duration>, used: Duration| {
+            limit.is_some_and(|limit| used + running > limit)
+        };
+        (over(self.cpu, account.cpu_since_move()) || over(self.cpu_total, account.cpu()))
+            .then_some(Exit::CpuLimit)
+    }
+
+    /// What ends a guest that is running at `now` and does not let go.
+    pub(crate) fn reached_while_running(&self, account: &Account, now: Instant) -> Option<Exit> {
+        if account.is_cut() {
+            return Some(Exit::Cut);
+        }
+        if self.lifetime.is_some_and(|limit| account.began() + limit <= now) {
+            return Some(Exit::Lifetime);
+        }
+        self.cpu_reached(account, account.running(now))
+    }
+
+    /// The moments at which the connection ends if nothing moves until then.
+    fn deadlines(&self, account: &Account) -> [Option<(Instant, Exit)>; 4] {
+        let moved = account.moved_at();
+        [
+            self.lifetime.map(|limit| (account.began() + limit, Exit::Lifetime)),
+            self.write
+                .zip(account.write_waiting_since())
+                .map(|(limit, since)| (since + limit, Exit::WriteTimeout)),
+            self.drain_idle
+                .zip(account.drain_began())
+                .map(|(limit, began)| (moved.max(began) + limit, Exit::Drained)),
+            self.idle.map(|limit| (moved + limit, Exit::IdleTimeout)),
+        ]
+    }
+}
+
+/// Polls `instance` to its end, or until a bound of `limits` is reached; then it is left where it
+/// is, for the caller to drop.
+pub async fn watch<F: Future>(
+    account: &Account,
+    limits: &Limits,
+    instance: F,
+) -> Result<F::Output, Exit> {
+    let mut instance = pin!(instance);
+    let mut timer = pin!(None);
+    poll_fn(|cx| {
+        // Before the poll: an order given during it must find someone to wake.
+        account.register(cx.waker());
+        account.poll_begins();
+        let polled = instance.as_mut().poll(cx);
+        let now = account.poll_ends();
+        if let Poll::Ready(output) = polled {
+            return Poll::Ready(Ok(output));
+        }
+        if let Some(exit) = limits.reached(account, now) {
+            return Poll::Ready(Err(exit));
+        }
+        let nearest = limits
+            .deadlines(account)
+            .into_iter()
+            .flatten()
+            .map(|(at, _)| at)
+            .chain(account.alarm())
+            .min();
+        let Some(nearest) = nearest else { return Poll::Pending };
+        match timer.as_mut().as_pin_mut() {
+            None => timer.set(Some(sleep_until(nearest))),
+            // Bytes that move push deadlines back. The timer is left to fire early then: once a
+            // deadline instead of once a read.
+            Some(set) if set.deadline() <= nearest && !set.is_elapsed() => {}
+            Some(set) => set.reset(nearest),
+        }
+        if timer.as_mut().as_pin_mut().is_some_and(|timer| timer.poll(cx).is_ready()) {
+            // Due between two readings of the clock: look again.
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::sync::Arc;
+
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::account::Order;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_ends_a_connection_counted_from_the_last_byte() {
+        let account = Account::new(1);
+        let limits = Limits { idle: Some(10 * SECOND), ..Limits::default() };
+        let began = Instant::now();
+        let ended = watch(&account, &limits, async {
+            sleep(7 * SECOND).await;
+            account.read(1);
+            pending::<()>().await;
+        })
+        .await;
+        assert_eq!(ended, Err(Exit::IdleTimeout));
+        assert_eq!(began.elapsed(), 17 * SECOND);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_does_not_read_is_cut_before_the_idle_timeout() {
+        let account = Account::new(1);
+        let limits =
+            Limits { idle: Some(60 * SECOND), write: Some(5 * SECOND), ..Limits::default() };
+        let began = Instant::now();
+        let ended = watch(&account, &limits, async {
+            sleep(SECOND).await;
+            account.write_waits();
+            pending::<()>().await;
+        })
+        .await;
+        assert_eq!(ended, Err(Exit::WriteTimeout));
+        assert_eq!(began.elapsed(), 6 * SECOND);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lifetime_does_not_care_about_bytes() {
+        let account = Account::new(1);
+        let limits = Limits { lifetime: Some(3 * SECOND), ..Limits::default() };
+        let ended = watch(&account, &limits, async {
+            loop {
+                sleep(SECOND / 2).await;
+                account.wrote(1);
+            }
+        })
+        .await;
+        assert_eq!(ended, Err::<(), _>(Exit::Lifetime));
+        assert_eq!(account.bytes_out(), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_alarm_polls_the_guest_and_ends_nothing() {
+        let account = Account::new(1);
+        let limits = Limits { idle: Some(10 * SECOND), ..Limits::default() };
+        let at = Instant::now() + 2 * SECOND;
+        let ended = watch(
+            &account,
+            &limits,
+            poll_fn(|_| {
+                if Instant::now() >= at {
+                    return Poll::Ready(Instant::now());
+                }
+                account.set_alarm(at);
+                Poll::Pending
+            }),
+        )
+        .await;
+        assert_eq!(ended, Ok(at));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cut_wakes_a_connection_that_waits() {
+        let account = Arc::new(Account::new(1));
+        let limits = Limits::default();
+        let other = Arc::clone(&account);
+        let cutter = tokio::spawn(async move {
+            sleep(SECOND).await;
+            other.order(Order::Cut);
+        });
+        assert_eq!(watch(&account, &limits, pending::<()>()).await, Err(Exit::Cut));
+        cutter.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_ends_the_silent_when_asked_to_and_only_then() {
+        for (drain_idle, exit) in
+            [(None, Exit::IdleTimeout), (Some(2 * SECOND), Exit::Drained)]
+        {
+            let account = Account::new(1);
+            account.order(Order::Drain);
+            let limits = Limits { idle: Some(10 * SECOND), drain_idle, ..Limits::default() };
+            assert_eq!(watch(&account, &limits, pending::<()>()).await, Err(exit));
+        }
+    }
+}

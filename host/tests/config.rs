@@ -1,0 +1,294 @@
+//! The configuration as its users see it: the messages of bad files, what a whole file means, and
+//! the reference page. `UPDATE_EXPECT=1` rewrites what the golden files expect.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use portcell::address::Address;
+use portcell::config::{
+    Config, HandlerConfig, Home, KEYS, MAX_FILE_SIZE, Receipts, Stdout, reference,
+};
+
+/// Each `NAME.toml` is refused with the lines of `NAME.stderr`.
+#[test]
+fn bad_files_are_refused_with_the_messages_that_were_reviewed() {
+    let folder = repository().join("tests/golden/config");
+    let prefix = format!("{}/", folder.display());
+    let mut files: Vec<_> =
+        fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    files.sort();
+    assert!(files.len() > 30, "only {} files in {prefix}", files.len());
+    let mut wrong = Vec::new();
+    for path in files {
+        let errors = match Config::read(&path) {
+            Err(errors) => errors.to_string().replace(&prefix, "") + "\n",
+            Ok(_) => String::new(),
+        };
+        wrong.extend(differs(&path.with_extension("stderr"), &errors));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_reference_page_is_the_table_of_keys() {
+    let wrong = differs(&repository().join("docs/config.md"), &reference());
+    assert!(wrong.is_none(), "{}", wrong.unwrap_or_default());
+}
+
+#[test]
+fn the_example_of_the_reference_page_is_a_configuration() {
+    let page = reference();
+    let example = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let file = File::new(example);
+    let config = file.read().unwrap();
+    assert_eq!(config.listeners[0].bind.len(), 2);
+}
+
+#[test]
+fn a_small_file_gets_every_default() {
+    let file = File::new(&whole("", "", ""));
+    let config = file.read().unwrap();
+    let server = &config.server;
+    assert_eq!(server.max_connections, None);
+    assert_eq!(server.max_handshakes.get(), 1024);
+    assert_eq!(server.drain_timeout, Some(Duration::from_secs(30)));
+    assert_eq!(server.drain_idle, None);
+    assert_eq!(server.receipts, Receipts::Off);
+    assert_eq!(server.max_module_size, 16 << 20);
+    let listener = &config.listeners[0];
+    assert_eq!(listener.name, "echo");
+    assert_eq!(listener.bind, ["tcp://127.0.0.1:7000".parse::<Address>().unwrap()]);
+    assert_eq!(listener.handler, "echo");
+    assert_eq!(listener.backlog.get(), 1024);
+    assert_eq!(listener.max_connections, None);
+    assert_eq!(listener.spawn, None);
+    assert_eq!(listener.accept_backoff.min, Duration::from_millis(10));
+    assert_eq!(listener.accept_backoff.max, Duration::from_secs(1));
+    assert_eq!(listener.max_accept.get(), 100);
+    assert!(listener.nodelay);
+    assert_eq!(listener.idle_timeout, Some(Duration::from_mins(1)));
+    assert_eq!(listener.write_timeout, Some(Duration::from_mins(1)));
+    assert_eq!(listener.origin.to_string(), format!("{}:4", file.path.display()));
+    let HandlerConfig {
+        name,
+        module,
+        tenant,
+        memory,
+        cpu,
+        cpu_total,
+        lifetime,
+        env,
+        dirs,
+        stdout,
+        origin,
+    } = &*config.handlers[0];
+    assert_eq!(name, "echo");
+    assert_eq!(*module, file.folder().join("echo.wasm"));
+    assert_eq!(tenant, "default");
+    assert_eq!(*memory, 32 << 20);
+    assert_eq!(*cpu, Some(Duration::from_secs(1)));
+    assert_eq!((*cpu_total, *lifetime), (None, None));
+    assert_eq!((env.len(), dirs.len()), (0, 0));
+    assert_eq!(*stdout, Stdout::Terminal);
+    assert_eq!(origin.to_string(), format!("{}:7", file.path.display()));
+}
+
+#[test]
+fn every_key_of_a_file_is_read() {
+    let file = File::new(&whole(
+        "max_connections = 8192\nmax_handshakes = 7\ndrain_timeout = \"none\"\n\
+         drain_idle = \"5s\"\nreceipts = \"log/receipts.json\"\nmax_module_size = 65536\n",
+        "backlog = 5\nmax_connections = 6\nspawn = 7\naccept_backoff = { max = \"5s\" }\n\
+         max_accept = 8\nnodelay = false\nidle_timeout = \"none\"\nwrite_timeout = \"1m30s\"\n",
+        "tenant = \"me\"\nmemory = \"64MiB\"\ncpu = \"none\"\ncpu_total = \"1h\"\n\
+         lifetime = \"1d\"\nstdout = \"full\"\nenv = { B = \"2\", A = \"\" }\n\
+         dirs = [{ host = \".\", guest = \"/a\" }, \
+         { host = \"/\", guest = \"/\", write = true }]\n",
+    ));
+    let config = file.read().unwrap();
+    let server = &config.server;
+    assert_eq!(server.max_connections.unwrap().get(), 8192);
+    assert_eq!(server.max_handshakes.get(), 7);
+    assert_eq!(server.drain_timeout, None);
+    assert_eq!(server.drain_idle, Some(Duration::from_secs(5)));
+    assert_eq!(server.receipts, Receipts::File(file.folder().join("log/receipts.json")));
+    assert_eq!(server.max_module_size, 65_536);
+    let listener = &config.listeners[0];
+    assert_eq!(listener.backlog.get(), 5);
+    assert_eq!(listener.max_connections.unwrap().get(), 6);
+    assert_eq!(listener.spawn.unwrap().get(), 7);
+    assert_eq!(listener.accept_backoff.min, Duration::from_millis(10));
+    assert_eq!(listener.accept_backoff.max, Duration::from_secs(5));
+    assert_eq!(listener.max_accept.get(), 8);
+    assert!(!listener.nodelay);
+    assert_eq!(listener.idle_timeout, None);
+    assert_eq!(listener.write_timeout, Some(Duration::from_secs(90)));
+    let handler = &config.handlers[0];
+    assert_eq!(handler.tenant, "me");
+    assert_eq!(handler.memory, 64 << 20);
+    assert_eq!(handler.cpu, None);
+    assert_eq!(handler.cpu_total, Some(Duration::from_hours(1)));
+    assert_eq!(handler.lifetime, Some(Duration::from_hours(24)));
+    assert_eq!(handler.stdout, Stdout::Full);
+    let env: Vec<_> = handler.env.iter().map(|(name, text)| format!("{name}={text}")).collect();
+    assert_eq!(env, ["B=2", "A="]);
+    assert_eq!(handler.dirs[0].host, file.folder().join("."));
+    assert_eq!((handler.dirs[0].guest.as_str(), handler.dirs[0].write), ("/a", false));
+    assert_eq!(handler.dirs[1].host, Path::new("/"));
+    assert_eq!((handler.dirs[1].guest.as_str(), handler.dirs[1].write), ("/", true));
+}
+
+#[test]
+fn every_key_of_the_table_is_checked() {
+    let keys = |home: Home| {
+        let keys = KEYS.iter().filter(|key| key.home == home);
+        keys.fold(String::new(), |text, key| text + key.name + " = 1.5\n")
+    };
+    let [server, listener, handler] = [Home::Server, Home::Listener, Home::Handler].map(keys);
+    let text = format!("[server]\n{server}[[listener]]\n{listener}[handler.echo]\n{handler}");
+    let file = File::new(&text);
+    let errors = file.read().unwrap_err();
+    let found: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    assert_eq!(found.len(), KEYS.len(), "{errors}");
+    for (key, error) in KEYS.iter().zip(found) {
+        assert!(
+            error.contains(&format!(": `{}` takes {}; ", key.name, key.kind.in_file())),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn flags_and_keys_have_one_meaning_each() {
+    for (i, key) in KEYS.iter().enumerate() {
+        for other in &KEYS[..i] {
+            assert!(key.home != other.home || key.name != other.name, "{}", key.name);
+            let same = key.flag.is_some() && key.flag.map(|f| f.name) == other.flag.map(|f| f.name);
+            assert!(!same, "{} and {} have the same flag", key.name, other.name);
+        }
+    }
+    let without: Vec<_> =
+        KEYS.iter().filter(|key| key.flag.is_none()).map(|key| key.name).collect();
+    assert_eq!(without, ["name", "handler", "max_connections", "module"]);
+}
+
+#[test]
+fn handlers_and_listeners_keep_the_order_of_the_file() {
+    let file = File::new(
+        "[handler.zebra]\nmodule = \"z.wasm\"\n[[listener]]\nname = \"b\"\nbind = \":1\"\n\
+         handler = \"zebra\"\n[handler.ant]\nmodule = \"a.wasm\"\n[[listener]]\nname = \"a\"\n\
+         bind = \":2\"\nhandler = \"ant\"\n",
+    );
+    let config = file.read().unwrap();
+    let handlers: Vec<_> = config.handlers.iter().map(|handler| &handler.name).collect();
+    let listeners: Vec<_> = config.listeners.iter().map(|listener| &listener.name).collect();
+    assert_eq!(handlers, ["zebra", "ant"]);
+    assert_eq!(listeners, ["b", "a"]);
+}
+
+#[test]
+fn socket_paths_are_taken_from_the_folder_of_the_file() {
+    let file = File::new(&whole("", "", "").replace("tcp://127.0.0.1:7000", "unix:x.sock"));
+    let config = file.read().unwrap();
+    assert_eq!(config.listeners[0].bind, [Address::Unix(file.folder().join("x.sock"))]);
+    let long = format!("unix:{}", "x".repeat(107));
+    let file = File::new(&whole("", "", "").replace("tcp://127.0.0.1:7000", &long));
+    let error = file.read().unwrap_err().to_string();
+    assert!(
+        error.starts_with(&format!("{}:4: bad address `unix:xxx", file.path.display())),
+        "{error}"
+    );
+    assert!(error.contains("at most 107 bytes"), "{error}");
+}
+
+#[test]
+fn a_value_that_moved_is_no_change() {
+    let before = File::new(&whole("", "", ""));
+    let first = before.read().unwrap();
+    fs::write(&before.path, whole("# a new line\n\n", "", "")).unwrap();
+    let moved = before.read().unwrap();
+    assert_ne!(first.handlers[0].origin.to_string(), moved.handlers[0].origin.to_string());
+    assert_eq!(first, moved);
+    fs::write(&before.path, whole("", "nodelay = false\n", "")).unwrap();
+    assert_ne!(first, before.read().unwrap());
+}
+
+#[test]
+fn files_that_cannot_be_read_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |path: &Path, why: &str| {
+        let errors = Config::read(path).unwrap_err();
+        assert_eq!(errors.to_string(), format!("{}{why}", path.display()));
+    };
+    let path = folder.path().join("portcell.toml");
+    refused(&path, ": there is no such file");
+    refused(folder.path(), ": this is a folder; name the file in it");
+    fs::write(&path, b"[server]\n\n# \xff\n").unwrap();
+    refused(&path, ":3: this is not UTF-8 text");
+    let whole = whole("", "", "");
+    let most = usize::try_from(MAX_FILE_SIZE).unwrap();
+    let filled = |size: usize| format!("{whole}#{}", "x".repeat(size - whole.len() - 1));
+    fs::write(&path, filled(most)).unwrap();
+    assert!(Config::read(&path).is_ok());
+    fs::write(&path, filled(most + 1)).unwrap();
+    refused(&path, ": it is larger than 1MiB, the most for a configuration");
+}
+
+/// A configuration that is right, with more keys in its tables.
+fn whole(server: &str, listener: &str, handler: &str) -> String {
+    format!(
+        "[server]\n{server}[[listener]]\nname = \"echo\"\nbind = \"tcp://127.0.0.1:7000\"\n\
+         handler = \"echo\"\n{listener}[handler.echo]\nmodule = \"echo.wasm\"\n{handler}"
+    )
+}
+
+/// A configuration file in a folder of its own.
+struct File {
+    folder: tempfile::TempDir,
+    path: PathBuf,
+}
+
+impl File {
+    fn new(text: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("portcell.toml");
+        fs::write(&path, text).unwrap();
+        Self { folder, path }
+    }
+
+    fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn read(&self) -> Result<Config, portcell::config::Errors> {
+        Config::read(&self.path)
+    }
+}
+
+/// Where a file differs from what it should hold, unless `UPDATE_EXPECT=1` rewrites it.
+fn differs(path: &Path, actual: &str) -> Option<String> {
+    if std::env::var_os("UPDATE_EXPECT").is_some_and(|value| value == "1") {
+        fs::write(path, actual).unwrap();
+    }
+    let expected = fs::read_to_string(path).unwrap_or_default();
+    if expected == actual {
+        return None;
+    }
+    let same = expected.lines().zip(actual.lines()).take_while(|(a, b)| a == b).count();
+    let line = |text: &str| text.lines().nth(same).unwrap_or("(the end)").to_owned();
+    Some(format!(
+        "{}:{}\n  expected: {}\n  actual:   {}",
+        path.display(),
+        same + 1,
+        line(&expected),
+        line(actual)
+    ))
+}
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}

@@ -1,0 +1,5 @@
+//! The whole plugin, over a connection in memory.
+
+mod answer;
+mod conversation;
+mod files;
