@@ -114,22 +114,22 @@ pub enum StartError {
     #[error("cannot link the host calls")]
     Linker(#[source] wasmtime::Error),
     /// A plugin cannot be loaded.
-    #[error("{}: {source}", place(origin, module))]
+    #[error("{}: {error}", place(origin, module))]
     Load {
         /// Where the plugin was named.
         origin: Origin,
         /// The plugin.
         module: PathBuf,
         /// Why.
-        source: LoadError,
+        error: LoadError,
     },
     /// A listener cannot be bound.
-    #[error("{origin}: {source}")]
+    #[error("{origin}: {error}")]
     Bind {
         /// Where the address was written.
         origin: Origin,
         /// Why.
-        source: BindError,
+        error: BindError,
     },
     /// The place of receipts cannot be opened.
     #[error(transparent)]
@@ -310,9 +310,9 @@ impl Server {
             let (config, handler) = loading.await.map_err(StartError::Loading)?;
             match handler {
                 Ok(handler) => loaded.push((config.name.clone(), handler)),
-                Err(source) => {
+                Err(error) => {
                     let (origin, module) = (config.origin.clone(), config.module.clone());
-                    return Err(StartError::Load { origin, module, source });
+                    return Err(StartError::Load { origin, module, error });
                 }
             }
         }
@@ -338,8 +338,8 @@ impl Server {
                     .map(|(_, socket)| Arc::clone(socket));
                 let kept: Vec<_> = kept.collect();
                 let bound = if kept.is_empty() {
-                    let bound = bind(address, options).await.map_err(|source| {
-                        StartError::Bind { origin: config.origin.clone(), source }
+                    let bound = bind(address, options).await.map_err(|error| {
+                        StartError::Bind { origin: config.origin.clone(), error }
                     })?;
                     bound.into_iter().map(Arc::new).collect()
                 } else {

@@ -20,7 +20,11 @@ pub fn init(format: Format, filter: &str) -> Result<(), ParseError> {
     let filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
         .parse(filter)?
-        // They trace every WASI call, and what guests do wrong is not the operator's to read.
+        // At `debug` the compiler alone writes thousands of lines for each module, and the WASI
+        // library warns of what guests do, at their rate.
+        .add_directive("cranelift=warn".parse()?)
+        .add_directive("regalloc2=warn".parse()?)
+        .add_directive("wasmtime=warn".parse()?)
         .add_directive("wasmtime_wasi=error".parse()?)
         .add_directive("wiggle=error".parse()?);
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);

@@ -69,7 +69,7 @@ pub enum Errno {
     Again = 6,
     /// Not a descriptor, or closed.
     BadFd = 8,
-    /// A TLS stream ended without close_notify.
+    /// A TLS stream ended without `close_notify`.
     ConnAborted = 13,
     /// The peer reset the connection.
     ConnReset = 15,

@@ -73,7 +73,9 @@ fn as_json(plugin: &Plugin, loader: &Loader) -> Value {
 fn as_text(plugin: &Plugin, loader: &Loader) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
-    let mut line = |name: &str, value: &str| drop(writeln!(text, "{name:<9} {value}"));
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(text, "{name:<9} {value}");
+    };
     line("kind", "core module");
     line("size", &display_size(plugin.bytes().len() as u64));
     line("digest", plugin.digest());

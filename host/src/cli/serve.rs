@@ -112,9 +112,9 @@ pub(super) fn check(path: &Path) -> Result<(), Failure> {
         .map_err(|error| Failure::Failed(StartError::Linker(error).into()))?;
     let mut wrong = Vec::new();
     for handler in &config.handlers {
-        if let Err(source) = loader.load(handler, 1, server.max_module_size) {
+        if let Err(error) = loader.load(handler, 1, server.max_module_size) {
             let (origin, module) = (handler.origin.clone(), handler.module.clone());
-            wrong.push(StartError::Load { origin, module, source }.to_string());
+            wrong.push(StartError::Load { origin, module, error }.to_string());
         }
     }
     if !wrong.is_empty() {

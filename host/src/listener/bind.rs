@@ -23,16 +23,16 @@ pub struct Options {
 
 /// An address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {}", explain(source))]
+#[error("cannot listen on {address}: {}", explain(error))]
 pub struct BindError {
     address: String,
-    source: io::Error,
+    error: io::Error,
 }
 
 /// Binds `address` and listens. A host name is bound at each of its addresses. It must run inside
 /// a tokio runtime, and waits only for the name's resolution.
 pub async fn bind(address: &Address, options: Options) -> Result<Vec<Listening>, BindError> {
-    let failed = |source| BindError { address: address.to_string(), source };
+    let failed = |error| BindError { address: address.to_string(), error };
     let sockets = match address {
         Address::Tcp { host: Host::Any, port } => vec![any(*port, options)],
         Address::Tcp { host: Host::Ip(ip), port } => {
