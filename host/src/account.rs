@@ -252,8 +252,8 @@ mod tests {
         account.cpu.store(5_000, Relaxed);
         account.read(1);
         account.cpu.store(7_000, Relaxed);
-        assert_eq!(account.cpu_since_move(), Duration::from_nanos(2_000));
-        assert_eq!(account.cpu(), Duration::from_nanos(7_000));
+        assert_eq!(account.cpu_since_move(), Duration::from_micros(2));
+        assert_eq!(account.cpu(), Duration::from_micros(7));
     }
 
     #[test]

@@ -82,10 +82,8 @@ impl Machine {
     fn measure() -> Self {
         let files = getrlimit(Resource::Nofile);
         // Without the right to it, the soft limit stays, and that is what is counted.
-        let raised = setrlimit(
-            Resource::Nofile,
-            Rlimit { current: files.maximum, maximum: files.maximum },
-        );
+        let raised =
+            setrlimit(Resource::Nofile, Rlimit { current: files.maximum, maximum: files.maximum });
         let descriptors = if raised.is_ok() { files.maximum } else { files.current };
         Self {
             descriptors: descriptors.unwrap_or(u64::MAX),
@@ -121,8 +119,7 @@ impl Machine {
         .into_iter()
         .min_by_key(|(most, _)| *most)
         .unwrap_or((0, Bound::Configured));
-        let machine =
-            Capacity { connections: u32::try_from(most).unwrap_or(u32::MAX), bound };
+        let machine = Capacity { connections: u32::try_from(most).unwrap_or(u32::MAX), bound };
         match wanted {
             Some(wanted) if wanted.get() > machine.connections => {
                 Err(TooMany { wanted: wanted.get(), capacity: machine })

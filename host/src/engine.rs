@@ -56,7 +56,9 @@ pub struct Engine {
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The machine does not give the pool.
-    #[error("cannot reserve a pool of {connections} instances; a smaller server.max_connections may fit")]
+    #[error(
+        "cannot reserve a pool of {connections} instances; a smaller server.max_connections may fit"
+    )]
     Pool {
         /// How many were asked for.
         connections: u32,

@@ -70,7 +70,8 @@ impl GuestLog {
         if self.left == 0 {
             let now = Instant::now();
             let since = *self.refilled.get_or_insert(now);
-            let earned = u64::from(PER_SECOND) * (now - since).as_millis().min(10_000) as u64 / 1000;
+            let earned =
+                u64::from(PER_SECOND) * (now - since).as_millis().min(10_000) as u64 / 1000;
             if earned > 0 {
                 self.refilled = Some(now);
                 self.left = u32::try_from(earned).unwrap_or(BURST).min(BURST);

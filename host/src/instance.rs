@@ -66,6 +66,7 @@ async fn call(handler: &Handler, store: &mut Store<Guest>) -> wasmtime::Result<i
 }
 
 /// Looks at a guest that is running, once a tick.
+#[expect(clippy::needless_pass_by_value, reason = "wasmtime hands it over")]
 fn on_tick(store: StoreContextMut<'_, Guest>) -> wasmtime::Result<UpdateDeadline> {
     let guest = store.data();
     let account = guest.connection.account();

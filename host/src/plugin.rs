@@ -144,7 +144,7 @@ impl Plugin {
         if let Some(what) = not_wasm(&bytes) {
             return Err(PluginError::NotWasm(what));
         }
-        let digest = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = hexadecimal(&Sha256::digest(&bytes));
         let mut reading = Reading::default();
         for payload in Parser::new(0).parse_all(&bytes) {
             match payload.and_then(|payload| reading.take(&payload)) {
@@ -194,7 +194,10 @@ impl Plugin {
 
     /// How the host calls it.
     pub fn entry(&self) -> Result<Entry, PluginError> {
-        if !self.exports.iter().any(|export| export.name == "memory" && export.signature == "memory")
+        if !self
+            .exports
+            .iter()
+            .any(|export| export.name == "memory" && export.signature == "memory")
         {
             return Err(PluginError::NoMemory);
         }
@@ -215,6 +218,11 @@ impl Plugin {
     pub fn export(&self, name: &str) -> Option<&str> {
         self.exports.iter().find(|export| export.name == name).map(|export| &*export.signature)
     }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or('0');
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// What the bytes look like when they are not wasm.
@@ -344,7 +352,8 @@ mod tests {
 
     #[test]
     fn the_entry_is_handle_before_start() {
-        let with = |exports: &str| parse(&format!("(module (memory (export \"memory\") 1) {exports})"));
+        let with =
+            |exports: &str| parse(&format!("(module (memory (export \"memory\") 1) {exports})"));
         let handle = "(func (export \"handle\") (result i32) i32.const 0)";
         let start = "(func (export \"_start\"))";
         let entry = |exports: &str| with(exports).unwrap().entry().unwrap();
@@ -368,10 +377,7 @@ mod tests {
         // Between two sections a shorter module is whole: after the header, and after six of the
         // seven sections. The compiler refuses those that lack one they need.
         assert_eq!(whole, 7);
-        assert!(matches!(
-            reads(wasm.len() - 1),
-            Err(PluginError::Damaged(_))
-        ));
+        assert!(matches!(reads(wasm.len() - 1), Err(PluginError::Damaged(_))));
     }
 
     #[test]

@@ -217,9 +217,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_drain_ends_the_silent_when_asked_to_and_only_then() {
-        for (drain_idle, exit) in
-            [(None, Exit::IdleTimeout), (Some(2 * SECOND), Exit::Drained)]
-        {
+        for (drain_idle, exit) in [(None, Exit::IdleTimeout), (Some(2 * SECOND), Exit::Drained)] {
             let account = Account::new(1);
             account.order(Order::Drain);
             let limits = Limits { idle: Some(10 * SECOND), drain_idle, ..Limits::default() };

@@ -125,7 +125,7 @@ fn run_command() -> Command {
 
 /// The documentation's text without its quotes around code, which help has no use for.
 fn plain(text: &str) -> String {
-    text.replace('`', "").replace('"', "")
+    text.replace(['`', '"'], "")
 }
 
 fn plugin_argument() -> Arg {

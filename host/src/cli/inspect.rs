@@ -22,8 +22,9 @@ pub(super) fn inspect(matches: &ArgMatches) -> Result<(), Failure> {
     let usage = |error: Error| Failure::Usage(anyhow!("{}: {error:#}", path.display()));
     let plugin = Plugin::read(path, LARGEST).map_err(|error| usage(error.into()))?;
     let engine = Engine::new(1).map_err(|error| Failure::Failed(error.into()))?;
-    let loader = Loader::new(engine)
-        .map_err(|error| Failure::Failed(Error::msg(format!("cannot link the host calls: {error}"))))?;
+    let loader = Loader::new(engine).map_err(|error| {
+        Failure::Failed(Error::msg(format!("cannot link the host calls: {error}")))
+    })?;
     if matches.get_flag("json") {
         print(&format!("{:#}\n", as_json(&plugin, &loader)));
     } else {

@@ -72,4 +72,3 @@ fn report(failure: &Failure) -> ExitCode {
 fn print(text: &str) {
     let _ = io::stdout().write_all(text.as_bytes());
 }
-

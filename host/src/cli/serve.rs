@@ -37,7 +37,8 @@ async fn serve_until_ended(
     format: Format,
 ) -> Result<(), Failure> {
     // Before the ready line: whoever waits for it may signal at once.
-    let signals = Signals::listen().context("cannot listen for signals").map_err(Failure::Failed)?;
+    let signals =
+        Signals::listen().context("cannot listen for signals").map_err(Failure::Failed)?;
     let server = Server::start(config).await.map_err(classify)?;
     tracing::info!("{}", server.capacity());
     for listener in server.listening() {
@@ -93,7 +94,7 @@ fn reload(control: &Control, path: Option<&Path>) {
     match Config::read(path) {
         Ok(config) => control.apply(config),
         Err(errors) => {
-            for error in errors.iter() {
+            for error in &errors {
                 tracing::error!("the old configuration stays in force: {error}");
             }
         }
@@ -108,13 +109,13 @@ pub(super) fn check(path: &Path) -> Result<(), Failure> {
     Capacity::of_this_machine(server.max_connections, server.max_handshakes, Engine::SLOT)
         .map_err(|error| usage(error.into()))?;
     let engine = Engine::new(1).map_err(|error| Failure::Failed(error.into()))?;
-    let loader = Loader::new(engine)
-        .map_err(|error| Failure::Failed(StartError::Linker(error).into()))?;
+    let loader =
+        Loader::new(engine).map_err(|error| Failure::Failed(StartError::Linker(error).into()))?;
     let mut wrong = Vec::new();
     for handler in &config.handlers {
         if let Err(error) = loader.load(handler, 1, server.max_module_size) {
             let (origin, module) = (handler.origin.clone(), handler.module.clone());
-            wrong.push(StartError::Load { origin, module, error }.to_string());
+            wrong.push(StartError::Load { origin, module, error: error.into() }.to_string());
         }
     }
     if !wrong.is_empty() {

@@ -369,7 +369,7 @@ impl<'a> Bound<'a> {
     fn new(account: &'a Account, timeout: Duration) -> Self {
         // A fresh reading: the guest may have computed for a while since its last host call.
         let now = Instant::now();
-        let far = Duration::from_secs(60 * 60 * 24 * 365);
+        let far = Duration::from_hours(24 * 365);
         let at = now + timeout.min(far);
         account.set_alarm(at);
         Self { account, at }

@@ -42,6 +42,7 @@ impl Transport {
 
 /// What the kernel says of a socket.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "the kernel's own four answers")]
 pub(super) struct KernelEvents {
     pub(super) readable: bool,
     pub(super) writable: bool,

@@ -4,10 +4,8 @@
 //! guest's memory. Every length is checked before it is used.
 
 mod abort;
-mod command;
 mod v1;
 mod wasi;
-mod wasi_poll;
 
 use portcell_abi as abi;
 use wasmtime::{Engine, ExternType, Linker, Store};

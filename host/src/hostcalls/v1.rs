@@ -178,18 +178,13 @@ fn info(
     else {
         return Ok(Errno::NoEnt.result());
     };
-    let copied = fact.len().min(len as usize);
-    let whole = fact.len();
-    range(memory, "info", buf, copied as u32)?.copy_from_slice(&fact.as_bytes()[..copied]);
+    let whole = u32::try_from(fact.len()).unwrap_or(u32::MAX);
+    let copied = &fact.as_bytes()[..whole.min(len) as usize];
+    range(memory, "info", buf, whole.min(len))?.copy_from_slice(copied);
     Ok(i32::try_from(whole).unwrap_or(i32::MAX))
 }
 
-fn log(
-    mut caller: Caller<'_, Guest>,
-    level: i32,
-    ptr: u32,
-    len: u32,
-) -> wasmtime::Result<i32> {
+fn log(mut caller: Caller<'_, Guest>, level: i32, ptr: u32, len: u32) -> wasmtime::Result<i32> {
     if !(abi::level::ERROR..=abi::level::TRACE).contains(&level) || len > abi::MAX_LEN {
         return Ok(Errno::Inval.result());
     }

@@ -1,9 +1,12 @@
 //! The server: puts a configuration into service, and takes it out again. The only part that
 //! knows both the listeners and the sandboxes.
 
+mod control;
+mod error;
+mod serve;
+
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,17 +17,21 @@ use tokio_util::sync::CancellationToken;
 
 use crate::account::Order;
 use crate::address::Address;
-use crate::admission::{Admission, Entry, Opening};
-use crate::capacity::{Capacity, TooMany};
-use crate::config::{Config, HandlerConfig, ListenerConfig, Origin, ServerConfig};
-use crate::connection::Connection;
+use crate::admission::{Admission, Opening};
+use crate::capacity::Capacity;
+use crate::config::{Config, HandlerConfig, ListenerConfig, ServerConfig};
 use crate::drain::Connections;
-use crate::engine::{Engine, EngineError};
-use crate::handler::{Handler, LoadError, Loader};
-use crate::instance;
-use crate::listener::{Accepted, BindError, Gone, Listening, Options, accept_until, bind};
-use crate::receipt::{Receipt, Receipts, ReceiptsError};
+use crate::engine::Engine;
+use crate::handler::{Handler, Loader};
+use crate::listener::{Gone, Listening, Options, accept_until, bind};
+use crate::receipt::Receipts;
 use crate::route::{Route, Routes};
+
+use self::control::Event;
+use self::serve::{Service, serve};
+
+pub use self::control::{Command, Control};
+pub use self::error::{RunError, StartError};
 
 /// How long connections that are cut have to close. They do not wait for their peers.
 const CUT: Duration = Duration::from_secs(2);
@@ -56,14 +63,6 @@ struct Running {
     loops: Vec<JoinHandle<()>>,
 }
 
-/// What the connections of a listener need.
-#[derive(Debug)]
-struct Service {
-    routes: Routes,
-    connections: Arc<Connections>,
-    receipts: Arc<Receipts>,
-}
-
 /// Where a server listens, as its ready line says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListeningOn {
@@ -73,87 +72,11 @@ pub struct ListeningOn {
     pub listener: String,
 }
 
-/// Steers a server that runs. Commands to one that has ended do nothing.
-#[derive(Clone, Debug)]
-pub struct Control(mpsc::UnboundedSender<Event>);
-
-/// What a server is asked to do.
-#[derive(Debug)]
-pub enum Command {
-    /// Serve this configuration from now on, or keep the old one if it cannot be served.
-    Apply(Box<Config>),
-    /// Accept no more, let connections end, then end.
-    Drain,
-    /// End now.
-    Stop,
-}
-
-#[derive(Debug)]
-enum Event {
-    Command(Command),
-    Gone { listener: String, gone: Gone },
-}
-
 /// How a server ended in good order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended {
     /// Connections that the end of the drain cut.
     pub cut: usize,
-}
-
-/// A configuration cannot be put into service.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// More connections than the machine allows.
-    #[error(transparent)]
-    TooMany(#[from] TooMany),
-    /// The pool cannot be made.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    /// The host calls cannot be linked: a bug.
-    #[error("cannot link the host calls")]
-    Linker(#[source] wasmtime::Error),
-    /// A plugin cannot be loaded.
-    #[error("{}: {error}", place(origin, module))]
-    Load {
-        /// Where the plugin was named.
-        origin: Origin,
-        /// The plugin.
-        module: PathBuf,
-        /// Why.
-        error: LoadError,
-    },
-    /// A listener cannot be bound.
-    #[error("{origin}: {error}")]
-    Bind {
-        /// Where the address was written.
-        origin: Origin,
-        /// Why.
-        error: BindError,
-    },
-    /// The place of receipts cannot be opened.
-    #[error(transparent)]
-    Receipts(#[from] ReceiptsError),
-    /// It would change what is fixed at start.
-    #[error("server.{0} cannot change while the server runs; restart it")]
-    NeedsRestart(&'static str),
-    /// The thread that loads a plugin panicked.
-    #[error("loading a plugin failed")]
-    Loading(#[source] tokio::task::JoinError),
-}
-
-/// The server could not go on.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The last listener died.
-    #[error("listener {listener} failed, and it was the last")]
-    LastListener {
-        /// Its name.
-        listener: String,
-        /// Why.
-        #[source]
-        source: Gone,
-    },
 }
 
 /// What has to happen for a configuration to be served.
@@ -169,13 +92,9 @@ impl Server {
     /// that is there, serves. Needs a tokio runtime.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let Config { server, .. } = &config;
-        let capacity = Capacity::of_this_machine(
-            server.max_connections,
-            server.max_handshakes,
-            Engine::SLOT,
-        )?;
-        let loader =
-            Loader::new(Engine::new(capacity.connections)?).map_err(StartError::Linker)?;
+        let capacity =
+            Capacity::of_this_machine(server.max_connections, server.max_handshakes, Engine::SLOT)?;
+        let loader = Loader::new(Engine::new(capacity.connections)?).map_err(StartError::Linker)?;
         let (sender, events) = mpsc::unbounded_channel();
         let mut this = Self {
             admission: Admission::new(capacity.connections, server.max_handshakes),
@@ -224,14 +143,12 @@ impl Server {
     pub async fn run(mut self) -> Result<Ended, RunError> {
         loop {
             match self.events.recv().await {
-                Some(Event::Command(Command::Apply(config))) => {
-                    match self.apply(*config).await {
-                        Ok(()) => tracing::info!("the configuration was applied"),
-                        Err(error) => {
-                            tracing::error!("the old configuration stays in force: {error}");
-                        }
+                Some(Event::Command(Command::Apply(config))) => match self.apply(*config).await {
+                    Ok(()) => tracing::info!("the configuration was applied"),
+                    Err(error) => {
+                        tracing::error!("the old configuration stays in force: {error}");
                     }
-                }
+                },
                 Some(Event::Gone { listener, gone }) => self.lose(listener, gone)?,
                 Some(Event::Command(Command::Drain)) => return Ok(self.drain().await),
                 Some(Event::Command(Command::Stop)) | None => return Ok(self.stop().await),
@@ -301,10 +218,10 @@ impl Server {
         let mut loaded = Vec::with_capacity(configs.len());
         for config in configs {
             let old = self.handlers.get(&config.name).map(Arc::clone);
-            let loader = Arc::clone(&self.loader);
+            let compiling = Arc::clone(&self.loader);
             // Compiling takes a while: not on a thread that serves connections.
             let loading = tokio::task::spawn_blocking(move || {
-                let handler = loader.load_or_keep(&config, old.as_ref(), limit);
+                let handler = compiling.load_or_keep(&config, old.as_ref(), limit);
                 (config, handler)
             });
             let (config, handler) = loading.await.map_err(StartError::Loading)?;
@@ -312,7 +229,7 @@ impl Server {
                 Ok(handler) => loaded.push((config.name.clone(), handler)),
                 Err(error) => {
                     let (origin, module) = (config.origin.clone(), config.module.clone());
-                    return Err(StartError::Load { origin, module, error });
+                    return Err(StartError::Load { origin, module, error: error.into() });
                 }
             }
         }
@@ -338,8 +255,9 @@ impl Server {
                     .map(|(_, socket)| Arc::clone(socket));
                 let kept: Vec<_> = kept.collect();
                 let bound = if kept.is_empty() {
-                    let bound = bind(address, options).await.map_err(|error| {
-                        StartError::Bind { origin: config.origin.clone(), error }
+                    let bound = bind(address, options).await.map_err(|error| StartError::Bind {
+                        origin: config.origin.clone(),
+                        error,
                     })?;
                     bound.into_iter().map(Arc::new).collect()
                 } else {
@@ -398,7 +316,10 @@ impl Server {
     }
 
     fn lose(&mut self, listener: String, gone: Gone) -> Result<(), RunError> {
-        tracing::error!("{gone}: {}", std::error::Error::source(&gone).map_or_else(String::new, ToString::to_string));
+        tracing::error!(
+            "{gone}: {}",
+            std::error::Error::source(&gone).map_or_else(String::new, ToString::to_string)
+        );
         self.retire(&listener);
         if self.listeners.is_empty() {
             return Err(RunError::LastListener { listener, source: gone });
@@ -477,61 +398,6 @@ impl Server {
     fn sets(&self) -> impl Iterator<Item = &Arc<Connections>> {
         let running = self.listeners.values().map(|running| &running.service.connections);
         running.chain(&self.retired)
-    }
-}
-
-impl Control {
-    /// Accept no more, let connections end, then end.
-    pub fn drain(&self) {
-        self.send(Command::Drain);
-    }
-
-    /// End now.
-    pub fn stop(&self) {
-        self.send(Command::Stop);
-    }
-
-    /// Serve this configuration from now on, or keep the old one if it cannot be served.
-    pub fn apply(&self, config: Config) {
-        self.send(Command::Apply(Box::new(config)));
-    }
-
-    fn send(&self, command: Command) {
-        // A server that has ended needs no commands.
-        let _ = self.0.send(Event::Command(command));
-    }
-}
-
-/// One connection, from its arrival to its receipt.
-async fn serve(service: Arc<Service>, client: Accepted, entry: Entry) {
-    let socket = client.into_socket();
-    let _permit = entry.connection().await;
-    let route = service.routes.find();
-    let registration = service.connections.register();
-    let account = Arc::clone(registration.account());
-    let connection = Connection::new(socket, Arc::clone(&account), Arc::clone(&route.placement));
-    let receipt =
-        service.receipts.are_wanted().then(|| Receipt::begin(&connection, &route));
-    let (connection, exit) = instance::run(&route.handler, connection, route.limits).await;
-    connection.end(exit.closing()).await;
-    tracing::debug!(
-        connection = account.id(),
-        listener = route.placement.listener,
-        handler = route.placement.handler,
-        bytes_in = account.bytes_in(),
-        bytes_out = account.bytes_out(),
-        "ended: {exit}"
-    );
-    if let Some(receipt) = receipt {
-        service.receipts.file(&receipt.end(&account, exit));
-    }
-}
-
-/// Where a plugin was named, and which it is.
-fn place(origin: &Origin, module: &Path) -> String {
-    match origin {
-        Origin::Plugin(_) => module.display().to_string(),
-        origin => format!("{origin}: {}", module.display()),
     }
 }
 

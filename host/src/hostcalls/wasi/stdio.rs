@@ -1,34 +1,16 @@
-//! WASI preview 1, as guests of one connection see it.
-//!
-//! What moves bytes, and what programs call as they start, is here, so that bytes go straight
-//! between the socket and the guest's memory and most guests need none of the WASI library's
-//! state. Files and the rest are the library's. (WASI preview 1, witx:
-//! `wasi_snapshot_preview1.witx` and `typenames.witx`.)
+//! Descriptors of WASI: 0, 1 and 2 are the connection or the log, the others are the library's.
 
-use std::time::{Duration, SystemTime};
-
-use portcell_abi::Errno;
 use wasmtime::{AsContextMut as _, Caller, Linker};
-use wasmtime_wasi::p1::{self, WasiP1Ctx, wasi_snapshot_preview1 as library};
-use wasmtime_wasi::{FsPerms, WasiCtxBuilder, WasiView as _};
+use wasmtime_wasi::p1::wasi_snapshot_preview1 as library;
 use wiggle::GuestMemory;
 
 use crate::config::Stdout;
 use crate::connection::Shutdown;
-use crate::guest::{Guest, Stop, range, split};
+use crate::guest::{Guest, range, split};
 use crate::guest_log::Stream;
-use crate::handler::Handler;
 use crate::plugin::Entry;
 
-use super::command;
-use super::wasi_poll::poll_oneoff;
-
-pub(super) const MODULE: &str = "wasi_snapshot_preview1";
-
-pub(super) const SUCCESS: i32 = 0;
-pub(super) const EBADF: i32 = Errno::BadFd as i32;
-pub(super) const EINVAL: i32 = Errno::Inval as i32;
-const ENOTSUP: i32 = Errno::NotSup as i32;
+use super::{EBADF, EINVAL, ENOTSUP, MODULE, SUCCESS, put_u32};
 
 /// Vectors that one read or write may name, as Linux's `IOV_MAX`.
 const VECTORS: u32 = 1024;
@@ -36,113 +18,7 @@ const VECTORS: u32 = 1024;
 /// What a write of several vectors gathers at once, in bytes.
 const GATHER: usize = 64 << 10;
 
-/// What one call of `random_get` gives at most, in bytes.
-const RANDOM: u32 = 64 << 10;
-
-/// Files and the like that one instance may have open.
-const OPEN_FILES: usize = 32;
-
-/// The library's state, with the folders that the handler's configuration grants.
-pub(crate) fn context(handler: &Handler) -> WasiP1Ctx {
-    let mut builder = WasiCtxBuilder::new();
-    builder.max_random_size(u64::from(RANDOM));
-    for dir in &handler.config().dirs {
-        let permissions = if dir.write { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
-        if let Err(error) = builder.preopened_dir(&dir.host, &dir.guest, permissions) {
-            // It was there at start. The guest finds the folder missing.
-            tracing::warn!(
-                handler = handler.name(),
-                "cannot open the folder {}: {error:#}",
-                dir.host.display()
-            );
-        }
-    }
-    let mut context = builder.build_p1();
-    context.ctx().table.set_max_capacity(OPEN_FILES);
-    context
-}
-
 pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    p1::add_to_linker_async(linker, Guest::wasi)?;
-    linker.allow_shadowing(true);
-    add_start(linker)?;
-    add_files(linker)?;
-    linker
-        .func_wrap_async(
-            MODULE,
-            "poll_oneoff",
-            |mut caller, (subscriptions, events, count, ready): (u32, u32, u32, u32)| {
-                Box::new(async move {
-                    let errno = poll_oneoff(&mut caller, subscriptions, events, count, ready).await?;
-                    caller.as_context_mut().set_epoch_deadline(1);
-                    Ok::<i32, wasmtime::Error>(errno)
-                })
-            },
-        )?
-        .func_wrap_async(MODULE, "sched_yield", |_: Caller<'_, Guest>, (): ()| {
-            Box::new(async {
-                tokio::task::yield_now().await;
-                SUCCESS
-            })
-        })?
-        .func_wrap(MODULE, "proc_exit", |code: i32| {
-            Err::<(), _>(wasmtime::Error::new(Stop::Code(code)))
-        })?
-        .func_wrap(MODULE, "clock_time_get", clock_time_get)?
-        .func_wrap(MODULE, "random_get", random_get)?
-        // The library's warn in the log at every call.
-        .func_wrap(MODULE, "sock_accept", |_: i32, _: i32, _: i32| ENOTSUP)?
-        .func_wrap(
-            MODULE,
-            "sock_recv",
-            |_: i32, _: i32, _: i32, _: i32, _: i32, _: i32| ENOTSUP,
-        )?
-        .func_wrap(MODULE, "sock_send", |_: i32, _: i32, _: i32, _: i32, _: i32| ENOTSUP)?
-        .func_wrap(MODULE, "sock_shutdown", |_: i32, _: i32| ENOTSUP)?;
-    linker.allow_shadowing(false);
-    Ok(())
-}
-
-/// Arguments and environment: lists of strings, each asked for as sizes first.
-fn add_start(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    linker
-        .func_wrap(
-            MODULE,
-            "args_sizes_get",
-            |mut caller: Caller<'_, Guest>, count: u32, size: u32| {
-                let strings = command::arguments(caller.data());
-                put_sizes(&mut caller, &strings, count, size)
-            },
-        )?
-        .func_wrap(
-            MODULE,
-            "args_get",
-            |mut caller: Caller<'_, Guest>, pointers: u32, buf: u32| {
-                let strings = command::arguments(caller.data());
-                put_strings(&mut caller, &strings, pointers, buf)
-            },
-        )?
-        .func_wrap(
-            MODULE,
-            "environ_sizes_get",
-            |mut caller: Caller<'_, Guest>, count: u32, size: u32| {
-                let strings = command::environment(caller.data());
-                put_sizes(&mut caller, &strings, count, size)
-            },
-        )?
-        .func_wrap(
-            MODULE,
-            "environ_get",
-            |mut caller: Caller<'_, Guest>, pointers: u32, buf: u32| {
-                let strings = command::environment(caller.data());
-                put_strings(&mut caller, &strings, pointers, buf)
-            },
-        )?;
-    Ok(())
-}
-
-/// Descriptors: 0, 1 and 2 are ours, the others are the library's.
-fn add_files(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     linker
         .func_wrap_async(
             MODULE,
@@ -360,45 +236,6 @@ async fn fd_fdstat_get(
     Ok(SUCCESS)
 }
 
-fn clock_time_get(
-    mut caller: Caller<'_, Guest>,
-    clock: i32,
-    _precision: i64,
-    time: u32,
-) -> wasmtime::Result<i32> {
-    let (memory, guest) = split(&mut caller)?;
-    let Some(now) = clock_now(guest, clock) else { return Ok(EINVAL) };
-    let nanos = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
-    range(memory, "clock_time_get", time, 8)?.copy_from_slice(&nanos.to_le_bytes());
-    Ok(SUCCESS)
-}
-
-/// The time on one of WASI's clocks; `None` for those of CPU time, which are not offered.
-pub(super) fn clock_now(guest: &Guest, clock: i32) -> Option<Duration> {
-    match clock {
-        0 => Some(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()),
-        // As monotonic clocks may: it begins with the connection.
-        1 => Some(guest.connection.account().age()),
-        _ => None,
-    }
-}
-
-fn random_get(mut caller: Caller<'_, Guest>, buf: u32, len: u32) -> wasmtime::Result<i32> {
-    if len > RANDOM {
-        return Ok(EINVAL);
-    }
-    let (memory, _) = split(&mut caller)?;
-    let mut left = range(memory, "random_get", buf, len)?;
-    while !left.is_empty() {
-        match rustix::rand::getrandom(&mut *left, rustix::rand::GetRandomFlags::empty()) {
-            Ok(filled) => left = &mut left[filled..],
-            Err(rustix::io::Errno::INTR) => {}
-            Err(_) => return Ok(Errno::Io as i32),
-        }
-    }
-    Ok(SUCCESS)
-}
-
 /// The vectors at `at`: pointer and length each. All of them are inside the memory.
 fn list(
     memory: &mut [u8],
@@ -449,49 +286,4 @@ fn gather(memory: &mut [u8], vectors: &[(u32, u32)]) -> wasmtime::Result<Gathere
         }
     }
     Ok(Gathered::Several(bytes))
-}
-
-fn put_u32(
-    memory: &mut [u8],
-    call: &'static str,
-    at: u32,
-    number: usize,
-) -> wasmtime::Result<i32> {
-    // Numbers put here are lengths inside the guest's memory.
-    let number = u32::try_from(number).unwrap_or(u32::MAX);
-    range(memory, call, at, 4)?.copy_from_slice(&number.to_le_bytes());
-    Ok(SUCCESS)
-}
-
-fn put_sizes(
-    caller: &mut Caller<'_, Guest>,
-    strings: &[String],
-    count: u32,
-    size: u32,
-) -> wasmtime::Result<i32> {
-    let (memory, _) = split(caller)?;
-    put_u32(memory, "sizes_get", count, strings.len())?;
-    put_u32(memory, "sizes_get", size, strings.iter().map(|string| string.len() + 1).sum())
-}
-
-/// The strings, each ended by a NUL, at `buf`, and where each begins at `pointers`.
-fn put_strings(
-    caller: &mut Caller<'_, Guest>,
-    strings: &[String],
-    pointers: u32,
-    buf: u32,
-) -> wasmtime::Result<i32> {
-    let (memory, _) = split(caller)?;
-    let (mut pointer, mut at) = (pointers, buf);
-    for string in strings {
-        put_u32(memory, "strings_get", pointer, at as usize)?;
-        let length = u32::try_from(string.len()).unwrap_or(u32::MAX).saturating_add(1);
-        let place = range(memory, "strings_get", at, length)?;
-        place[..string.len()].copy_from_slice(string.as_bytes());
-        place[string.len()] = 0;
-        // Both are inside the memory, or the next range is refused.
-        pointer = pointer.saturating_add(4);
-        at = at.saturating_add(length);
-    }
-    Ok(SUCCESS)
 }

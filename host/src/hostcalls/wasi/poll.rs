@@ -8,13 +8,13 @@ use wasmtime::Caller;
 use crate::guest::{Guest, range, split};
 use crate::plugin::Entry;
 
-use super::wasi::{EBADF, EINVAL, SUCCESS, clock_now};
+use super::{EBADF, EINVAL, SUCCESS, clock_now};
 
 /// `subscription`: the guest's word at 0, the kind at 8, the rest from 16.
-const SUBSCRIPTION: usize = 48;
+const SUBSCRIPTION: u32 = 48;
 
 /// `event`: the guest's word at 0, an errno at 8, the kind at 10, flags at 24.
-const EVENT: usize = 32;
+const EVENT: u32 = 32;
 
 /// Subscriptions of one call.
 const MOST: u32 = 64;
@@ -51,11 +51,11 @@ pub(super) async fn poll_oneoff(
         return Ok(EINVAL);
     }
     let (memory, guest) = split(caller)?;
-    range(memory, "poll_oneoff", events, count * EVENT as u32)?;
+    range(memory, "poll_oneoff", events, count * EVENT)?;
     range(memory, "poll_oneoff", ready, 4)?;
     let asked: Vec<Subscription> =
-        range(memory, "poll_oneoff", subscriptions, count * SUBSCRIPTION as u32)?
-            .chunks_exact(SUBSCRIPTION)
+        range(memory, "poll_oneoff", subscriptions, count * SUBSCRIPTION)?
+            .chunks_exact(SUBSCRIPTION as usize)
             .map(|bytes| subscription(guest, bytes))
             .collect();
 
@@ -79,7 +79,7 @@ pub(super) async fn poll_oneoff(
         guest.connection.poll(wanted, timeout).await
     };
 
-    let mut place = range(memory, "poll_oneoff", events, count * EVENT as u32)?;
+    let mut place = range(memory, "poll_oneoff", events, count * EVENT)?;
     let mut happened = 0_u32;
     for subscription in &asked {
         let (errno, hangup) = match subscription.wait {
@@ -92,10 +92,10 @@ pub(super) async fn poll_oneoff(
             Wait::Error(errno) => (errno, false),
             Wait::Connection(_) | Wait::Timer(_) => continue,
         };
-        let (event, rest) = place.split_at_mut(EVENT);
+        let (event, rest) = place.split_at_mut(EVENT as usize);
         event.fill(0);
         event[..8].copy_from_slice(&subscription.word);
-        event[8..10].copy_from_slice(&(errno as u16).to_le_bytes());
+        event[8..10].copy_from_slice(&errno.to_le_bytes()[..2]);
         event[10] = subscription.kind;
         if subscription.kind != CLOCK && errno == SUCCESS {
             // How much there is to read or room to write is not known; one byte is sure.
@@ -110,9 +110,8 @@ pub(super) async fn poll_oneoff(
 }
 
 fn subscription(guest: &Guest, bytes: &[u8]) -> Subscription {
-    let u32_at = |at: usize| {
-        u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
-    };
+    let u32_at =
+        |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
     let u64_at = |at: usize| u64::from(u32_at(at)) | u64::from(u32_at(at + 4)) << 32;
     let mut word = [0; 8];
     word.copy_from_slice(&bytes[..8]);

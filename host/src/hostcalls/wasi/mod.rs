@@ -1,0 +1,137 @@
+//! WASI preview 1, as guests of one connection see it.
+//!
+//! What moves bytes, and what programs call as they start, is here, so that bytes go straight
+//! between the socket and the guest's memory and most guests need none of the WASI library's
+//! state. Files and the rest are the library's. (WASI preview 1, witx:
+//! `wasi_snapshot_preview1.witx` and `typenames.witx`.)
+
+mod poll;
+mod start;
+mod stdio;
+
+use std::time::{Duration, SystemTime};
+
+use portcell_abi::Errno;
+use wasmtime::{AsContextMut as _, Caller, Linker};
+use wasmtime_wasi::p1::{self, WasiP1Ctx};
+use wasmtime_wasi::{FsPerms, WasiCtxBuilder, WasiView as _};
+
+use crate::guest::{Guest, Stop, range, split};
+use crate::handler::Handler;
+
+pub(super) const MODULE: &str = "wasi_snapshot_preview1";
+
+pub(super) const SUCCESS: i32 = 0;
+pub(super) const EBADF: i32 = Errno::BadFd as i32;
+pub(super) const EINVAL: i32 = Errno::Inval as i32;
+const ENOTSUP: i32 = Errno::NotSup as i32;
+
+/// What one call of `random_get` gives at most, in bytes.
+const RANDOM: u32 = 64 << 10;
+
+/// Files and the like that one instance may have open.
+const OPEN_FILES: usize = 32;
+
+/// The library's state, with the folders that the handler's configuration grants.
+pub(crate) fn context(handler: &Handler) -> WasiP1Ctx {
+    let mut builder = WasiCtxBuilder::new();
+    builder.max_random_size(u64::from(RANDOM));
+    for dir in &handler.config().dirs {
+        let permissions = if dir.write { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
+        if let Err(error) = builder.preopened_dir(&dir.host, &dir.guest, permissions) {
+            // It was there at start. The guest finds the folder missing.
+            tracing::warn!(
+                handler = handler.name(),
+                "cannot open the folder {}: {error:#}",
+                dir.host.display()
+            );
+        }
+    }
+    let mut context = builder.build_p1();
+    context.ctx().table.set_max_capacity(OPEN_FILES);
+    context
+}
+
+pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    p1::add_to_linker_async(linker, Guest::wasi)?;
+    linker.allow_shadowing(true);
+    start::add(linker)?;
+    stdio::add(linker)?;
+    linker
+        .func_wrap_async(
+            MODULE,
+            "poll_oneoff",
+            |mut caller, (subscriptions, events, count, ready): (u32, u32, u32, u32)| {
+                Box::new(async move {
+                    let errno =
+                        poll::poll_oneoff(&mut caller, subscriptions, events, count, ready).await?;
+                    caller.as_context_mut().set_epoch_deadline(1);
+                    Ok::<i32, wasmtime::Error>(errno)
+                })
+            },
+        )?
+        .func_wrap_async(MODULE, "sched_yield", |_: Caller<'_, Guest>, (): ()| {
+            Box::new(async {
+                tokio::task::yield_now().await;
+                SUCCESS
+            })
+        })?
+        .func_wrap(MODULE, "proc_exit", |code: i32| {
+            Err::<(), _>(wasmtime::Error::new(Stop::Code(code)))
+        })?
+        .func_wrap(MODULE, "clock_time_get", clock_time_get)?
+        .func_wrap(MODULE, "random_get", random_get)?
+        // The library's warn in the log at every call.
+        .func_wrap(MODULE, "sock_accept", |_: i32, _: i32, _: i32| ENOTSUP)?
+        .func_wrap(MODULE, "sock_recv", |_: i32, _: i32, _: i32, _: i32, _: i32, _: i32| ENOTSUP)?
+        .func_wrap(MODULE, "sock_send", |_: i32, _: i32, _: i32, _: i32, _: i32| ENOTSUP)?
+        .func_wrap(MODULE, "sock_shutdown", |_: i32, _: i32| ENOTSUP)?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+fn clock_time_get(
+    mut caller: Caller<'_, Guest>,
+    clock: i32,
+    _precision: i64,
+    time: u32,
+) -> wasmtime::Result<i32> {
+    let (memory, guest) = split(&mut caller)?;
+    let Some(now) = clock_now(guest, clock) else { return Ok(EINVAL) };
+    let nanos = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+    range(memory, "clock_time_get", time, 8)?.copy_from_slice(&nanos.to_le_bytes());
+    Ok(SUCCESS)
+}
+
+/// The time on one of WASI's clocks; `None` for those of CPU time, which are not offered.
+pub(super) fn clock_now(guest: &Guest, clock: i32) -> Option<Duration> {
+    match clock {
+        0 => Some(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()),
+        // As monotonic clocks may: it begins with the connection.
+        1 => Some(guest.connection.account().age()),
+        _ => None,
+    }
+}
+
+fn random_get(mut caller: Caller<'_, Guest>, buf: u32, len: u32) -> wasmtime::Result<i32> {
+    if len > RANDOM {
+        return Ok(EINVAL);
+    }
+    let (memory, _) = split(&mut caller)?;
+    let mut left = range(memory, "random_get", buf, len)?;
+    while !left.is_empty() {
+        match rustix::rand::getrandom(&mut *left, rustix::rand::GetRandomFlags::empty()) {
+            Ok(filled) => left = &mut left[filled..],
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return Ok(Errno::Io as i32),
+        }
+    }
+    Ok(SUCCESS)
+}
+
+fn put_u32(memory: &mut [u8], call: &'static str, at: u32, number: usize) -> wasmtime::Result<i32> {
+    // Numbers put here are lengths inside the guest's memory.
+    let number = u32::try_from(number).unwrap_or(u32::MAX);
+    range(memory, call, at, 4)?.copy_from_slice(&number.to_le_bytes());
+    Ok(SUCCESS)
+}

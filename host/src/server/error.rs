@@ -1,0 +1,73 @@
+//! Why a configuration cannot be put into service, and why a server cannot go on.
+
+use std::path::{Path, PathBuf};
+
+use crate::capacity::TooMany;
+use crate::config::Origin;
+use crate::engine::EngineError;
+use crate::handler::LoadError;
+use crate::listener::{BindError, Gone};
+use crate::receipt::ReceiptsError;
+
+/// A configuration cannot be put into service.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// More connections than the machine allows.
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
+    /// The pool cannot be made.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The host calls cannot be linked: a bug.
+    #[error("cannot link the host calls")]
+    Linker(#[source] wasmtime::Error),
+    /// A plugin cannot be loaded.
+    #[error("{}: {error}", place(origin, module))]
+    Load {
+        /// Where the plugin was named.
+        origin: Origin,
+        /// The plugin.
+        module: PathBuf,
+        /// Why.
+        error: Box<LoadError>,
+    },
+    /// A listener cannot be bound.
+    #[error("{origin}: {error}")]
+    Bind {
+        /// Where the address was written.
+        origin: Origin,
+        /// Why.
+        error: BindError,
+    },
+    /// The place of receipts cannot be opened.
+    #[error(transparent)]
+    Receipts(#[from] ReceiptsError),
+    /// It would change what is fixed at start.
+    #[error("server.{0} cannot change while the server runs; restart it")]
+    NeedsRestart(&'static str),
+    /// The thread that loads a plugin panicked.
+    #[error("loading a plugin failed")]
+    Loading(#[source] tokio::task::JoinError),
+}
+
+/// The server could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The last listener died.
+    #[error("listener {listener} failed, and it was the last")]
+    LastListener {
+        /// Its name.
+        listener: String,
+        /// Why.
+        #[source]
+        source: Gone,
+    },
+}
+
+/// Where a plugin was named, and which it is.
+fn place(origin: &Origin, module: &Path) -> String {
+    match origin {
+        Origin::Plugin(_) => module.display().to_string(),
+        origin => format!("{origin}: {}", module.display()),
+    }
+}

@@ -1,0 +1,43 @@
+//! The life of one connection, from its arrival to its receipt.
+
+use std::sync::Arc;
+
+use crate::admission::Entry;
+use crate::connection::Connection;
+use crate::drain::Connections;
+use crate::instance;
+use crate::listener::Accepted;
+use crate::receipt::{Receipt, Receipts};
+use crate::route::Routes;
+
+/// What the connections of a listener need.
+#[derive(Debug)]
+pub(super) struct Service {
+    pub(super) routes: Routes,
+    pub(super) connections: Arc<Connections>,
+    pub(super) receipts: Arc<Receipts>,
+}
+
+/// One connection, from its arrival to its receipt.
+pub(super) async fn serve(service: Arc<Service>, client: Accepted, entry: Entry) {
+    let socket = client.into_socket();
+    let _permit = entry.connection().await;
+    let route = service.routes.find();
+    let registration = service.connections.register();
+    let account = Arc::clone(registration.account());
+    let connection = Connection::new(socket, Arc::clone(&account), Arc::clone(&route.placement));
+    let receipt = service.receipts.are_wanted().then(|| Receipt::begin(&connection, &route));
+    let (connection, exit) = instance::run(&route.handler, connection, route.limits).await;
+    connection.end(exit.closing()).await;
+    tracing::debug!(
+        connection = account.id(),
+        listener = route.placement.listener,
+        handler = route.placement.handler,
+        bytes_in = account.bytes_in(),
+        bytes_out = account.bytes_out(),
+        "ended: {exit}"
+    );
+    if let Some(receipt) = receipt {
+        service.receipts.file(&receipt.end(&account, exit));
+    }
+}
