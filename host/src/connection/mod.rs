@@ -123,30 +123,32 @@ impl Connection {
     /// Takes all of `buf`, unless an error or the guest's timeout comes in between; then it
     /// returns the count so far, and an error comes at the next call.
     pub async fn write(&mut self, buf: &[u8]) -> Result<usize, Errno> {
+        let account = Arc::clone(&self.account);
+        let bound = match self.output.timeout {
+            None | Some(Duration::ZERO) => None,
+            Some(timeout) => Some(Bound::new(&account, timeout)),
+        };
         let mut done = 0;
-        let end = loop {
-            if done == buf.len() && done > 0 {
+        let outcome = loop {
+            match self.write_some(&buf[done..], bound.as_ref()).await {
+                Ok(written) => done += written,
+                Err(errno) => break if done > 0 { Ok(done) } else { Err(errno) },
+            }
+            if done == buf.len() {
                 break Ok(done);
             }
-            match self.write_some(&buf[done..]).await {
-                Ok(n) => done += n,
-                Err(errno) => break Err(errno),
-            }
-            if buf.is_empty() {
-                break Ok(0);
-            }
         };
-        self.account.write_moves();
-        if done > 0 { Ok(done) } else { end }
+        account.write_moves();
+        outcome
     }
 
-    async fn write_some(&mut self, buf: &[u8]) -> Result<usize, Errno> {
+    async fn write_some(&mut self, buf: &[u8], bound: Option<&Bound<'_>>) -> Result<usize, Errno> {
         let socket = self.socket.as_mut().ok_or(gone(self.reset))?;
         if self.output.ended {
             return Err(Errno::Pipe);
         }
         if let Some(errno) = self.broken {
-            // POSIX: the first call after a reset says so, a later write finds a broken pipe.
+            // The first call after a reset says so, a later write finds a broken pipe: send(2).
             return Err(if errno == Errno::ConnReset { Errno::Pipe } else { errno });
         }
         if buf.is_empty() {
@@ -160,18 +162,17 @@ impl Connection {
             }
             polled
         };
-        let written = match self.output.timeout {
-            None => poll_fn(wait).await,
-            Some(Duration::ZERO) => socket.try_write(buf),
-            Some(timeout) => {
-                let bound = Bound::new(account, timeout);
-                match poll_fn(|cx| bound.poll(cx, &mut wait)).await {
-                    Some(written) => written,
-                    None => return Err(Errno::TimedOut),
-                }
-            }
+        let written = match bound {
+            Some(bound) => match poll_fn(|cx| bound.poll(cx, &mut wait)).await {
+                Some(written) => written,
+                None => return Err(Errno::TimedOut),
+            },
+            None if self.output.timeout.is_none() => poll_fn(wait).await,
+            None => socket.try_write(buf),
         };
         match written {
+            // The kernel takes at least a byte or says why not.
+            Ok(0) => Err(Errno::Io),
             Ok(n) => {
                 account.wrote(n);
                 account.write_moves();
@@ -349,7 +350,10 @@ impl Connection {
 
     fn latch(&mut self, error: &std::io::Error) -> Errno {
         let errno = socket::errno(error);
-        self.broken = Some(errno);
+        // That nothing is there now is no error of the transport.
+        if errno != Errno::Again {
+            self.broken = Some(errno);
+        }
         errno
     }
 }

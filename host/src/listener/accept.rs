@@ -2,6 +2,7 @@
 //! error but the listener's own ends it.
 
 use std::io;
+use std::pin::pin;
 
 use tokio_util::sync::CancellationToken;
 
@@ -31,23 +32,30 @@ pub async fn accept_until(
     let mut backoff = Backoff::new(config.accept_backoff);
     let mut clients_lost = 0;
     let gone = |source| Gone { address: listening.address().clone(), source };
-    while !stop.is_cancelled() {
+    let mut stopped = pin!(stop.cancelled());
+    loop {
         tokio::select! {
             ready = listening.ready() => ready.map_err(gone)?,
-            () = stop.cancelled() => break,
+            () = &mut stopped => break,
         }
         // Not before a client is there: a place that is held here is one that others lack.
         let mut entry = tokio::select! {
             entry = gate.enter() => Some(entry),
-            () = stop.cancelled() => break,
+            () = &mut stopped => break,
         };
-        for _ in 0..config.max_accept.get() {
-            let Some(place) = entry.take() else { break };
+        let mut taken = 0;
+        while let Some(place) = entry.take() {
             match listening.accept() {
                 Ok(client) => {
                     start(client, place);
                     clients_lost = 0;
                     log_recovery(listening, backoff.succeed());
+                    taken += 1;
+                    // Fair to connections that are open: a busy listener gives way after a batch.
+                    if taken == config.max_accept.get() {
+                        tokio::task::yield_now().await;
+                        break;
+                    }
                     entry = gate.try_enter();
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
@@ -72,15 +80,12 @@ pub async fn accept_until(
                     }
                     drop(place);
                     tokio::select! {
-                        () = tokio::time::sleep(delay) => {}
-                        () = stop.cancelled() => {}
+                        () = tokio::time::sleep(delay) => break,
+                        () = stop.cancelled() => break,
                     }
-                    break;
                 }
             }
         }
-        // Fair to connections that are open: a busy listener gives way after each batch.
-        tokio::task::yield_now().await;
     }
     for _ in 0..config.backlog.get() {
         let Some(entry) = gate.try_enter() else { break };
