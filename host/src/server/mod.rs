@@ -170,7 +170,9 @@ impl Server {
         }
         self.handlers.retain(|name, _| wanted.handlers.iter().any(|wanted| wanted.name == *name));
         for (config, sockets) in plan.start.into_iter().zip(bound) {
-            self.listen(config, sockets);
+            // One that changes keeps its connections: only later ones see the change.
+            let connections = self.unlisten(&config.name).unwrap_or_default();
+            self.listen(config, sockets, connections);
         }
         for running in self.listeners.values() {
             if let Some(route) = self.route(&running.config) {
@@ -187,9 +189,7 @@ impl Server {
         };
         let start: Vec<_> =
             wanted.listeners.iter().filter(|config| !runs(config)).map(Arc::clone).collect();
-        let stays = |name: &String| {
-            wanted.listeners.iter().any(|config| config.name == *name && runs(config))
-        };
+        let stays = |name: &String| wanted.listeners.iter().any(|config| config.name == *name);
         Plan {
             // A module may have changed in its file: its digest says so, when it is loaded.
             load: wanted.handlers.clone(),
@@ -276,11 +276,16 @@ impl Server {
     }
 
     /// Begins to accept.
-    fn listen(&mut self, config: Arc<ListenerConfig>, sockets: Vec<(Address, Arc<Listening>)>) {
+    fn listen(
+        &mut self,
+        config: Arc<ListenerConfig>,
+        sockets: Vec<(Address, Arc<Listening>)>,
+        connections: Arc<Connections>,
+    ) {
         let Some(route) = self.route(&config) else { return };
         let service = Arc::new(Service {
             routes: Routes::new(route),
-            connections: Arc::default(),
+            connections,
             receipts: Arc::clone(&self.receipts),
         });
         let stop = CancellationToken::new();
@@ -306,13 +311,19 @@ impl Server {
             .insert(config.name.clone(), Running { config, sockets, service, stop, loops });
     }
 
+    /// Accepts no more; gives the connections that are open.
+    fn unlisten(&mut self, name: &str) -> Option<Arc<Connections>> {
+        let running = self.listeners.remove(name)?;
+        running.stop.cancel();
+        Some(Arc::clone(&running.service.connections))
+    }
+
     /// Stops a listener; its connections are asked to finish.
     fn retire(&mut self, name: &str) {
-        let Some(running) = self.listeners.remove(name) else { return };
-        running.stop.cancel();
-        running.service.connections.order(Order::Drain);
+        let Some(connections) = self.unlisten(name) else { return };
+        connections.order(Order::Drain);
         self.retired.retain(|set| set.count() > 0);
-        self.retired.push(Arc::clone(&running.service.connections));
+        self.retired.push(connections);
     }
 
     fn lose(&mut self, listener: String, gone: Gone) -> Result<(), RunError> {
