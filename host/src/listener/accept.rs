@@ -20,6 +20,13 @@ pub struct Gone {
     source: io::Error,
 }
 
+impl Gone {
+    /// Its accept loop panicked: a bug.
+    pub fn panicked(address: Bound) -> Self {
+        Self { address, source: io::Error::other("its accept loop panicked") }
+    }
+}
+
 /// Hands each client to `start` until `stop`; then those that the kernel had connected already,
 /// as far as there is room.
 pub async fn accept_until(

@@ -49,6 +49,8 @@ pub struct Server {
     listeners: BTreeMap<String, Running>,
     /// Connections of listeners that are gone.
     retired: Vec<Arc<Connections>>,
+    /// Accept loops that have been told to stop.
+    stopping: Vec<JoinHandle<()>>,
     events: mpsc::UnboundedReceiver<Event>,
     sender: mpsc::UnboundedSender<Event>,
 }
@@ -105,6 +107,7 @@ impl Server {
             handlers: BTreeMap::new(),
             listeners: BTreeMap::new(),
             retired: Vec::new(),
+            stopping: Vec::new(),
             events,
             sender,
         };
@@ -295,14 +298,19 @@ impl Server {
             let (stop, socket, gate) = (stop.clone(), Arc::clone(socket), gate.clone());
             let (config, service) = (Arc::clone(&config), Arc::clone(&service));
             let events = self.sender.clone();
-            tokio::spawn(async move {
+            let (listener, address) = (config.name.clone(), socket.address().clone());
+            let accepting = tokio::spawn(async move {
                 let start = |client, entry| {
                     tokio::spawn(serve(Arc::clone(&service), client, entry));
                 };
-                let ended = accept_until(&stop, &socket, &gate, &config, start).await;
+                accept_until(&stop, &socket, &gate, &config, start).await
+            });
+            // A server must not go on as if it accepted when nobody does.
+            tokio::spawn(async move {
+                let ended = accepting.await.unwrap_or_else(|_| Err(Gone::panicked(address)));
                 if let Err(gone) = ended {
                     // A server that has ended hears no more.
-                    let _ = events.send(Event::Gone { listener: config.name.clone(), gone });
+                    let _ = events.send(Event::Gone { listener, gone });
                 }
             })
         });
@@ -315,6 +323,8 @@ impl Server {
     fn unlisten(&mut self, name: &str) -> Option<Arc<Connections>> {
         let running = self.listeners.remove(name)?;
         running.stop.cancel();
+        self.stopping.retain(|accepting| !accepting.is_finished());
+        self.stopping.extend(running.loops);
         Some(Arc::clone(&running.service.connections))
     }
 
@@ -340,7 +350,7 @@ impl Server {
 
     async fn drain(mut self) -> Ended {
         let deadline = self.config.drain_timeout.map(|timeout| Instant::now() + timeout);
-        self.retire_all().await;
+        self.apply_nothing().await;
         let open = self.connections();
         if open > 0 {
             tracing::info!("draining: {open} connections are open");
@@ -374,7 +384,7 @@ impl Server {
 
     /// Cuts what is open and ends.
     async fn stop(mut self) -> Ended {
-        self.retire_all().await;
+        self.apply_nothing().await;
         let cut = self.connections();
         let deadline = Instant::now() + CUT;
         for set in &self.retired {
@@ -393,14 +403,16 @@ impl Server {
         Ended { cut }
     }
 
-    /// Stops all listeners and waits until they have taken what the kernel had connected.
-    async fn retire_all(&mut self) {
-        let loops: Vec<_> =
-            self.listeners.values_mut().flat_map(|running| running.loops.drain(..)).collect();
-        for name in self.listeners.keys().cloned().collect::<Vec<_>>() {
-            self.retire(&name);
+    /// Takes everything out of service, and waits until the listeners have taken what the kernel
+    /// had connected.
+    async fn apply_nothing(&mut self) {
+        let nothing =
+            Config { server: self.config.clone(), listeners: Vec::new(), handlers: Vec::new() };
+        if let Err(error) = self.apply(nothing).await {
+            // There is nothing in it that can fail.
+            tracing::error!("cannot stop the listeners: {error}");
         }
-        for accepting in loops {
+        for accepting in self.stopping.drain(..) {
             // One that panicked has ended too.
             let _ = accepting.await;
         }
