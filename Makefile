@@ -80,4 +80,4 @@ clean: ## Remove all that was built
 tools:
 	@scripts/need-programs cargo cc
 test-tools:
-	@scripts/need-programs cargo cc curl openssl nc python3
+	@scripts/need-programs cargo cc curl openssl nc python3 wrk

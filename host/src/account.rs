@@ -2,7 +2,10 @@
 //!
 //! Written by the connection's own task, read by anyone. It enforces nothing; the watchdog does.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicU8, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -22,6 +25,8 @@ pub struct Account {
     moved: AtomicU64,
     write_waits_since: AtomicU64,
     alarm: AtomicU64,
+    /// A deadline may have come nearer since the watchdog last looked.
+    nearer: AtomicBool,
     cpu: AtomicU64,
     cpu_when_moved: AtomicU64,
     bytes_in: AtomicU64,
@@ -54,6 +59,7 @@ impl Account {
             moved: AtomicU64::new(0),
             write_waits_since: AtomicU64::new(NEVER),
             alarm: AtomicU64::new(NEVER),
+            nearer: AtomicBool::new(true),
             cpu: AtomicU64::new(0),
             cpu_when_moved: AtomicU64::new(0),
             bytes_in: AtomicU64::new(0),
@@ -117,6 +123,7 @@ impl Account {
     pub fn write_waits(&self) {
         if self.write_waits_since.load(Relaxed) == NEVER {
             self.write_waits_since.store(self.poll_began.load(Relaxed), Relaxed);
+            self.nearer.store(true, Release);
         }
     }
 
@@ -128,6 +135,7 @@ impl Account {
     /// Asks to be polled at this moment, for a bound of the guest's own.
     pub fn set_alarm(&self, at: Instant) {
         self.alarm.store(self.nanos_at(at), Relaxed);
+        self.nearer.store(true, Release);
     }
 
     /// Takes the alarm back.
@@ -141,6 +149,7 @@ impl Account {
         if self.order.fetch_max(order as u8, Relaxed) == Order::Serve as u8 {
             self.drain_began.store(self.nanos_at(Instant::now()), Relaxed);
         }
+        self.nearer.store(true, Release);
         self.waker.wake();
     }
 
@@ -159,6 +168,12 @@ impl Account {
         self.waker.register(waker);
     }
 
+    /// Whether a deadline may have come nearer since this was last asked.
+    pub(crate) fn deadline_came_nearer(&self) -> bool {
+        // Mostly not: reading is cheaper than taking.
+        self.nearer.load(Relaxed) && self.nearer.swap(false, Acquire)
+    }
+
     /// Marks the beginning of a poll of the instance.
     pub(crate) fn poll_begins(&self) {
         self.poll_began.store(self.nanos_at(Instant::now()), Relaxed);
@@ -175,6 +190,11 @@ impl Account {
     /// How long the running poll has lasted at `now`.
     pub(crate) fn running(&self, now: Instant) -> Duration {
         Duration::from_nanos(self.nanos_at(now).saturating_sub(self.poll_began.load(Relaxed)))
+    }
+
+    /// A number that differs between two polls.
+    pub(crate) fn poll_stamp(&self) -> u64 {
+        self.poll_began.load(Relaxed)
     }
 
     /// When the running poll began: a recent reading of the clock that costs nothing.
@@ -220,8 +240,9 @@ impl Account {
     }
 
     fn nanos_at(&self, at: Instant) -> u64 {
+        let since = at.saturating_duration_since(self.began);
         // 584 years of nanoseconds fit.
-        u64::try_from(at.saturating_duration_since(self.began).as_nanos()).unwrap_or(NEVER - 1)
+        since.as_secs().saturating_mul(1_000_000_000).saturating_add(since.subsec_nanos().into())
     }
 
     fn instant(&self, nanos: u64) -> Option<Instant> {

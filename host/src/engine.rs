@@ -36,7 +36,7 @@ const KEEP_RESIDENT: usize = 64 << 10;
 
 /// How often a running guest is looked at. Shorter costs more interruptions, longer lets a guest
 /// hold a worker for longer than its slice.
-const TICK: Duration = Duration::from_millis(1);
+const TICK: Duration = Duration::from_millis(5);
 
 /// How long a guest may hold a worker thread before others get it.
 pub(crate) const SLICE: Duration = Duration::from_millis(10);
@@ -129,7 +129,7 @@ fn config(connections: u32) -> Config {
         .force_memory_init_memfd(true)
         .async_stack_size(STACK)
         .max_wasm_stack(GUEST_STACK)
-        .async_stack_zeroing(true)
+        .async_stack_zeroing(std::env::var_os("PC_NOZERO").is_none())
         .epoch_interruption(true)
         .concurrency_support(false)
         .wasm_backtrace_max_frames(NonZeroUsize::new(16))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use portcell_abi::Errno;
 use wasmtime::{AsContextMut as _, Caller, Memory, ResourceLimiter};
 use wasmtime_wasi::p1::WasiP1Ctx;
+use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1 as _;
 
 use crate::account::Account;
 use crate::connection::Connection;
@@ -72,7 +73,11 @@ impl Guest {
 
     /// What WASI functions that are not ours work on.
     pub(crate) fn wasi(&mut self) -> &mut WasiP1Ctx {
-        self.wasi.get_or_insert_with(|| Box::new(hostcalls::wasi_context(&self.handler)))
+        let wasi =
+            self.wasi.get_or_insert_with(|| Box::new(hostcalls::wasi_context(&self.handler)));
+        // For calls of ours; the library sets its own. A call copies no more than a guest can hold.
+        wasi.set_hostcall_fuel(usize::try_from(self.handler.memory()).unwrap_or(usize::MAX));
+        wasi
     }
 }
 
@@ -89,6 +94,19 @@ pub(crate) fn split<'a>(
             .ok_or_else(|| wasmtime::format_err!("the module exports no memory"))?,
     };
     Ok(memory.data_and_store_mut(caller.as_context_mut()))
+}
+
+/// Which poll of the instance is running, for [`forget_ticks`].
+pub(crate) fn poll_stamp(caller: &Caller<'_, Guest>) -> u64 {
+    caller.data().connection.account().poll_stamp()
+}
+
+/// After a host call that waited: the ticks that went by meanwhile are not the guest's. Those of a
+/// call that did not wait stay, or a guest in a loop of such calls would hardly be looked at.
+pub(crate) fn forget_ticks(caller: &mut Caller<'_, Guest>, poll_before: u64) {
+    if poll_stamp(caller) != poll_before {
+        caller.as_context_mut().set_epoch_deadline(1);
+    }
 }
 
 /// The `length` bytes at `pointer`; a trap if they are not all in `memory`.

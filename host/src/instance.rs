@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 use wasmtime::{Error, Store, StoreContextMut, Trap, UpdateDeadline, WasmBacktrace};
+use wiggle::GuestError;
 
 use crate::connection::Connection;
 use crate::engine::SLICE;
@@ -112,6 +113,9 @@ fn exit_of_error(error: &Error, guest: &Guest) -> Exit {
         stop.to_string()
     } else if let Some(trap) = error.downcast_ref::<Trap>() {
         trap.to_string()
+    } else if let Some(wrong) = error.downcast_ref::<GuestError>() {
+        // An argument that WASI's library could not make sense of.
+        wrong.to_string()
     } else {
         // Neither the guest's doing nor a limit: pool exhausted, or a bug of ours.
         return Exit::HostError(format!("{error:#}"));

@@ -6,8 +6,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::JoinHandle;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
@@ -18,6 +17,10 @@ use crate::route::Route;
 
 /// Lines that may wait to be written. More are lost, and counted.
 const QUEUE: usize = 4096;
+
+/// How long the end of a server waits for receipts to be written. Without it a pipe that nobody
+/// reads would hold it up.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What one connection was and how it ended.
 #[derive(Clone, Debug, Serialize)]
@@ -104,14 +107,16 @@ impl Receipt {
 /// Where receipts go.
 #[derive(Debug, Default)]
 pub struct Receipts {
-    writer: Option<Writer>,
+    writer: Option<SyncSender<Work>>,
     lost: AtomicU64,
 }
 
+/// What the writing thread is given.
 #[derive(Debug)]
-struct Writer {
-    lines: SyncSender<String>,
-    thread: JoinHandle<()>,
+enum Work {
+    Line(String),
+    /// Say so when everything before this is written.
+    Flush(SyncSender<()>),
 }
 
 /// The place for receipts cannot be written to.
@@ -134,12 +139,13 @@ impl Receipts {
                 Box::new(OpenOptions::new().append(true).create(true).open(path).map_err(failed)?)
             }
         };
-        let (lines, queue) = sync_channel(QUEUE);
+        let (writer, queue) = sync_channel(QUEUE);
         let thread = std::thread::Builder::new().name("receipts".into());
-        let thread = thread.spawn(move || write(&queue, output)).map_err(|source| {
-            ReceiptsError { path: PathBuf::from("a thread of their own"), source }
+        thread.spawn(move || write(&queue, output)).map_err(|source| ReceiptsError {
+            path: PathBuf::from("a thread of their own"),
+            source,
         })?;
-        Ok(Self { writer: Some(Writer { lines, thread }), lost: AtomicU64::new(0) })
+        Ok(Self { writer: Some(writer), lost: AtomicU64::new(0) })
     }
 
     /// Whether anybody wants receipts.
@@ -151,28 +157,40 @@ impl Receipts {
     pub fn file(&self, receipt: &Receipt) {
         let Some(writer) = &self.writer else { return };
         let line = serde_json::to_string(receipt);
-        if !line.is_ok_and(|line| writer.lines.try_send(line).is_ok()) {
+        if !line.is_ok_and(|line| writer.try_send(Work::Line(line)).is_ok()) {
             self.lost.fetch_add(1, Relaxed);
         }
     }
 
-    /// Waits until all are written.
-    pub fn close(self) {
-        let lost = self.lost.into_inner();
+    /// Waits until those that were handed in are written, for at most 5 s.
+    pub fn close(&self) {
+        let lost = self.lost.load(Relaxed);
         if lost > 0 {
             tracing::warn!("{lost} receipts were lost: their place is too slow");
         }
-        if let Some(Writer { lines, thread }) = self.writer {
-            drop(lines);
-            // A writer that panicked has said so.
-            let _ = thread.join();
+        let Some(writer) = self.writer.clone() else { return };
+        let (done, written) = sync_channel(1);
+        // Elsewhere, since handing it in waits, too, where the place is too slow.
+        let asking = std::thread::Builder::new().name("receipts-end".into());
+        let asked = asking.spawn(move || writer.send(Work::Flush(done)).is_ok());
+        if asked.is_ok() {
+            // Too late, or a writer that panicked and has said so: nobody waits longer.
+            let _ = written.recv_timeout(PATIENCE);
         }
     }
 }
 
-fn write(queue: &Receiver<String>, mut output: Box<dyn Write + Send>) {
+fn write(queue: &Receiver<Work>, mut output: Box<dyn Write + Send>) {
     let mut failing = false;
-    for mut line in queue {
+    for work in queue {
+        let mut line = match work {
+            Work::Line(line) => line,
+            Work::Flush(done) => {
+                // Who asked may have given up.
+                let _ = done.try_send(());
+                continue;
+            }
+        };
         // One call a line: lines of several processes do not mix in one file.
         line.push('\n');
         match output.write_all(line.as_bytes()) {

@@ -1,7 +1,9 @@
 //! Logs, on stderr: text for people, or JSON, one object a line.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::time::SystemTime;
 
+use tracing::Level;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::{LevelFilter, ParseError};
 
@@ -38,12 +40,32 @@ pub fn init(format: Format, filter: &str) -> Result<(), ParseError> {
     Ok(())
 }
 
-/// Prints a line that scripts wait for, such as `listening on ...`: as it is, or as a JSON object
-/// with that message.
+/// Prints a line that scripts wait for, such as `listening on ...`, whatever is logged otherwise:
+/// as it is, or as a JSON object with that message.
 pub fn announce(format: Format, line: &str) {
     match format {
-        // Without stderr there is nobody to tell.
-        Format::Text => drop(writeln!(io::stderr(), "{line}")),
-        Format::Json => tracing::info!("{line}"),
+        Format::Text => print(line),
+        Format::Json => print(&json(Level::INFO, line)),
     }
+}
+
+/// Prints why a command failed: as `portcell: ...`, or as a JSON object with that message.
+pub fn complain(format: Format, line: &str) {
+    match format {
+        Format::Text => print(&format!("portcell: {line}")),
+        Format::Json => print(&json(Level::ERROR, line)),
+    }
+}
+
+/// As the log's own lines.
+fn json(level: Level, message: &str) -> String {
+    let timestamp = humantime::format_rfc3339_micros(SystemTime::now()).to_string();
+    let level = level.as_str();
+    serde_json::json!({ "timestamp": timestamp, "level": level, "message": message }).to_string()
+}
+
+/// One call for the whole line, so that no other gets into it.
+fn print(line: &str) {
+    // Without stderr there is nobody to tell.
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }

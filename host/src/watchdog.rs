@@ -6,7 +6,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::task::Poll;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
@@ -32,17 +32,6 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The bound that `account` has reached at `now`, and how the connection ends for it.
-    fn reached(&self, account: &Account, now: Instant) -> Option<Exit> {
-        if account.is_cut() {
-            return Some(Exit::Cut);
-        }
-        if let Some(exit) = self.cpu_reached(account, Duration::ZERO) {
-            return Some(exit);
-        }
-        self.deadlines(account).into_iter().flatten().find(|(at, _)| *at <= now).map(|(_, e)| e)
-    }
-
     /// The CPU limit that `account` has reached, when the running poll has lasted for `running`.
     pub(crate) fn cpu_reached(&self, account: &Account, running: Duration) -> Option<Exit> {
         let over = |limit: Option<Duration>, used: Duration| {
@@ -88,6 +77,8 @@ pub async fn watch<F: Future>(
 ) -> Result<F::Output, Exit> {
     let mut instance = pin!(instance);
     let mut timer = pin!(None);
+    // When the timer fires, and whom it wakes.
+    let mut due: Option<(Instant, Waker)> = None;
     poll_fn(|cx| {
         // Before the poll: an order given during it must find someone to wake.
         account.register(cx.waker());
@@ -97,23 +88,30 @@ pub async fn watch<F: Future>(
         if let Poll::Ready(output) = polled {
             return Poll::Ready(Ok(output));
         }
-        if let Some(exit) = limits.reached(account, now) {
+        if account.is_cut() {
+            return Poll::Ready(Err(Exit::Cut));
+        }
+        if let Some(exit) = limits.cpu_reached(account, Duration::ZERO) {
             return Poll::Ready(Err(exit));
         }
-        let nearest = limits
-            .deadlines(account)
-            .into_iter()
-            .flatten()
-            .map(|(at, _)| at)
-            .chain(account.alarm())
-            .min();
+        // Bytes that move push deadlines back. The timer is left to fire early then: once a
+        // deadline instead of once a read.
+        let is_set =
+            due.as_ref().is_some_and(|(at, waker)| now < *at && waker.will_wake(cx.waker()));
+        if is_set && !account.deadline_came_nearer() {
+            return Poll::Pending;
+        }
+        let deadlines = limits.deadlines(account);
+        if let Some((_, exit)) = deadlines.iter().flatten().find(|(at, _)| *at <= now) {
+            return Poll::Ready(Err(exit.clone()));
+        }
+        let nearest =
+            deadlines.into_iter().flatten().map(|(at, _)| at).chain(account.alarm()).min();
+        due = nearest.map(|nearest| (nearest, cx.waker().clone()));
         let Some(nearest) = nearest else { return Poll::Pending };
         match timer.as_mut().as_pin_mut() {
             None => timer.set(Some(sleep_until(nearest))),
-            // Bytes that move push deadlines back. The timer is left to fire early then: once a
-            // deadline instead of once a read.
-            Some(set) if set.deadline() <= nearest && !set.is_elapsed() => {}
-            Some(set) => set.reset(nearest),
+            Some(timer) => timer.reset(nearest),
         }
         if timer.as_mut().as_pin_mut().is_some_and(|timer| timer.poll(cx).is_ready()) {
             // Due between two readings of the clock: look again.
@@ -170,7 +168,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_lifetime_does_not_care_about_bytes() {
         let account = Account::new(1);
-        let limits = Limits { lifetime: Some(3 * SECOND), ..Limits::default() };
+        let limits = Limits { lifetime: Some(3 * SECOND + SECOND / 4), ..Limits::default() };
         let ended = watch(&account, &limits, async {
             loop {
                 sleep(SECOND / 2).await;
@@ -179,7 +177,7 @@ mod tests {
         })
         .await;
         assert_eq!(ended, Err::<(), _>(Exit::Lifetime));
-        assert_eq!(account.bytes_out(), 5);
+        assert_eq!(account.bytes_out(), 6);
     }
 
     #[tokio::test(start_paused = true)]

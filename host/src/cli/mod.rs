@@ -8,7 +8,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Error;
-use portcell::telemetry;
+use portcell::telemetry::{self, Format};
 
 /// Bad usage or configuration (`EX_USAGE` of sysexits.h).
 const USAGE: u8 = 64;
@@ -33,7 +33,7 @@ pub(crate) fn run() -> ExitCode {
     };
     let format = arguments::log_format(&matches);
     if let Err(error) = telemetry::init(format, arguments::log_filter(&matches)) {
-        return report(&Failure::Usage(Error::new(error).context("--log")));
+        return report(&Failure::Usage(Error::new(error).context("--log")), format);
     }
     let outcome = match matches.subcommand() {
         Some(("run", matches)) => arguments::run(matches)
@@ -50,11 +50,11 @@ pub(crate) fn run() -> ExitCode {
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => report(&failure),
+        Err(failure) => report(&failure, format),
     }
 }
 
-fn report(failure: &Failure) -> ExitCode {
+fn report(failure: &Failure, format: Format) -> ExitCode {
     let (error, code) = match failure {
         Failure::Usage(error) => (error, USAGE),
         Failure::Failed(error) => (error, 1),
@@ -62,8 +62,7 @@ fn report(failure: &Failure) -> ExitCode {
     // An error of several lines has one for each thing that is wrong, complete in itself.
     let said = format!("{error:#}");
     for line in said.lines() {
-        // Without stderr there is nobody to tell.
-        let _ = writeln!(io::stderr(), "portcell: {line}");
+        telemetry::complain(format, line);
     }
     ExitCode::from(code)
 }

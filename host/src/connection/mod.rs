@@ -37,6 +37,8 @@ pub struct Connection {
     peer_ended: bool,
     /// The error that every further call gives.
     broken: Option<Errno>,
+    /// The peer takes no more bytes. What it sent before can still be read.
+    refused: bool,
     reset: bool,
 }
 
@@ -80,6 +82,7 @@ impl Connection {
             output: Half::default(),
             peer_ended: false,
             broken: None,
+            refused: false,
             reset: false,
         }
     }
@@ -144,7 +147,7 @@ impl Connection {
 
     async fn write_some(&mut self, buf: &[u8], bound: Option<&Bound<'_>>) -> Result<usize, Errno> {
         let socket = self.socket.as_mut().ok_or(gone(self.reset))?;
-        if self.output.ended {
+        if self.output.ended || self.refused {
             return Err(Errno::Pipe);
         }
         if let Some(errno) = self.broken {
@@ -239,11 +242,13 @@ impl Connection {
     ///
     /// That both directions are over ends the wait where reading or writing was asked for.
     pub async fn poll(&self, events: u16, timeout: Option<Duration>) -> u16 {
+        let moves = events & (bits::READABLE | bits::WRITABLE) != 0;
+        let ends_wait = |ready: u16| if moves { ready != 0 } else { ready & !bits::OVER != 0 };
         let ready = self.events_now(events);
-        if ready != 0 || timeout == Some(Duration::ZERO) {
+        if ends_wait(ready) || timeout == Some(Duration::ZERO) {
             return ready;
         }
-        let Some(socket) = &self.socket else { return 0 };
+        let Some(socket) = &self.socket else { return ready };
         let mut failed = pin!(socket.failed());
         let mut heard_failed = false;
         let mut wait = |cx: &mut Context<'_>| loop {
@@ -252,7 +257,7 @@ impl Connection {
             let writable = wanted(bits::WRITABLE) && socket.poll_writable(cx).is_ready();
             heard_failed = heard_failed || failed.as_mut().poll(cx).is_ready();
             let ready = self.events_now(events);
-            if ready != 0 {
+            if ends_wait(ready) {
                 return Poll::Ready(ready);
             }
             // Not so any more when the kernel was asked: register again.
@@ -328,7 +333,7 @@ impl Connection {
 
     /// Whether the peer, or the network, broke the connection.
     pub const fn is_broken(&self) -> bool {
-        self.broken.is_some()
+        self.broken.is_some() || self.refused
     }
 
     /// Closes whatever is still open, as `closing` says; waits as [`Connection::close`] does.
@@ -350,9 +355,11 @@ impl Connection {
 
     fn latch(&mut self, error: &std::io::Error) -> Errno {
         let errno = socket::errno(error);
-        // That nothing is there now is no error of the transport.
-        if errno != Errno::Again {
-            self.broken = Some(errno);
+        match errno {
+            // That nothing is there now is no error of the transport.
+            Errno::Again => {}
+            Errno::Pipe => self.refused = true,
+            _ => self.broken = Some(errno),
         }
         errno
     }

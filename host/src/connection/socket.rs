@@ -153,13 +153,12 @@ impl Socket {
             if ready!(each!(self, stream => stream.poll_read_ready(cx))).is_err() {
                 return Poll::Ready(());
             }
-            // Readiness may be left over from before the last read: peek, so that a `WouldBlock`
-            // clears it.
-            let peeked = each!(self, stream => stream.try_io(Interest::READABLE, || {
-                let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-                Ok(rustix::net::recv(stream.as_fd(), &mut [0; 1], flags)?)
+            // Readiness may be left over from before the last read; a `WouldBlock` clears it. To
+            // peek would take the socket's error away from the read that is to give it.
+            let empty = each!(self, stream => stream.try_io(Interest::READABLE, || {
+                if self.events().readable { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
             }));
-            if !matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
+            if empty.is_ok() {
                 return Poll::Ready(());
             }
         }

@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use portcell_abi::{self as abi, Errno, poll as bits};
-use wasmtime::{AsContextMut as _, Caller, Linker};
+use wasmtime::{Caller, Linker};
 
 use crate::connection::{Direction, Shutdown};
-use crate::guest::{Guest, range, split};
+use crate::guest::{Guest, forget_ticks, poll_stamp, range, split};
 
 pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     linker
         .func_wrap_async(abi::MODULE, "read", |mut caller, (fd, buf, len): (i32, u32, u32)| {
             Box::new(async move {
+                let before = poll_stamp(&caller);
                 let got = read(&mut caller, fd, buf, len).await?;
-                // The ticks that went by while it waited are not the guest's.
-                caller.as_context_mut().set_epoch_deadline(1);
+                forget_ticks(&mut caller, before);
                 Ok::<i32, wasmtime::Error>(got)
             })
         })?
@@ -34,8 +34,9 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         })?
         .func_wrap_async(abi::MODULE, "poll", |mut caller, (ptr, n, timeout): (u32, u32, i32)| {
             Box::new(async move {
+                let before = poll_stamp(&caller);
                 let ready = poll(&mut caller, ptr, n, timeout).await?;
-                caller.as_context_mut().set_epoch_deadline(1);
+                forget_ticks(&mut caller, before);
                 Ok::<i32, wasmtime::Error>(ready)
             })
         })?

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -49,6 +49,18 @@ pub async fn bind(address: &Address, options: Options) -> Result<Vec<Listening>,
         Address::UnixAbstract(name) => vec![unix_abstract(name, options)],
     };
     sockets.into_iter().collect::<io::Result<Vec<_>>>().map_err(failed)
+}
+
+impl Listening {
+    /// Changes how it was made, for connections from now on.
+    pub fn adjust(&self, options: Options) {
+        let socket = SockRef::from(&self.socket);
+        // It listens already: neither call can fail on it.
+        let _ = socket.listen(backlog(options));
+        if let Bound::Tcp(_) = self.address {
+            let _ = socket.set_tcp_nodelay(options.nodelay);
+        }
+    }
 }
 
 /// Every interface: IPv6 and IPv4 on one socket, or IPv4 where there is no IPv6.
@@ -117,9 +129,13 @@ fn listen(
     bound: impl FnOnce(&Socket) -> io::Result<Bound>,
 ) -> io::Result<Listening> {
     socket.set_nonblocking(true)?;
-    socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
+    socket.listen(backlog(options))?;
     let address = bound(&socket)?;
     Ok(Listening { socket: register(socket.into())?, address })
+}
+
+fn backlog(options: Options) -> i32 {
+    i32::try_from(options.backlog).unwrap_or(i32::MAX)
 }
 
 /// Registers with the reactor. tokio's own listeners cannot tell that a client is there without

@@ -146,12 +146,20 @@ impl Server {
     pub async fn run(mut self) -> Result<Ended, RunError> {
         loop {
             match self.events.recv().await {
-                Some(Event::Command(Command::Apply(config))) => match self.apply(*config).await {
-                    Ok(()) => tracing::info!("the configuration was applied"),
-                    Err(error) => {
-                        tracing::error!("the old configuration stays in force: {error}");
+                Some(Event::Command(Command::Apply(config))) => {
+                    let before = self.listening();
+                    match self.apply(*config).await {
+                        Ok(()) => {
+                            for new in self.listening().iter().filter(|on| !before.contains(on)) {
+                                tracing::info!("{new}");
+                            }
+                            tracing::info!("the configuration was applied");
+                        }
+                        Err(error) => {
+                            tracing::error!("the old configuration stays in force: {error}");
+                        }
                     }
-                },
+                }
                 Some(Event::Gone { listener, gone }) => self.lose(listener, gone)?,
                 Some(Event::Command(Command::Drain)) => return Ok(self.drain().await),
                 Some(Event::Command(Command::Stop)) | None => return Ok(self.stop().await),
@@ -246,21 +254,24 @@ impl Server {
     ) -> Result<Vec<Vec<(Address, Arc<Listening>)>>, StartError> {
         let mut all = Vec::with_capacity(configs.len());
         for config in configs {
-            let options = options(config);
+            let before = self.listeners.get(&config.name);
+            if let Some(running) = before.filter(|running| running.config.bind == config.bind) {
+                // Ports that the kernel picked stay, too.
+                all.push(running.sockets.clone());
+                continue;
+            }
             let mut sockets = Vec::new();
             for address in &config.bind {
                 let kept = self
                     .listeners
                     .values()
-                    .filter(|running| self::options(&running.config) == options)
                     .flat_map(|running| &running.sockets)
                     .filter(|(bound, _)| bound == address && !address.is_port_zero())
                     .map(|(_, socket)| Arc::clone(socket));
                 let kept: Vec<_> = kept.collect();
                 let bound = if kept.is_empty() {
-                    let bound = bind(address, options).await.map_err(|error| StartError::Bind {
-                        origin: config.origin.clone(),
-                        error,
+                    let bound = bind(address, options(config)).await.map_err(|error| {
+                        StartError::Bind { origin: config.origin.clone(), error }
                     })?;
                     bound.into_iter().map(Arc::new).collect()
                 } else {
@@ -291,6 +302,9 @@ impl Server {
             connections,
             receipts: Arc::clone(&self.receipts),
         });
+        for (_, socket) in &sockets {
+            socket.adjust(options(&config));
+        }
         let stop = CancellationToken::new();
         let most = min(config.max_connections, config.spawn);
         let gate = self.admission.gate(most, Opening::Plaintext);
@@ -301,7 +315,9 @@ impl Server {
             let (listener, address) = (config.name.clone(), socket.address().clone());
             let accepting = tokio::spawn(async move {
                 let start = |client, entry| {
-                    tokio::spawn(serve(Arc::clone(&service), client, entry));
+                    // Not in the task, which begins later: a drain must know of it already.
+                    let registration = service.connections.register();
+                    tokio::spawn(serve(Arc::clone(&service), registration, client, entry));
                 };
                 accept_until(&stop, &socket, &gate, &config, start).await
             });
@@ -332,7 +348,8 @@ impl Server {
     fn retire(&mut self, name: &str) {
         let Some(connections) = self.unlisten(name) else { return };
         connections.order(Order::Drain);
-        self.retired.retain(|set| set.count() > 0);
+        // Whoever may still add a connection holds the set, too.
+        self.retired.retain(|set| Arc::strong_count(set) > 1);
         self.retired.push(connections);
     }
 
@@ -397,9 +414,7 @@ impl Server {
         if cut > 0 {
             tracing::warn!("{cut} connections were cut");
         }
-        if let Ok(receipts) = Arc::try_unwrap(self.receipts) {
-            receipts.close();
-        }
+        self.receipts.close();
         Ended { cut }
     }
 

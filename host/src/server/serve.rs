@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::admission::Entry;
 use crate::connection::Connection;
-use crate::drain::Connections;
+use crate::drain::{Connections, Registration};
 use crate::instance;
 use crate::listener::Accepted;
 use crate::receipt::{Receipt, Receipts};
@@ -19,11 +19,15 @@ pub(super) struct Service {
 }
 
 /// One connection, from its arrival to its receipt.
-pub(super) async fn serve(service: Arc<Service>, client: Accepted, entry: Entry) {
+pub(super) async fn serve(
+    service: Arc<Service>,
+    registration: Registration,
+    client: Accepted,
+    entry: Entry,
+) {
     let socket = client.into_socket();
     let _permit = entry.connection().await;
     let route = service.routes.find();
-    let registration = service.connections.register();
     let account = Arc::clone(registration.account());
     let connection = Connection::new(socket, Arc::clone(&account), Arc::clone(&route.placement));
     let receipt = service.receipts.are_wanted().then(|| Receipt::begin(&connection, &route));

@@ -12,11 +12,11 @@ mod stdio;
 use std::time::{Duration, SystemTime};
 
 use portcell_abi::Errno;
-use wasmtime::{AsContextMut as _, Caller, Linker};
+use wasmtime::{Caller, Linker};
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder, WasiView as _};
 
-use crate::guest::{Guest, Stop, range, split};
+use crate::guest::{Guest, Stop, forget_ticks, poll_stamp, range, split};
 use crate::handler::Handler;
 
 pub(super) const MODULE: &str = "wasi_snapshot_preview1";
@@ -63,9 +63,10 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             "poll_oneoff",
             |mut caller, (subscriptions, events, count, ready): (u32, u32, u32, u32)| {
                 Box::new(async move {
+                    let before = poll_stamp(&caller);
                     let errno =
                         poll::poll_oneoff(&mut caller, subscriptions, events, count, ready).await?;
-                    caller.as_context_mut().set_epoch_deadline(1);
+                    forget_ticks(&mut caller, before);
                     Ok::<i32, wasmtime::Error>(errno)
                 })
             },

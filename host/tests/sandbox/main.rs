@@ -1,0 +1,24 @@
+//! The sandbox: what a guest sees of the world, and what it can do to the host. Guests are
+//! WebAssembly text, so no wasm toolchain is needed; those in `tests/guests` do one thing each.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+
+mod abi;
+mod closing;
+mod entries;
+mod harness;
+mod info;
+mod limits;
+mod load;
+mod log;
+mod memory;
+mod neighbours;
+mod pointers;
+mod poll;
+mod read;
+mod wasi_files;
+mod wasi_poll;
+mod wasi_start;
+mod wasi_stdio;
+mod wasi_system;
+mod write;

@@ -1,0 +1,155 @@
+//! Ending a server.
+
+use std::net::TcpStream;
+use std::time::Instant;
+
+use rustix::process::Signal;
+
+use crate::harness::{Client, Folder, Server, plugin};
+
+#[test]
+fn a_drain_lets_connections_end_and_takes_no_new_ones() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let server = Server::run(plugin("echo")).start();
+        let mut client = server.connect();
+        client.is_echoed();
+        server.signal(signal);
+        server.find_line("draining: 1 connection");
+        assert!(TcpStream::connect(("127.0.0.1", server.port())).is_err());
+        client.is_echoed();
+        client.end();
+        client.ends_in_good_order();
+        let (code, log) = server.wait();
+        assert_eq!(code, 0, "{log}");
+        assert!(log.contains(r#""exit":{"kind":"ok"}"#), "{log}");
+        assert!(!log.contains("cut"), "{log}");
+    }
+}
+
+#[test]
+fn a_server_without_connections_ends_at_once() {
+    let server = Server::run(plugin("echo")).start();
+    server.signal(Signal::TERM);
+    let began = Instant::now();
+    let (code, log) = server.wait();
+    assert_eq!(code, 0, "{log}");
+    assert!(began.elapsed().as_secs() < 5);
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let server = Server::run(plugin("echo")).arguments(&["--drain-timeout", "none"]).start();
+    let mut client = server.connect();
+    client.is_echoed();
+    server.drain();
+    client.is_echoed();
+    server.signal(Signal::TERM);
+    client.is_reset();
+    let (code, log) = server.wait();
+    assert_eq!(code, 0);
+    assert!(log.contains(r#""exit":{"kind":"cut"}"#), "{log}");
+}
+
+#[test]
+fn a_second_signal_cuts_a_guest_that_spins() {
+    let folder = Folder::new();
+    let server = Server::run(folder.guest("does_as_told"))
+        .arguments(&["--cpu", "none", "--drain-timeout", "none"])
+        .start();
+    let mut client = server.connect();
+    client.send("S");
+    assert_eq!(client.receive(1), "S");
+    server.drain();
+    server.signal(Signal::INT);
+    client.is_reset();
+    let (code, log) = server.wait();
+    assert_eq!(code, 0);
+    assert!(log.contains(r#""exit":{"kind":"cut"}"#), "{log}");
+}
+
+#[test]
+fn a_guest_that_asks_is_told_of_the_drain_and_ends_by_itself() {
+    let folder = Folder::new();
+    let server = Server::run(folder.guest("does_as_told"))
+        .arguments(&["--drain-timeout", "none", "--idle-timeout", "none"])
+        .start();
+    let mut client = server.connect();
+    client.send("ed");
+    assert_eq!(client.receive(1), "e");
+    server.drain();
+    assert_eq!(client.rest().unwrap(), b"d");
+    drop(client);
+    let (code, log) = server.wait();
+    assert_eq!(code, 0);
+    assert!(log.contains(r#""exit":{"kind":"ok"}"#), "{log}");
+}
+
+#[test]
+fn busy_connections_are_not_silent_ones() {
+    let server = Server::run(plugin("echo"))
+        .arguments(&["--drain-idle", "400ms", "--drain-timeout", "none"])
+        .start();
+    let mut busy = server.connect();
+    let mut silent = server.connect();
+    busy.is_echoed();
+    silent.is_echoed();
+    server.drain();
+    for _ in 0..6 {
+        busy.is_echoed();
+        assert!(busy.hears_nothing());
+    }
+    silent.ends_in_good_order();
+    drop(silent);
+    busy.is_echoed();
+    busy.end();
+    busy.ends_in_good_order();
+    assert_eq!(server.receipts(2)[0]["exit"]["kind"], "drained");
+    assert_eq!(server.receipts(2)[1]["exit"]["kind"], "ok");
+    assert_eq!(server.wait().0, 0);
+}
+
+#[test]
+fn clients_that_connected_before_the_drain_are_served() {
+    let folder = Folder::new();
+    let names = ["a", "b", "c", "d"];
+    let listener = |name: &str| {
+        format!("[[listener]]\nname = \"{name}\"\nbind = \"127.0.0.1:0\"\nhandler = \"echo\"\n")
+    };
+    let config = format!(
+        "server.receipts = \"stderr\"\n{}[handler.echo]\nmodule = \"{}\"\n",
+        names.map(listener).concat(),
+        plugin("echo").display()
+    );
+    let server = Server::serve(&folder, &config).start();
+    let ports = names.map(|name| server.port_of(name));
+    // The kernel connects clients of a server that is stopped.
+    server.signal(Signal::STOP);
+    let connect = |number: usize| Client::connect(("127.0.0.1", ports[number % ports.len()]));
+    let mut clients: Vec<_> = (0..60).map(connect).collect();
+    for client in &mut clients {
+        client.send("x");
+        client.end();
+    }
+    server.signal(Signal::TERM);
+    server.signal(Signal::CONT);
+    for client in &mut clients {
+        assert_eq!(client.rest().unwrap(), b"x");
+    }
+    let (code, log) = server.wait();
+    assert_eq!(code, 0);
+    assert_eq!(log.matches(r#""exit":{"kind":"ok"}"#).count(), 60, "{log}");
+}
+
+#[test]
+fn clients_for_whom_there_is_no_place_do_not_hold_up_a_drain() {
+    let server = Server::run(plugin("echo")).arguments(&["--max-connections", "1"]).start();
+    let mut client = server.connect();
+    client.is_echoed();
+    let mut waiting = server.connect();
+    server.drain();
+    assert!(waiting.rest().is_err() || waiting.rest().unwrap().is_empty());
+    client.is_echoed();
+    client.end();
+    client.ends_in_good_order();
+    assert_eq!(server.wait().0, 0);
+}

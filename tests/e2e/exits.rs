@@ -1,0 +1,168 @@
+//! How connections end: what the receipt says, and what the peer sees.
+
+use std::io::ErrorKind;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Client, Folder, Server, plugin};
+
+/// How the peer sees the end.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Seen {
+    GoodOrder,
+    Reset,
+}
+
+/// Tells `does_as_told` what to do, and checks how that ends.
+fn check(flags: &[&str], told: &str, seen: Seen, exit: Value) -> Value {
+    let folder = Folder::new();
+    let server = Server::run(folder.guest("does_as_told")).arguments(flags).start();
+    let mut client = server.connect();
+    client.send(told);
+    let found = match client.rest() {
+        Ok(_) => Seen::GoodOrder,
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => Seen::Reset,
+        Err(error) => panic!("{told:?}: {error}"),
+    };
+    assert_eq!(found, seen, "{told:?} {exit}");
+    drop(client);
+    let receipt = server.receipt();
+    assert_eq!(receipt["exit"], exit, "{told:?}");
+    receipt
+}
+
+fn kind(name: &str) -> Value {
+    json!({ "kind": name })
+}
+
+#[test]
+fn a_return_is_ok() {
+    check(&[], "o", Seen::GoodOrder, kind("ok"));
+}
+
+#[test]
+fn a_code_is_failed_with_the_code() {
+    check(&[], "f", Seen::GoodOrder, json!({ "kind": "failed", "code": 3 }));
+}
+
+#[test]
+fn a_trap_resets_and_says_where() {
+    let receipt = check(
+        &[],
+        "t",
+        Seen::Reset,
+        json!({ "kind": "trap", "detail": "wasm trap: wasm `unreachable` instruction executed in `trap`" }),
+    );
+    assert_eq!(receipt["bytes_in"], 1);
+}
+
+#[test]
+fn a_denied_growth_is_a_memory_limit() {
+    let receipt = check(&["--memory", "1MiB"], "m", Seen::Reset, kind("memory_limit"));
+    assert_eq!(receipt["memory_peak"], 1 << 20);
+}
+
+#[test]
+fn an_endless_loop_is_a_cpu_limit() {
+    let receipt = check(&["--cpu", "100ms"], "s", Seen::Reset, kind("cpu_limit"));
+    let used = receipt["cpu_us"].as_u64().unwrap();
+    assert!((100_000..5_000_000).contains(&used), "{used} us");
+}
+
+#[test]
+fn cpu_time_in_all_is_a_limit_too() {
+    check(&["--cpu", "none", "--cpu-total", "100ms"], "ees", Seen::Reset, kind("cpu_limit"));
+}
+
+#[test]
+fn silence_is_an_idle_timeout() {
+    let receipt = check(&["--idle-timeout", "100ms"], "e", Seen::GoodOrder, kind("idle_timeout"));
+    assert_eq!(receipt["bytes_out"], 1);
+    let lasted = receipt["duration_ms"].as_u64().unwrap();
+    assert!((100..5_000).contains(&lasted), "{lasted} ms");
+}
+
+#[test]
+fn an_old_instance_is_a_lifetime() {
+    check(&["--lifetime", "100ms"], "e", Seen::GoodOrder, kind("lifetime"));
+}
+
+#[test]
+fn a_guest_that_sleeps_is_silent() {
+    check(&["--idle-timeout", "100ms"], "i", Seen::GoodOrder, kind("idle_timeout"));
+}
+
+#[test]
+fn a_guest_may_reset_and_go_on() {
+    // Reading fails after it, and the guest ends with the code for that.
+    check(&[], "r", Seen::Reset, json!({ "kind": "failed", "code": 3 }));
+}
+
+#[test]
+fn a_guest_may_close_before_it_ends() {
+    check(&[], "c", Seen::GoodOrder, kind("ok"));
+}
+
+#[test]
+fn a_peer_that_does_not_read_is_a_write_timeout() {
+    let folder = Folder::new();
+    let server = Server::run(folder.guest("does_as_told"))
+        .arguments(&["--write-timeout", "150ms", "--cpu", "none"])
+        .start();
+    let mut client = server.connect();
+    client.send("w");
+    let receipt = server.receipt();
+    assert_eq!(receipt["exit"], kind("write_timeout"));
+    client.is_reset();
+}
+
+#[test]
+fn a_peer_that_reads_slowly_is_no_write_timeout() {
+    let folder = Folder::new();
+    let server = Server::run(folder.guest("does_as_told"))
+        .arguments(&["--write-timeout", "10s", "--cpu", "none"])
+        .start();
+    let mut client = server.connect();
+    client.send("w");
+    for _ in 0..100 {
+        client.receive(65_536);
+    }
+    assert!(!server.log().contains("write_timeout"), "{}", server.log());
+}
+
+#[test]
+fn a_peer_that_breaks_the_connection_is_a_peer_reset() {
+    let server = Server::run(plugin("echo")).start();
+    let mut client = server.connect();
+    client.is_echoed();
+    client.reset();
+    assert_eq!(server.receipt()["exit"], kind("peer_reset"));
+}
+
+#[test]
+fn a_drain_that_ends_silent_connections_is_drained() {
+    let server = Server::run(plugin("echo")).arguments(&["--drain-idle", "100ms"]).start();
+    let mut client: Client = server.connect();
+    client.is_echoed();
+    server.drain();
+    client.ends_in_good_order();
+    drop(client);
+    assert_eq!(server.receipt()["exit"], kind("drained"));
+    assert_eq!(server.wait().0, 0);
+}
+
+#[test]
+fn the_deadline_of_a_drain_is_a_cut() {
+    let server = Server::run(plugin("echo")).arguments(&["--drain-timeout", "100ms"]).start();
+    let mut client = server.connect();
+    client.is_echoed();
+    server.drain();
+    client.is_reset();
+    let (code, log) = server.wait();
+    assert_eq!(code, 0);
+    assert!(
+        log.contains("1 connections were cut") || log.contains("1 connection was cut"),
+        "{log}"
+    );
+    assert!(log.contains(r#""exit":{"kind":"cut"}"#), "{log}");
+}

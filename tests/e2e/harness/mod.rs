@@ -1,0 +1,44 @@
+//! What tests are made of: servers, clients, programs, and folders for their files.
+
+mod client;
+mod folder;
+mod log;
+mod program;
+mod server;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+pub(crate) use self::client::Client;
+pub(crate) use self::folder::Folder;
+pub(crate) use self::program::{Output, Program};
+pub(crate) use self::server::Server;
+
+/// Nothing waits longer: a test that would hang fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long something that must not happen is waited for.
+pub(crate) const A_MOMENT: Duration = Duration::from_millis(150);
+
+/// The top of the repository.
+pub(crate) fn repository() -> PathBuf {
+    let host = Path::new(env!("CARGO_MANIFEST_DIR"));
+    host.parent().unwrap().to_path_buf()
+}
+
+/// One of plugins/*.wasm.
+pub(crate) fn plugin(name: &str) -> PathBuf {
+    let path = repository().join("plugins").join(format!("{name}.wasm"));
+    assert!(path.exists(), "there is no {}: run `make guests` first", path.display());
+    path
+}
+
+/// Waits until `condition` holds; for what gives no event to wait for.
+pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        #[expect(clippy::disallowed_methods, reason = "polls a condition that has no event")]
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,221 @@
+//! SIGHUP: the configuration is read again.
+
+use std::net::TcpStream;
+use std::path::Path;
+
+use rustix::process::Signal;
+
+use crate::harness::{Client, Folder, Server, wait_until};
+
+fn listener(name: &str, bind: &str, more: &str) -> String {
+    format!("[[listener]]\nname = \"{name}\"\nbind = \"{bind}\"\nhandler = \"h\"\n{more}\n")
+}
+
+fn handler(module: &Path, more: &str) -> String {
+    format!("[handler.h]\nmodule = \"{}\"\n{more}", module.display())
+}
+
+/// Replaces the configuration and waits until it is applied, the `count`th time.
+fn reload(server: &Server, folder: &Folder, count: usize, config: &str) {
+    folder.write("portcell.toml", config);
+    server.signal(Signal::HUP);
+    server.find_lines(count, "the configuration was applied");
+}
+
+#[test]
+fn listeners_come_and_go_and_others_are_untouched() {
+    let folder = Folder::new();
+    let handler = handler(&folder.guest("tells_facts"), "");
+    let bind = |name: &str| format!("unix:{}", folder.at(name).display());
+    let stays = listener("stays", &bind("stays"), "");
+    let goes = listener("goes", &bind("goes"), "");
+    let comes = listener("comes", &bind("comes"), "");
+    let server = Server::serve(&folder, &format!("{stays}{goes}{handler}")).start();
+    server.addresses("stays", 1);
+    let mut untouched = Client::connect_unix(&folder.at("stays"));
+    let mut drains = Client::connect_unix(&folder.at("goes"));
+    assert_eq!(untouched.ask("listener"), "stays");
+    assert_eq!(drains.ask("listener"), "goes");
+
+    reload(&server, &folder, 1, &format!("{stays}{comes}{handler}"));
+    assert_eq!(Client::connect_unix(&folder.at("comes")).ask("listener"), "comes");
+    wait_until("the listener is gone", || !folder.at("goes").exists());
+    assert_eq!(drains.ask("listener"), "goes");
+    drains.end();
+    drains.ends_in_good_order();
+    assert_eq!(untouched.ask("listener"), "stays");
+    assert_eq!(Client::connect_unix(&folder.at("stays")).ask("listener"), "stays");
+}
+
+#[test]
+fn a_new_listener_has_a_ready_line() {
+    let folder = Folder::new();
+    let handler = handler(&folder.guest("tells_facts"), "");
+    let first = listener("first", "tcp://127.0.0.1:0", "");
+    let server = Server::serve(&folder, &format!("{first}{handler}")).start();
+    let port = server.port_of("first");
+    let second = listener("second", "tcp://127.0.0.1:0", "");
+    reload(&server, &folder, 1, &format!("{first}{second}{handler}"));
+    assert_eq!(server.connect_to("second").ask("listener"), "second");
+    assert_eq!(Client::connect(("127.0.0.1", port)).ask("listener"), "first");
+    assert_eq!(server.addresses("first", 1).len(), 1, "what listened before is not announced");
+}
+
+#[test]
+fn connections_of_a_listener_that_goes_are_told_to_finish() {
+    let folder = Folder::new();
+    let handler = handler(&folder.guest("does_as_told"), "");
+    let stays = listener("stays", "tcp://127.0.0.1:0", "");
+    let goes = listener("goes", "tcp://127.0.0.1:0", "");
+    let server = Server::serve(&folder, &format!("{stays}{goes}{handler}")).start();
+    let mut stays_open = server.connect_to("stays");
+    stays_open.send("ed");
+    assert_eq!(stays_open.receive(1), "e");
+    let mut drains = server.connect_to("goes");
+    drains.send("d");
+    let port = server.port_of("goes");
+    reload(&server, &folder, 1, &format!("{stays}{handler}"));
+    assert_eq!(drains.rest().unwrap(), b"d");
+    wait_until("nobody listens", || TcpStream::connect(("127.0.0.1", port)).is_err());
+    assert!(stays_open.hears_nothing());
+}
+
+#[test]
+fn limits_of_a_handler_change_for_new_connections() {
+    let folder = Folder::new();
+    let module = folder.guest("tells_facts");
+    let listener = listener("l", "tcp://127.0.0.1:0", "");
+    let config = |memory| format!("{listener}{}", handler(&module, memory));
+    let server = Server::serve(&folder, &config("memory = \"1MiB\"")).start();
+    let mut old = server.connect();
+    assert_eq!(old.ask("limits.memory"), "1048576");
+    reload(&server, &folder, 1, &config("memory = \"2MiB\""));
+    assert_eq!(server.connect().ask("limits.memory"), "2097152");
+    assert_eq!(old.ask("limits.memory"), "1048576");
+}
+
+#[test]
+fn limits_of_a_listener_change_at_the_same_address() {
+    let folder = Folder::new();
+    let handler = handler(&folder.guest("tells_facts"), "");
+    let path = folder.at("l.sock").display().to_string();
+    let bind = format!("bind = [\"tcp://127.0.0.1:0\", \"unix:{path}\"]");
+    let config = |more: &str| listener("l", "", more).replace("bind = \"\"", &bind) + &handler;
+    let server = Server::serve(&folder, &config("")).start();
+    let mut old = server.connect();
+    assert_eq!(old.ask("limits.idle_timeout"), "60000");
+    for (count, (change, millis)) in [
+        ("idle_timeout = \"5s\"", "5000"),
+        ("idle_timeout = \"6s\"\nbacklog = 5", "6000"),
+        ("idle_timeout = \"7s\"\nnodelay = false", "7000"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        reload(&server, &folder, count + 1, &config(change));
+        assert_eq!(server.connect().ask("limits.idle_timeout"), millis, "{change}");
+        let mut client = Client::connect_unix(Path::new(&path));
+        assert_eq!(client.ask("limits.idle_timeout"), millis, "{change}");
+    }
+    assert_eq!(old.ask("limits.idle_timeout"), "60000");
+}
+
+#[test]
+fn a_bad_configuration_keeps_the_old_one_in_force() {
+    let folder = Folder::new();
+    let module = folder.guest("tells_facts");
+    let good = format!("{}{}", listener("l", "tcp://127.0.0.1:0", ""), handler(&module, ""));
+    let server = Server::serve(&folder, &good).start();
+    let mut old = server.connect();
+    let taken = server.port();
+    let kept = "the old configuration stays in force: ";
+    for (count, (bad, said)) in [
+        (format!("{good}cpu = 1\n"), "portcell.toml:8: "),
+        (good.replace("tells_facts.wasm", "nowhere.wasm"), "there is no such file"),
+        (
+            format!("{good}{}", listener("m", "tcp://192.0.2.1:1", "")),
+            "this machine does not have that address",
+        ),
+        (format!("server.max_connections = 7\n{good}"), "server.max_connections cannot change"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        folder.write("portcell.toml", bad);
+        server.signal(Signal::HUP);
+        let lines = server.find_lines(count + 1, kept);
+        assert!(lines[count].contains(said), "no `{said}` in {}", lines[count]);
+        assert_eq!(old.ask("listener"), "l");
+        assert_eq!(Client::connect(("127.0.0.1", taken)).ask("listener"), "l");
+    }
+    reload(&server, &folder, 1, &good);
+    assert_eq!(old.ask("listener"), "l");
+}
+
+#[test]
+fn a_module_that_was_replaced_is_a_new_version_for_new_connections() {
+    let folder = Folder::new();
+    // What it answers to anything is in its code, and the version in its facts.
+    let source = |answer: char| {
+        format!(
+            "(module
+               (import \"portcell_v1\" \"read\" (func $read (param i32 i32 i32) (result i32)))
+               (import \"portcell_v1\" \"write\" (func $write (param i32 i32 i32) (result i32)))
+               (import \"portcell_v1\" \"info\" (func $info (param i32 i32 i32 i32) (result i32)))
+               (memory (export \"memory\") 1)
+               (data (i32.const 8) \"{answer}\")
+               (data (i32.const 16) \"handler.version\")
+               (func (export \"handle\")
+                 (loop $next
+                   (if (i32.gt_s (call $read (i32.const 0) (i32.const 0) (i32.const 1)) (i32.const 0))
+                     (then
+                       (drop (call $info
+                         (i32.const 16) (i32.const 15) (i32.const 9) (i32.const 1)))
+                       (drop (call $write (i32.const 0) (i32.const 8) (i32.const 2)))
+                       (br $next))))))"
+        )
+    };
+    let answer = |client: &mut Client| {
+        client.send("x");
+        client.receive(2)
+    };
+    let module = folder.wat("module", &source('a'));
+    let config = format!("{}{}", listener("l", "tcp://127.0.0.1:0", ""), handler(&module, ""));
+    let server = Server::serve(&folder, &format!("server.receipts = \"stderr\"\n{config}")).start();
+    let config = format!("server.receipts = \"stderr\"\n{config}");
+    let mut first = server.connect();
+    assert_eq!(answer(&mut first), "a1");
+
+    folder.wat("module", &source('b'));
+    reload(&server, &folder, 1, &config);
+    let mut second = server.connect();
+    assert_eq!(answer(&mut second), "b2");
+    assert_eq!(answer(&mut first), "a1", "an old connection goes on with its own");
+
+    // The same file again is no new version.
+    reload(&server, &folder, 2, &config);
+    assert_eq!(answer(&mut server.connect()), "b2");
+
+    // A file that became bad changes nothing.
+    folder.write("module.wasm", "");
+    server.signal(Signal::HUP);
+    server.find_line("is empty");
+    assert_eq!(answer(&mut server.connect()), "b2");
+    assert_eq!(answer(&mut first), "a1");
+
+    first.end();
+    first.ends_in_good_order();
+    let receipts = server.receipts(3);
+    let of_first = receipts.iter().find(|receipt| receipt["version"] == 1).unwrap();
+    let of_second = receipts.iter().find(|receipt| receipt["version"] == 2).unwrap();
+    assert_ne!(of_first["digest"], of_second["digest"]);
+}
+
+#[test]
+fn without_a_configuration_the_signal_changes_nothing() {
+    let folder = Folder::new();
+    let server = Server::run(folder.guest("tells_facts")).start();
+    server.signal(Signal::HUP);
+    server.find_line("there is no configuration to read again");
+    assert_eq!(server.connect().ask("handler.version"), "1");
+}

@@ -1,0 +1,90 @@
+//! Listeners at Unix sockets.
+
+use std::os::unix::net::UnixListener;
+
+use crate::harness::{Client, Folder, Program, Server, plugin};
+
+#[test]
+fn a_socket_file_is_there_while_the_server_is() {
+    let folder = Folder::new();
+    let path = folder.at("echo.sock");
+    let server = Server::run(plugin("echo")).listen(&format!("unix:{}", path.display())).start();
+    assert_eq!(server.addresses("echo", 1), [format!("unix:{}", path.display())]);
+    let mut client = Client::connect_unix(&path);
+    client.is_echoed();
+    client.end();
+    client.ends_in_good_order();
+    server.stop();
+    assert!(!path.exists());
+}
+
+#[test]
+fn the_peer_is_told_by_process_and_user() {
+    let folder = Folder::new();
+    let path = folder.at("facts.sock");
+    let address = format!("unix:{}", path.display());
+    let server = Server::run(folder.guest("tells_facts")).listen(&address).start();
+    let mut client = Client::connect_unix(&path);
+    let (pid, uid) = (std::process::id(), rustix::process::getuid().as_raw());
+    assert_eq!(client.ask("peer.pid"), pid.to_string());
+    assert_eq!(client.ask("peer.uid"), uid.to_string());
+    assert_eq!(client.ask("peer.gid"), rustix::process::getgid().as_raw().to_string());
+    assert_eq!(client.ask("peer.address"), format!("unix:pid={pid},uid={uid}"));
+    assert_eq!(client.ask("local.address"), address);
+    assert_eq!(client.ask("transport"), "unix");
+    drop(client);
+    let receipt = server.receipt();
+    assert_eq!(receipt["local"], address);
+    assert_eq!(receipt["transport"], "unix");
+}
+
+#[test]
+fn a_socket_file_that_nobody_listens_at_is_replaced() {
+    let folder = Folder::new();
+    let path = folder.at("stale.sock");
+    drop(UnixListener::bind(&path).unwrap());
+    assert!(path.exists());
+    let server = Server::run(plugin("echo")).listen(&format!("unix:{}", path.display())).start();
+    Client::connect_unix(&path).is_echoed();
+    drop(server);
+}
+
+#[test]
+fn a_socket_that_somebody_listens_at_is_left_to_them() {
+    let folder = Folder::new();
+    let path = folder.at("live.sock");
+    let address = format!("unix:{}", path.display());
+    let server = Server::run(plugin("echo")).listen(&address).start();
+    refused(&address, "it is taken by another program");
+    Client::connect_unix(&path).is_echoed();
+    drop(server);
+}
+
+#[test]
+fn a_file_that_is_no_socket_is_left_alone() {
+    let folder = Folder::new();
+    let path = folder.write("notes.txt", "notes");
+    refused(&format!("unix:{}", path.display()), "it is taken");
+    assert_eq!(std::fs::read_to_string(path).unwrap(), "notes");
+}
+
+#[test]
+fn an_abstract_socket_has_no_file() {
+    let name = format!("portcell-test-{}", std::process::id());
+    let server = Server::run(plugin("echo")).listen(&format!("unix:@{name}")).start();
+    assert_eq!(server.addresses("echo", 1), [format!("unix:@{name}")]);
+    let nc = Program::new("nc").arguments(&["-N", "-U", &format!("@{name}")]);
+    assert_eq!(nc.input("hello").text(), "hello");
+}
+
+fn refused(address: &str, why: &str) {
+    let output = Program::portcell()
+        .argument("run")
+        .argument(plugin("echo"))
+        .arguments(&["--listen", address])
+        .run();
+    assert_eq!(output.code, 1, "{}", output.stderr);
+    assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
+    assert!(output.stderr.contains(&format!("cannot listen on {address}")), "{}", output.stderr);
+    assert!(output.stderr.contains(why), "{}", output.stderr);
+}
