@@ -5,20 +5,20 @@ use std::sync::Arc;
 use portcell_abi::Errno;
 use wasmtime::{AsContextMut as _, Caller, Memory, ResourceLimiter};
 use wasmtime_wasi::p1::WasiP1Ctx;
-use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1 as _;
 
 use crate::account::Account;
+use crate::config::HandlerConfig;
 use crate::connection::Connection;
 use crate::engine::TABLE_ELEMENTS;
 use crate::guest_log::GuestLog;
-use crate::handler::Handler;
-use crate::hostcalls;
+use crate::plugin::Entry;
 use crate::watchdog::Limits;
 
 /// The data of one instance's store.
 pub(crate) struct Guest {
     pub(crate) connection: Connection,
-    pub(crate) handler: Arc<Handler>,
+    pub(crate) config: Arc<HandlerConfig>,
+    pub(crate) entry: Entry,
     pub(crate) limits: Limits,
     pub(crate) log: GuestLog,
     pub(crate) meter: MemoryMeter,
@@ -27,7 +27,7 @@ pub(crate) struct Guest {
     /// WASI commands only: which of stdin and stdout the guest has closed.
     pub(crate) stdio_closed: [bool; 2],
     /// Made at the first call that needs it: most guests never do.
-    wasi: Option<Box<WasiP1Ctx>>,
+    pub(crate) wasi: Option<Box<WasiP1Ctx>>,
 }
 
 /// Why the host ends an instance from inside a host call.
@@ -52,13 +52,19 @@ pub(crate) enum Stop {
 }
 
 impl Guest {
-    pub(crate) fn new(handler: Arc<Handler>, connection: Connection, limits: Limits) -> Self {
+    pub(crate) fn new(
+        config: Arc<HandlerConfig>,
+        entry: Entry,
+        connection: Connection,
+        limits: Limits,
+    ) -> Self {
         let account = Arc::clone(connection.account());
         Self {
-            log: GuestLog::new(handler.name(), account.id()),
-            meter: MemoryMeter { account, used: 0, limit: handler.memory(), denied: false },
+            log: GuestLog::new(&config.name, account.id()),
+            meter: MemoryMeter { account, used: 0, limit: config.memory, denied: false },
             connection,
-            handler,
+            config,
+            entry,
             limits,
             memory: None,
             stdio_closed: [false; 2],
@@ -69,15 +75,6 @@ impl Guest {
     /// The connection, for the descriptor that the guest names it by.
     pub(crate) fn connection(&mut self, fd: i32) -> Result<&mut Connection, Errno> {
         if fd == portcell_abi::CONNECTION { Ok(&mut self.connection) } else { Err(Errno::BadFd) }
-    }
-
-    /// What WASI functions that are not ours work on.
-    pub(crate) fn wasi(&mut self) -> &mut WasiP1Ctx {
-        let wasi =
-            self.wasi.get_or_insert_with(|| Box::new(hostcalls::wasi_context(&self.handler)));
-        // For calls of ours; the library sets its own. A call copies no more than a guest can hold.
-        wasi.set_hostcall_fuel(usize::try_from(self.handler.memory()).unwrap_or(usize::MAX));
-        wasi
     }
 }
 

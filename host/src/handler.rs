@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::Duration;
 
 use wasmtime::{InstancePre, Linker, Module, ModuleExport};
 
@@ -238,16 +237,6 @@ impl Handler {
     /// How it is called.
     pub const fn entry(&self) -> Entry {
         self.entry
-    }
-
-    /// The memory limit, in bytes.
-    pub fn memory(&self) -> u64 {
-        self.config.memory
-    }
-
-    /// The limit of CPU time without bytes moving.
-    pub fn cpu(&self) -> Option<Duration> {
-        self.config.cpu
     }
 }
 

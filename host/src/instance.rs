@@ -1,8 +1,10 @@
 //! One sandbox, for one connection: made, run under its limits, thrown away.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::time::Instant;
+use wasmtime::component::ResourceTableError;
 use wasmtime::{Error, Store, StoreContextMut, Trap, UpdateDeadline, WasmBacktrace};
 use wiggle::GuestError;
 
@@ -26,12 +28,13 @@ pub async fn run(
 ) -> (Connection, Exit) {
     let account = Arc::clone(connection.account());
     let engine = handler.pre.module().engine();
-    let mut store = Store::new(engine, Guest::new(Arc::clone(handler), connection, limits));
+    let guest = Guest::new(Arc::clone(handler.config()), handler.entry(), connection, limits);
+    let mut store = Store::new(engine, guest);
     store.limiter(|guest| &mut guest.meter);
     store.set_hostcall_fuel(HOST_CALL_FUEL);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(on_tick);
-    let ended = watch(&account, &limits, call(handler, &mut store)).await;
+    let ended = watch(&account, &limits, pin!(call(handler, &mut store))).await;
     let guest = store.into_data();
     let exit = match ended {
         Ok(Ok(code)) => exit_of_code(code, &guest),
@@ -67,8 +70,7 @@ async fn call(handler: &Handler, store: &mut Store<Guest>) -> wasmtime::Result<i
 }
 
 /// Looks at a guest that is running, once a tick.
-#[expect(clippy::needless_pass_by_value, reason = "wasmtime hands it over")]
-fn on_tick(store: StoreContextMut<'_, Guest>) -> wasmtime::Result<UpdateDeadline> {
+fn on_tick(mut store: StoreContextMut<'_, Guest>) -> wasmtime::Result<UpdateDeadline> {
     let guest = store.data();
     let account = guest.connection.account();
     let now = Instant::now();
@@ -78,6 +80,7 @@ fn on_tick(store: StoreContextMut<'_, Guest>) -> wasmtime::Result<UpdateDeadline
     if account.running(now) < SLICE {
         return Ok(UpdateDeadline::Continue(1));
     }
+    store.data_mut().connection.flush();
     // tokio's own yield lets its driver run: others get the worker, and sockets are looked at.
     Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
 }
@@ -116,6 +119,8 @@ fn exit_of_error(error: &Error, guest: &Guest) -> Exit {
     } else if let Some(wrong) = error.downcast_ref::<GuestError>() {
         // An argument that WASI's library could not make sense of.
         wrong.to_string()
+    } else if error.is::<ResourceTableError>() {
+        "too many files are open".to_owned()
     } else {
         // Neither the guest's doing nor a limit: pool exhausted, or a bug of ours.
         return Exit::HostError(format!("{error:#}"));

@@ -5,7 +5,7 @@
 //! for a guest that does not let go, by the engine's epoch callback.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
@@ -73,9 +73,8 @@ impl Limits {
 pub async fn watch<F: Future>(
     account: &Account,
     limits: &Limits,
-    instance: F,
+    mut instance: Pin<&mut F>,
 ) -> Result<F::Output, Exit> {
-    let mut instance = pin!(instance);
     let mut timer = pin!(None);
     // When the timer fires, and whom it wakes.
     let mut due: Option<(Instant, Waker)> = None;
@@ -134,12 +133,20 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    async fn run<F: Future>(
+        account: &Account,
+        limits: &Limits,
+        instance: F,
+    ) -> Result<F::Output, Exit> {
+        watch(account, limits, pin!(instance)).await
+    }
+
     #[tokio::test(start_paused = true)]
     async fn silence_ends_a_connection_counted_from_the_last_byte() {
         let account = Account::new(1);
         let limits = Limits { idle: Some(10 * SECOND), ..Limits::default() };
         let began = Instant::now();
-        let ended = watch(&account, &limits, async {
+        let ended = run(&account, &limits, async {
             sleep(7 * SECOND).await;
             account.read(1);
             pending::<()>().await;
@@ -155,7 +162,7 @@ mod tests {
         let limits =
             Limits { idle: Some(60 * SECOND), write: Some(5 * SECOND), ..Limits::default() };
         let began = Instant::now();
-        let ended = watch(&account, &limits, async {
+        let ended = run(&account, &limits, async {
             sleep(SECOND).await;
             account.write_waits();
             pending::<()>().await;
@@ -169,7 +176,7 @@ mod tests {
     async fn a_lifetime_does_not_care_about_bytes() {
         let account = Account::new(1);
         let limits = Limits { lifetime: Some(3 * SECOND + SECOND / 4), ..Limits::default() };
-        let ended = watch(&account, &limits, async {
+        let ended = run(&account, &limits, async {
             loop {
                 sleep(SECOND / 2).await;
                 account.wrote(1);
@@ -185,7 +192,7 @@ mod tests {
         let account = Account::new(1);
         let limits = Limits { idle: Some(10 * SECOND), ..Limits::default() };
         let at = Instant::now() + 2 * SECOND;
-        let ended = watch(
+        let ended = run(
             &account,
             &limits,
             poll_fn(|_| {
@@ -209,7 +216,7 @@ mod tests {
             sleep(SECOND).await;
             other.order(Order::Cut);
         });
-        assert_eq!(watch(&account, &limits, pending::<()>()).await, Err(Exit::Cut));
+        assert_eq!(run(&account, &limits, pending::<()>()).await, Err(Exit::Cut));
         cutter.await.unwrap();
     }
 
@@ -219,7 +226,7 @@ mod tests {
             let account = Account::new(1);
             account.order(Order::Drain);
             let limits = Limits { idle: Some(10 * SECOND), drain_idle, ..Limits::default() };
-            assert_eq!(watch(&account, &limits, pending::<()>()).await, Err(exit));
+            assert_eq!(run(&account, &limits, pending::<()>()).await, Err(exit));
         }
     }
 }

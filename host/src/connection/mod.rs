@@ -29,24 +29,64 @@ pub use self::socket::{Socket, Transport};
 pub struct Connection {
     account: Arc<Account>,
     placement: Arc<Placement>,
-    /// `None` after a close or a reset by the guest.
-    socket: Option<Socket>,
-    input: Half,
-    output: Half,
-    /// The peer's end of stream has been read.
-    peer_ended: bool,
-    /// The error that every further call gives.
+    link: Link,
+    input: Input,
+    input_timeout: Option<Duration>,
+    output: Output,
+    output_timeout: Option<Duration>,
+    /// The error of the transport, which every further call gives.
     broken: Option<Errno>,
-    /// The peer takes no more bytes. What it sent before can still be read.
-    refused: bool,
-    reset: bool,
 }
 
-/// One direction.
-#[derive(Debug, Default)]
-struct Half {
-    ended: bool,
-    timeout: Option<Duration>,
+/// What the guest has left of the connection.
+#[derive(Debug)]
+enum Link {
+    Open(Socket),
+    /// The guest closed it.
+    Closed,
+    /// The guest reset it.
+    Reset,
+}
+
+/// The direction from the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Input {
+    Open,
+    /// The guest wants no more of it.
+    Unwanted,
+    /// The peer's end of stream has been read.
+    Ended,
+}
+
+/// The direction to the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Output {
+    Open,
+    /// The guest has ended it, and the peer is not told yet: most often the connection ends at
+    /// once, and one call for both is half the cost.
+    EndHeld,
+    Ended,
+    /// The peer takes no more bytes. What it sent before can still be read.
+    Refused,
+}
+
+impl Link {
+    /// The socket, or what a call that needs one gives.
+    fn socket(&self) -> Result<&Socket, Errno> {
+        match self {
+            Self::Open(socket) => Ok(socket),
+            Self::Closed => Err(Errno::BadFd),
+            Self::Reset => Err(Errno::ConnReset),
+        }
+    }
+
+    fn socket_mut(&mut self) -> Result<&mut Socket, Errno> {
+        match self {
+            Self::Open(socket) => Ok(socket),
+            Self::Closed => Err(Errno::BadFd),
+            Self::Reset => Err(Errno::ConnReset),
+        }
+    }
 }
 
 /// One of the two directions.
@@ -77,28 +117,28 @@ impl Connection {
         Self {
             account,
             placement,
-            socket: Some(socket),
-            input: Half::default(),
-            output: Half::default(),
-            peer_ended: false,
+            link: Link::Open(socket),
+            input: Input::Open,
+            input_timeout: None,
+            output: Output::Open,
+            output_timeout: None,
             broken: None,
-            refused: false,
-            reset: false,
         }
     }
 
     /// Waits until something is there: 1 to `buf.len()` bytes, or 0 at the peer's end of stream
     /// and for an empty `buf`.
     pub async fn read(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
-        let socket = self.socket.as_mut().ok_or(gone(self.reset))?;
-        if self.input.ended || buf.is_empty() {
+        self.flush();
+        let socket = self.link.socket_mut()?;
+        if self.input != Input::Open || buf.is_empty() {
             return Ok(0);
         }
         if let Some(errno) = self.broken {
             return Err(errno);
         }
         let account = &*self.account;
-        let read = match self.input.timeout {
+        let read = match self.input_timeout {
             None => poll_fn(|cx| socket.poll_read(cx, buf)).await,
             Some(Duration::ZERO) => socket.try_read(buf),
             Some(timeout) => {
@@ -111,8 +151,7 @@ impl Connection {
         };
         match read {
             Ok(0) => {
-                self.input.ended = true;
-                self.peer_ended = true;
+                self.input = Input::Ended;
                 Ok(0)
             }
             Ok(n) => {
@@ -127,7 +166,7 @@ impl Connection {
     /// returns the count so far, and an error comes at the next call.
     pub async fn write(&mut self, buf: &[u8]) -> Result<usize, Errno> {
         let account = Arc::clone(&self.account);
-        let bound = match self.output.timeout {
+        let bound = match self.output_timeout {
             None | Some(Duration::ZERO) => None,
             Some(timeout) => Some(Bound::new(&account, timeout)),
         };
@@ -146,8 +185,8 @@ impl Connection {
     }
 
     async fn write_some(&mut self, buf: &[u8], bound: Option<&Bound<'_>>) -> Result<usize, Errno> {
-        let socket = self.socket.as_mut().ok_or(gone(self.reset))?;
-        if self.output.ended || self.refused {
+        let socket = self.link.socket_mut()?;
+        if self.output != Output::Open {
             return Err(Errno::Pipe);
         }
         if let Some(errno) = self.broken {
@@ -170,7 +209,7 @@ impl Connection {
                 Some(written) => written,
                 None => return Err(Errno::TimedOut),
             },
-            None if self.output.timeout.is_none() => poll_fn(wait).await,
+            None if self.output_timeout.is_none() => poll_fn(wait).await,
             None => socket.try_write(buf),
         };
         match written {
@@ -187,37 +226,47 @@ impl Connection {
 
     /// Ends directions; one that has ended already stays so.
     pub fn shutdown(&mut self, how: Shutdown) -> Result<(), Errno> {
-        let Some(socket) = self.socket.as_ref() else {
-            return if self.reset { Ok(()) } else { Err(Errno::BadFd) };
-        };
-        if matches!(how, Shutdown::Read | Shutdown::Both) {
-            self.input.ended = true;
+        match self.link {
+            Link::Open(_) => {}
+            Link::Closed => return Err(Errno::BadFd),
+            Link::Reset => return Ok(()),
         }
-        if matches!(how, Shutdown::Write | Shutdown::Both) && !self.output.ended {
-            self.output.ended = true;
+        if matches!(how, Shutdown::Read | Shutdown::Both) && self.input == Input::Open {
+            self.input = Input::Unwanted;
+        }
+        if matches!(how, Shutdown::Write | Shutdown::Both) && self.output == Output::Open {
+            self.output = Output::EndHeld;
+        }
+        if how == Shutdown::Reset
+            && let Link::Open(socket) = std::mem::replace(&mut self.link, Link::Reset)
+        {
+            socket.reset();
+        }
+        Ok(())
+    }
+
+    /// Sends what is held: before the guest waits, and when its slice of CPU time ends.
+    pub(crate) fn flush(&mut self) {
+        if self.output != Output::EndHeld {
+            return;
+        }
+        self.output = Output::Ended;
+        if let Link::Open(socket) = &self.link {
             // It fails when the peer is gone, and then there is nothing left to end.
             let _ = socket.shutdown_write();
         }
-        if how == Shutdown::Reset {
-            self.reset = true;
-            if let Some(socket) = self.socket.take() {
-                socket.reset();
-            }
-        }
-        Ok(())
     }
 
     /// Ends the connection in good order and waits until the peer has ended its side, for at most
     /// 2 s and 1 MiB of its input.
     pub async fn close(&mut self) -> Result<(), Errno> {
-        let reset = std::mem::take(&mut self.reset);
-        match self.socket.take() {
-            Some(socket) => {
+        match std::mem::replace(&mut self.link, Link::Closed) {
+            Link::Open(socket) => {
                 self.finish(socket).await;
                 Ok(())
             }
-            None if reset => Ok(()),
-            None => Err(Errno::BadFd),
+            Link::Reset => Ok(()),
+            Link::Closed => Err(Errno::BadFd),
         }
     }
 
@@ -227,12 +276,12 @@ impl Connection {
         direction: Direction,
         timeout: Option<Duration>,
     ) -> Result<(), Errno> {
-        if self.socket.is_none() && !self.reset {
+        if matches!(self.link, Link::Closed) {
             return Err(Errno::BadFd);
         }
         match direction {
-            Direction::Read => self.input.timeout = timeout,
-            Direction::Write => self.output.timeout = timeout,
+            Direction::Read => self.input_timeout = timeout,
+            Direction::Write => self.output_timeout = timeout,
         }
         Ok(())
     }
@@ -241,14 +290,15 @@ impl Connection {
     /// reported is there, or `timeout` is over; gives those that are there, 0 after the timeout.
     ///
     /// That both directions are over ends the wait where reading or writing was asked for.
-    pub async fn poll(&self, events: u16, timeout: Option<Duration>) -> u16 {
+    pub async fn poll(&mut self, events: u16, timeout: Option<Duration>) -> u16 {
+        self.flush();
         let moves = events & (bits::READABLE | bits::WRITABLE) != 0;
         let ends_wait = |ready: u16| if moves { ready != 0 } else { ready & !bits::OVER != 0 };
         let ready = self.events_now(events);
         if ends_wait(ready) || timeout == Some(Duration::ZERO) {
             return ready;
         }
-        let Some(socket) = &self.socket else { return ready };
+        let Ok(socket) = self.link.socket() else { return ready };
         let mut failed = pin!(socket.failed());
         let mut heard_failed = false;
         let mut wait = |cx: &mut Context<'_>| loop {
@@ -275,7 +325,8 @@ impl Connection {
     }
 
     /// Waits, without looking at the connection.
-    pub async fn sleep(&self, timeout: Option<Duration>) {
+    pub async fn sleep(&mut self, timeout: Option<Duration>) {
+        self.flush();
         match timeout {
             None => std::future::pending().await,
             Some(timeout) => {
@@ -291,25 +342,24 @@ impl Connection {
         if self.account.is_draining() {
             ready |= events & bits::DRAINING;
         }
-        let Some(socket) = &self.socket else {
-            return ready
-                | if self.reset {
-                    bits::FAILED | bits::OVER | events & (bits::READABLE | bits::WRITABLE)
-                } else {
-                    bits::INVALID
-                };
+        let either = events & (bits::READABLE | bits::WRITABLE);
+        let socket = match &self.link {
+            Link::Open(socket) => socket,
+            Link::Closed => return ready | bits::INVALID,
+            Link::Reset => return ready | bits::FAILED | bits::OVER | either,
         };
         let kernel = socket.events();
         if self.broken.is_some() || kernel.failed {
-            ready |= bits::FAILED | events & (bits::READABLE | bits::WRITABLE);
+            ready |= bits::FAILED | either;
         }
-        if kernel.over || (self.input.ended && self.output.ended) {
+        let (no_input, no_output) = (self.input != Input::Open, self.output != Output::Open);
+        if kernel.over || (no_input && no_output) {
             ready |= bits::OVER;
         }
-        if self.input.ended || kernel.readable {
+        if no_input || kernel.readable {
             ready |= events & bits::READABLE;
         }
-        if self.output.ended || kernel.writable {
+        if no_output || kernel.writable {
             ready |= events & bits::WRITABLE;
         }
         ready
@@ -318,7 +368,7 @@ impl Connection {
     /// A fact about the connection, by its name in [`portcell_abi::FACTS`]; `None` if it does not
     /// exist here.
     pub fn info(&self, name: &str) -> Option<Cow<'_, str>> {
-        facts::info(name, self.account.id(), &self.placement, self.socket.as_ref())
+        facts::info(name, self.account.id(), &self.placement, self.link.socket().ok())
     }
 
     /// The account of this connection.
@@ -333,12 +383,12 @@ impl Connection {
 
     /// Whether the peer, or the network, broke the connection.
     pub const fn is_broken(&self) -> bool {
-        self.broken.is_some() || self.refused
+        self.broken.is_some() || matches!(self.output, Output::Refused)
     }
 
     /// Closes whatever is still open, as `closing` says; waits as [`Connection::close`] does.
     pub async fn end(mut self, closing: Closing) {
-        let Some(socket) = self.socket.take() else { return };
+        let Link::Open(socket) = std::mem::replace(&mut self.link, Link::Closed) else { return };
         match closing {
             Closing::Reset => socket.reset(),
             Closing::Orderly => self.finish(socket).await,
@@ -347,10 +397,10 @@ impl Connection {
 
     async fn finish(&self, socket: Socket) {
         // Nothing is unread and nothing more can come: the kernel's own close is in good order.
-        if self.peer_ended || self.broken.is_some() {
+        if self.input == Input::Ended || self.broken.is_some() {
             return;
         }
-        close::linger(socket, self.output.ended).await;
+        close::linger(socket, self.output == Output::Ended).await;
     }
 
     fn latch(&mut self, error: &std::io::Error) -> Errno {
@@ -358,16 +408,11 @@ impl Connection {
         match errno {
             // That nothing is there now is no error of the transport.
             Errno::Again => {}
-            Errno::Pipe => self.refused = true,
+            Errno::Pipe => self.output = Output::Refused,
             _ => self.broken = Some(errno),
         }
         errno
     }
-}
-
-/// What a call gives on a connection that has no socket any more.
-const fn gone(reset: bool) -> Errno {
-    if reset { Errno::ConnReset } else { Errno::BadFd }
 }
 
 /// A bound of the guest's own on one wait.

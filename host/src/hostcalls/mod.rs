@@ -13,8 +13,6 @@ use wasmtime::{Engine, ExternType, Linker, Store};
 use crate::guest::Guest;
 use crate::plugin::Import;
 
-pub(crate) use self::wasi::context as wasi_context;
-
 /// A linker with everything that guests may import.
 pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
     let mut linker = Linker::new(engine);

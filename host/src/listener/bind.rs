@@ -166,3 +166,18 @@ fn explain(error: &io::Error) -> String {
         _ => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_socket_that_listens_can_be_adjusted() {
+        let address: Address = "127.0.0.1:0".parse().unwrap();
+        let bound = bind(&address, Options { backlog: 1, nodelay: true }).await.unwrap();
+        for nodelay in [false, true] {
+            bound[0].adjust(Options { backlog: 2, nodelay });
+            assert_eq!(SockRef::from(&bound[0].socket).tcp_nodelay().unwrap(), nodelay);
+        }
+    }
+}

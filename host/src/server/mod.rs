@@ -190,6 +190,11 @@ impl Server {
                 running.service.routes.replace(route);
             }
         }
+        // They take what the kernel had connected, and nobody who comes after this.
+        for accepting in self.stopping.drain(..) {
+            // One that panicked has ended too.
+            let _ = accepting.await;
+        }
         Ok(())
     }
 
@@ -317,7 +322,9 @@ impl Server {
                 let start = |client, entry| {
                     // Not in the task, which begins later: a drain must know of it already.
                     let registration = service.connections.register();
-                    tokio::spawn(serve(Arc::clone(&service), registration, client, entry));
+                    // Boxed here, or the runtime moves all of it several times.
+                    let service = Arc::clone(&service);
+                    tokio::spawn(Box::pin(serve(service, registration, client, entry)));
                 };
                 accept_until(&stop, &socket, &gate, &config, start).await
             });
@@ -426,10 +433,6 @@ impl Server {
         if let Err(error) = self.apply(nothing).await {
             // There is nothing in it that can fail.
             tracing::error!("cannot stop the listeners: {error}");
-        }
-        for accepting in self.stopping.drain(..) {
-            // One that panicked has ended too.
-            let _ = accepting.await;
         }
     }
 

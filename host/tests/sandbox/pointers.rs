@@ -2,7 +2,7 @@
 
 use portcell::exit::Exit;
 
-use crate::harness::Guest;
+use crate::harness::{Guest, loader};
 
 /// One page of memory; `P` and `L` stand for a pointer and a length.
 const CALLS: [&str; 5] =
@@ -38,8 +38,8 @@ async fn ranges_outside_the_memory_trap() {
     for pattern in CALLS {
         for range in OUTSIDE {
             let call = call(pattern, range);
-            let mut cell = Guest::calls(&[&call]).serve().await;
-            match cell.exit().await {
+            let mut served = Guest::calls(&[&call]).serve().await;
+            match served.exit().await {
                 Exit::Trap(detail) => {
                     let name = pattern.split(' ').next().unwrap();
                     assert!(detail.starts_with(&format!("{name}: 0x")), "{call}: {detail}");
@@ -56,9 +56,9 @@ async fn ranges_that_touch_the_end_of_the_memory_are_inside() {
     for pattern in CALLS {
         for range in INSIDE {
             let call = call(pattern, range);
-            let mut cell = Guest::calls(&[&call]).serve().await;
-            cell.peer.send(b"x").await;
-            assert_eq!(cell.exit().await, Exit::Ok, "{call}");
+            let mut served = Guest::calls(&[&call]).serve().await;
+            served.peer.send(b"x").await;
+            assert_eq!(served.exit().await, Exit::Ok, "{call}");
         }
     }
 }
@@ -96,31 +96,28 @@ async fn a_guest_that_points_outside_is_trapped_where_it_did() {
 
 #[tokio::test]
 async fn every_function_of_wasi_stands_hostile_arguments() {
-    // The corners that pointers, lengths, counts and descriptors have, and a plain one.
+    // What pointers, lengths, counts and descriptors can be at their edges, and plain ones.
     let corners: [i64; 9] = [0, 1, 3, 8, 65528, 65536, -1, -8, i32::MIN.into()];
-    let mut random = 0x2545_f491_4f6c_dd1d_u64;
-    for import in crate::harness::loader().offered() {
-        if import.module != "wasi_snapshot_preview1" {
-            continue;
-        }
-        let count = import.signature.split_once(" -> ").unwrap().0.matches('i').count();
+    let mut state = 0x2545_f491_u32;
+    let mut random = || {
+        // Xorshift: the same arguments in every run.
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state as usize
+    };
+    for import in loader().offered().iter().filter(|import| import.module.starts_with("wasi")) {
+        let parameters = import.signature.split(" -> ").next().unwrap().matches('i').count();
         for round in 0..24 {
-            let arguments: Vec<String> = (0..count)
-                .map(|_| {
-                    // A number out of xorshift, to pick the corners by.
-                    random ^= random << 13;
-                    random ^= random >> 7;
-                    random ^= random << 17;
-                    let at =
-                        if round < corners.len() { round } else { random as usize % corners.len() };
-                    corners[at].to_string()
-                })
-                .collect();
+            // The same corner everywhere first, then mixtures.
+            let mut pick =
+                || corners[if round < corners.len() { round } else { random() % corners.len() }];
+            let arguments: Vec<String> = (0..parameters).map(|_| pick().to_string()).collect();
             let call = format!("{} {}", import.name, arguments.join(" "));
             let guest = Guest::command(&[], &[&call]).with("lifetime", "5s").with("dir", "/::/");
-            let mut cell = guest.serve().await;
-            cell.peer.end().await;
-            let exit = cell.exit().await;
+            let mut served = guest.serve().await;
+            served.peer.end().await;
+            let exit = served.exit().await;
             assert!(matches!(exit, Exit::Ok | Exit::Trap(_) | Exit::Failed(_)), "{call}: {exit}");
         }
     }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
+use portcell::exit::Exit;
 use tempfile::TempDir;
 
 use crate::harness::Guest;
@@ -74,7 +75,8 @@ async fn a_granted_folder_has_its_name_and_its_files_can_be_read() {
         "fd_close @128",
         "fd_read @128 320 1 132",
     ];
-    let cell = Folder::new().open("page", 0, READ, &more, false).serve().await;
+    let folder = Folder::new();
+    let cell = folder.open("page", 0, READ, &more, false).serve().await;
     let expected = ["0", "0", "4", "0", "/www", "0", "a page", "0", "0", "0", "8"];
     assert_eq!(cell.tells().await, expected);
 }
@@ -131,9 +133,17 @@ async fn a_folder_granted_for_writing_can_be_changed() {
 #[tokio::test]
 async fn no_path_leads_out_of_a_granted_folder() {
     let folder = Folder::new();
-    for path in ["..", "../secret", "./../secret", "page/../../secret", "link", "passwd",
-        "/etc/passwd", "/www/page", &folder.path("secret")]
-    {
+    for path in [
+        "..",
+        "../secret",
+        "./../secret",
+        "page/../../secret",
+        "link",
+        "passwd",
+        "/etc/passwd",
+        "/www/page",
+        &folder.path("secret"),
+    ] {
         for write in [false, true] {
             let told = folder.open(path, 0, READ, &[], write).serve().await.tells().await;
             assert_ne!(told[0], "0", "{path}");
@@ -146,9 +156,11 @@ async fn no_path_leads_out_of_a_granted_folder() {
 async fn an_instance_can_have_only_so_many_files_open() {
     let folder = Folder::new();
     let grant = format!("{}::/www", folder.path("www"));
-    let mut cell = Guest::wat("opens_files_for_ever").with("dir", &grant).serve().await;
-    cell.peer.end().await;
-    let opened = cell.peer.rest().await.unwrap();
-    let opened = u32::from_le_bytes(opened.try_into().unwrap());
-    assert!((8..64).contains(&opened), "{opened}");
+    let exit = |guest| Guest::wat(guest).with("dir", &grant).serve();
+    let hoarded = exit("opens_1000_files").await.exit().await;
+    assert!(
+        matches!(&hoarded, Exit::Trap(why) if why.starts_with("too many files are open")),
+        "{hoarded}"
+    );
+    assert_eq!(exit("opens_and_closes_1000_files").await.exit().await, Exit::Ok);
 }

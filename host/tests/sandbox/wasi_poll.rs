@@ -66,7 +66,7 @@ async fn an_absolute_timer_ends_the_wait_and_one_in_the_past_at_once() {
 
 #[tokio::test]
 async fn bytes_end_the_wait_and_the_timer_is_not_reported() {
-    let far = Duration::from_secs(3600);
+    let far = Duration::from_hours(1);
     let guest = waits(&[clock(1, MONOTONIC, far, false), descriptor(2, 1, 0)]);
     let mut cell = guest.serve().await;
     cell.peer.send(b"x").await;

@@ -52,9 +52,12 @@ async fn two_instances_do_not_get_the_same_random_bytes() {
 
 #[tokio::test]
 async fn the_code_of_proc_exit_is_how_it_ended() {
-    for (code, exit) in
-        [("0", Exit::Ok), ("3", Exit::Failed(3)), ("-1", Exit::Failed(-1)), ("255", Exit::Failed(255))]
-    {
+    for (code, exit) in [
+        ("0", Exit::Ok),
+        ("3", Exit::Failed(3)),
+        ("-1", Exit::Failed(-1)),
+        ("255", Exit::Failed(255)),
+    ] {
         let call = format!("proc_exit {code}");
         let mut command = Guest::command(&[], &["write 0 64 2", &call, "trap"]).serve().await;
         assert_eq!(command.peer.receive(2).await.len(), 2);

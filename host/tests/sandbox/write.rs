@@ -1,5 +1,6 @@
 //! `portcell_v1.write` and `shutdown`, and `set_timeout` for writes.
 
+use portcell::account::Order;
 use portcell::exit::Exit;
 
 use crate::harness::Guest;
@@ -30,6 +31,26 @@ async fn after_shutdown_of_writing_a_write_is_epipe_and_reading_goes_on() {
     assert_eq!(cell.peer.rest().await.unwrap(), b"ok");
     cell.peer.send(b"xyz").await;
     assert_eq!(cell.tells().await, ["2", "0", "-64", "-64", "3"]);
+}
+
+#[tokio::test]
+async fn the_end_is_seen_while_the_guest_waits_for_something_else() {
+    let record = [0, 0, 0, 0, 8, 0, 0, 0];
+    for wait in ["poll 0 0 3600000", "poll 256 1 -1", "read 0 100 1", "sched_yield", "close 0"] {
+        let calls = ["write 0 100 2", "shutdown 0 1", wait, "read 0 100 1"];
+        let mut cell = Guest::calls_with(&[(256, &record)], &calls).serve().await;
+        assert_eq!(cell.peer.rest().await.unwrap().len(), 2, "{wait}");
+    }
+}
+
+#[tokio::test]
+async fn the_end_is_seen_while_the_guest_computes() {
+    let guest = Guest::wat("ends_then_spins").with("cpu", "none").with("lifetime", "20s");
+    let mut cell = guest.serve().await;
+    assert_eq!(cell.peer.rest().await, Ok(b"bye".to_vec()));
+    assert!(!cell.has_ended());
+    cell.account.order(Order::Cut);
+    assert_eq!(cell.exit().await, Exit::Cut);
 }
 
 #[tokio::test]

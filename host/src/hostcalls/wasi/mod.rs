@@ -13,11 +13,12 @@ use std::time::{Duration, SystemTime};
 
 use portcell_abi::Errno;
 use wasmtime::{Caller, Linker};
+use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1 as _;
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder, WasiView as _};
 
+use crate::config::HandlerConfig;
 use crate::guest::{Guest, Stop, forget_ticks, poll_stamp, range, split};
-use crate::handler::Handler;
 
 pub(super) const MODULE: &str = "wasi_snapshot_preview1";
 
@@ -32,16 +33,24 @@ const RANDOM: u32 = 64 << 10;
 /// Files and the like that one instance may have open.
 const OPEN_FILES: usize = 32;
 
+/// What WASI functions that are not ours work on; made at the first call that needs it.
+fn library_state(guest: &mut Guest) -> &mut WasiP1Ctx {
+    let wasi = guest.wasi.get_or_insert_with(|| Box::new(context(&guest.config)));
+    // For calls of ours; the library sets its own. A call copies no more than a guest can hold.
+    wasi.set_hostcall_fuel(usize::try_from(guest.config.memory).unwrap_or(usize::MAX));
+    wasi
+}
+
 /// The library's state, with the folders that the handler's configuration grants.
-pub(crate) fn context(handler: &Handler) -> WasiP1Ctx {
+fn context(config: &HandlerConfig) -> WasiP1Ctx {
     let mut builder = WasiCtxBuilder::new();
     builder.max_random_size(u64::from(RANDOM));
-    for dir in &handler.config().dirs {
+    for dir in &config.dirs {
         let permissions = if dir.write { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
         if let Err(error) = builder.preopened_dir(&dir.host, &dir.guest, permissions) {
             // It was there at start. The guest finds the folder missing.
             tracing::warn!(
-                handler = handler.name(),
+                handler = config.name,
                 "cannot open the folder {}: {error:#}",
                 dir.host.display()
             );
@@ -53,7 +62,7 @@ pub(crate) fn context(handler: &Handler) -> WasiP1Ctx {
 }
 
 pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    p1::add_to_linker_async(linker, Guest::wasi)?;
+    p1::add_to_linker_async(linker, library_state)?;
     linker.allow_shadowing(true);
     start::add(linker)?;
     stdio::add(linker)?;

@@ -134,7 +134,7 @@ fn subscription(guest: &Guest, bytes: &[u8]) -> Subscription {
 }
 
 fn descriptor(guest: &Guest, fd: u32, kind: u8) -> Wait {
-    let connection = guest.handler.entry() == Entry::Command;
+    let connection = guest.entry == Entry::Command;
     match (fd, kind) {
         (0, FD_READ) if guest.stdio_closed[0] => Wait::Error(EBADF),
         (1, FD_WRITE) if guest.stdio_closed[1] => Wait::Error(EBADF),

@@ -45,13 +45,12 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
 /// The environment as `NAME=VALUE`: what the handler's configuration grants and, for a command,
 /// what is known of the connection, which the configuration cannot replace.
 fn environment(guest: &Guest) -> Vec<String> {
-    let facts = match guest.handler.entry() {
+    let facts = match guest.entry {
         Entry::Command => connection(guest),
         Entry::Handle { .. } => Vec::new(),
     };
     let granted = guest
-        .handler
-        .config()
+        .config
         .env
         .iter()
         .filter(|(name, _)| !facts.iter().any(|(fact, _)| fact == name))
@@ -61,7 +60,7 @@ fn environment(guest: &Guest) -> Vec<String> {
 
 /// The arguments: the handler's name, as a program has its own.
 fn arguments(guest: &Guest) -> Vec<String> {
-    vec![guest.handler.name().to_owned()]
+    vec![guest.config.name.clone()]
 }
 
 fn connection(guest: &Guest) -> Vec<(String, String)> {

@@ -10,7 +10,7 @@ use crate::guest::{Guest, forget_ticks, poll_stamp, range, split};
 use crate::guest_log::Stream;
 use crate::plugin::Entry;
 
-use super::{EBADF, EINVAL, ENOTSUP, MODULE, SUCCESS, put_u32};
+use super::{EBADF, EINVAL, ENOTSUP, MODULE, SUCCESS, library_state, put_u32};
 
 /// Vectors that one read or write may name, as Linux's `IOV_MAX`.
 const VECTORS: u32 = 1024;
@@ -56,8 +56,13 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
                     return Ok::<i32, wasmtime::Error>(ENOTSUP);
                 }
                 let (memory, guest) = split(&mut caller)?;
-                library::fd_renumber(guest.wasi(), &mut GuestMemory::Unshared(memory), from, to)
-                    .await
+                library::fd_renumber(
+                    library_state(guest),
+                    &mut GuestMemory::Unshared(memory),
+                    from,
+                    to,
+                )
+                .await
             })
         })?
         .func_wrap(
@@ -70,7 +75,7 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
                 }
                 let (memory, guest) = split(&mut caller)?;
                 let memory = &mut GuestMemory::Unshared(memory);
-                library::fd_fdstat_set_flags(guest.wasi(), memory, fd, flags)
+                library::fd_fdstat_set_flags(library_state(guest), memory, fd, flags)
             },
         )?
         .func_wrap(
@@ -78,12 +83,12 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             "fd_prestat_get",
             |mut caller: Caller<'_, Guest>, fd: i32, prestat: i32| {
                 // Every program asks for its folders as it starts: no state for those without.
-                if caller.data().handler.config().dirs.is_empty() {
+                if caller.data().config.dirs.is_empty() {
                     return Ok(EBADF);
                 }
                 let (memory, guest) = split(&mut caller)?;
                 let memory = &mut GuestMemory::Unshared(memory);
-                library::fd_prestat_get(guest.wasi(), memory, fd, prestat)
+                library::fd_prestat_get(library_state(guest), memory, fd, prestat)
             },
         )?;
     Ok(())
@@ -104,7 +109,7 @@ async fn fd_read(
     if !is_stdio(fd) {
         let memory = &mut GuestMemory::Unshared(memory);
         return library::fd_read(
-            guest.wasi(),
+            library_state(guest),
             memory,
             fd,
             vectors.cast_signed(),
@@ -118,7 +123,7 @@ async fn fd_read(
         Ok(vectors) => vectors,
         Err(errno) => return Ok(errno),
     };
-    let read = match (fd, guest.handler.entry()) {
+    let read = match (fd, guest.entry) {
         _ if fd != 0 || guest.stdio_closed[0] => return Ok(EBADF),
         (_, Entry::Handle { .. }) => 0,
         (_, Entry::Command) => {
@@ -144,7 +149,7 @@ async fn fd_write(
     if !is_stdio(fd) {
         let memory = &mut GuestMemory::Unshared(memory);
         return library::fd_write(
-            guest.wasi(),
+            library_state(guest),
             memory,
             fd,
             vectors.cast_signed(),
@@ -158,7 +163,7 @@ async fn fd_write(
         Ok(vectors) => vectors,
         Err(errno) => return Ok(errno),
     };
-    let written = match (fd, guest.handler.entry()) {
+    let written = match (fd, guest.entry) {
         (0, _) => return Ok(EBADF),
         (1, _) if guest.stdio_closed[1] => return Ok(EBADF),
         (1, Entry::Command) => {
@@ -194,14 +199,15 @@ async fn fd_close(caller: &mut Caller<'_, Guest>, fd: i32) -> wasmtime::Result<i
         1 => Shutdown::Write,
         2 => return Ok(SUCCESS),
         _ => {
-            return library::fd_close(guest.wasi(), &mut GuestMemory::Unshared(memory), fd).await;
+            return library::fd_close(library_state(guest), &mut GuestMemory::Unshared(memory), fd)
+                .await;
         }
     };
     let closed = &mut guest.stdio_closed[usize::from(fd == 1)];
     if std::mem::replace(closed, true) {
         return Ok(EBADF);
     }
-    if guest.handler.entry() == Entry::Command {
+    if guest.entry == Entry::Command {
         // The connection may have been closed through `portcell_v1`: the descriptor is gone then
         // all the same.
         let _ = guest.connection.shutdown(direction);
@@ -221,7 +227,7 @@ async fn fd_fdstat_get(
     const WRITE: u64 = 1 << 6;
     const POLL: u64 = 1 << 27;
     let (memory, guest) = split(caller)?;
-    let config = guest.handler.config();
+    let config = &guest.config;
     // C's stdio is line-buffered on a terminal: a character device that cannot seek.
     let (kind, rights) = match fd {
         0 if !guest.stdio_closed[0] => (SOCKET_STREAM, READ),
@@ -233,7 +239,8 @@ async fn fd_fdstat_get(
         0 | 1 => return Ok(EBADF),
         _ => {
             let memory = &mut GuestMemory::Unshared(memory);
-            return library::fd_fdstat_get(guest.wasi(), memory, fd, stat.cast_signed()).await;
+            return library::fd_fdstat_get(library_state(guest), memory, fd, stat.cast_signed())
+                .await;
         }
     };
     let stat = range(memory, "fd_fdstat_get", stat, 24)?;

@@ -4,7 +4,7 @@
 mod cell;
 mod log;
 mod peer;
-pub(crate) mod script;
+mod script;
 
 use std::fs;
 use std::path::PathBuf;
@@ -17,11 +17,11 @@ use portcell::route::Route;
 use tempfile::TempDir;
 
 pub(crate) use self::cell::Cell;
-pub(crate) use self::log::Line;
-pub(crate) use self::peer::{Peer, Transport, within};
+use self::peer::Transport;
+pub(crate) use self::script::import_text;
 
 /// Connections that the shared engine has room for.
-pub(crate) const POOL: u32 = 64;
+const POOL: u32 = 64;
 
 /// The loader that all tests share.
 pub(crate) fn loader() -> &'static Loader {

@@ -16,10 +16,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits for `future`, for as long as a test may.
 pub(crate) async fn within<F: Future>(what: &str, future: F) -> F::Output {
-    match timeout(PATIENCE, future).await {
-        Ok(output) => output,
-        Err(_) => panic!("waited for {PATIENCE:?}: {what}"),
-    }
+    let Ok(output) = timeout(PATIENCE, future).await else {
+        panic!("waited for {PATIENCE:?}: {what}")
+    };
+    output
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +90,19 @@ impl Peer {
             .unwrap();
     }
 
+    /// Sends until the guest's end refuses it; gives how many bytes that took, 1 GiB at most.
+    pub(crate) async fn flood(&mut self) -> usize {
+        let bytes = vec![b'x'; 1 << 16];
+        let mut sent = 0;
+        let flooding = async {
+            while sent < 1 << 30 && each!(self, stream => stream.write_all(&bytes).await).is_ok() {
+                sent += bytes.len();
+            }
+        };
+        within("the guest's end to refuse a flood", flooding).await;
+        sent
+    }
+
     /// The next `length` bytes.
     pub(crate) async fn receive(&mut self, length: usize) -> Vec<u8> {
         let mut bytes = vec![0; length];
@@ -106,17 +119,6 @@ impl Peer {
             .await
             .map_err(|error| error.kind())?;
         Ok(bytes)
-    }
-
-    /// What one read of the socket gives, as it comes.
-    pub(crate) async fn packet(&mut self) -> Vec<u8> {
-        let mut bytes = vec![0; 1 << 20];
-        let read =
-            within("a packet", async { each!(self, stream => stream.read(&mut bytes).await) })
-                .await
-                .unwrap();
-        bytes.truncate(read);
-        bytes
     }
 
     /// Ends the stream towards the guest; reading goes on.

@@ -43,7 +43,10 @@ pub(super) fn module(entry: &str, lines: &[&str], data: &[(u32, &[u8])], pages: 
     text.push_str(TELL);
     let _ = write!(text, "  (memory (export \"memory\") {pages})");
     for (at, bytes) in data {
-        let escaped: String = bytes.iter().map(|byte| format!("\\{byte:02x}")).collect();
+        let mut escaped = String::new();
+        for byte in *bytes {
+            let _ = write!(escaped, "\\{byte:02x}");
+        }
         let _ = write!(text, "\n  (data (i32.const {at}) \"{escaped}\")");
     }
     let (result, success) =
