@@ -187,9 +187,10 @@ impl Account {
         now
     }
 
-    /// How long the running poll has lasted at `now`.
-    pub(crate) fn running(&self, now: Instant) -> Duration {
-        Duration::from_nanos(self.nanos_at(now).saturating_sub(self.poll_began.load(Relaxed)))
+    /// How long the running poll has lasted.
+    pub(crate) fn running(&self) -> Duration {
+        let now = self.nanos_at(Instant::now());
+        Duration::from_nanos(now.saturating_sub(self.poll_began.load(Relaxed)))
     }
 
     /// A number that differs between two polls.

@@ -12,14 +12,12 @@ use crate::connection::Connection;
 use crate::engine::TABLE_ELEMENTS;
 use crate::guest_log::GuestLog;
 use crate::plugin::Entry;
-use crate::watchdog::Limits;
 
 /// The data of one instance's store.
 pub(crate) struct Guest {
     pub(crate) connection: Connection,
     pub(crate) config: Arc<HandlerConfig>,
     pub(crate) entry: Entry,
-    pub(crate) limits: Limits,
     pub(crate) log: GuestLog,
     pub(crate) meter: MemoryMeter,
     /// The exported memory, once there is an instance to have one.
@@ -52,12 +50,7 @@ pub(crate) enum Stop {
 }
 
 impl Guest {
-    pub(crate) fn new(
-        config: Arc<HandlerConfig>,
-        entry: Entry,
-        connection: Connection,
-        limits: Limits,
-    ) -> Self {
+    pub(crate) fn new(config: Arc<HandlerConfig>, entry: Entry, connection: Connection) -> Self {
         let account = Arc::clone(connection.account());
         Self {
             log: GuestLog::new(&config.name, account.id()),
@@ -65,7 +58,6 @@ impl Guest {
             connection,
             config,
             entry,
-            limits,
             memory: None,
             stdio_closed: [false; 2],
             wasi: None,

@@ -3,7 +3,6 @@
 use std::pin::pin;
 use std::sync::Arc;
 
-use tokio::time::Instant;
 use wasmtime::component::ResourceTableError;
 use wasmtime::{Error, Store, StoreContextMut, Trap, UpdateDeadline, WasmBacktrace};
 use wiggle::GuestError;
@@ -28,12 +27,12 @@ pub async fn run(
 ) -> (Connection, Exit) {
     let account = Arc::clone(connection.account());
     let engine = handler.pre.module().engine();
-    let guest = Guest::new(Arc::clone(handler.config()), handler.entry(), connection, limits);
+    let guest = Guest::new(Arc::clone(handler.config()), handler.entry(), connection);
     let mut store = Store::new(engine, guest);
     store.limiter(|guest| &mut guest.meter);
     store.set_hostcall_fuel(HOST_CALL_FUEL);
     store.set_epoch_deadline(1);
-    store.epoch_deadline_callback(on_tick);
+    store.epoch_deadline_callback(|store| Ok(on_tick(store)));
     let ended = watch(&account, &limits, pin!(call(handler, &mut store))).await;
     let guest = store.into_data();
     let exit = match ended {
@@ -69,26 +68,16 @@ async fn call(handler: &Handler, store: &mut Store<Guest>) -> wasmtime::Result<i
     }
 }
 
-/// Looks at a guest that is running, once a tick.
-fn on_tick(mut store: StoreContextMut<'_, Guest>) -> wasmtime::Result<UpdateDeadline> {
-    let guest = store.data();
-    let account = guest.connection.account();
-    let now = Instant::now();
-    if let Some(exit) = guest.limits.reached_while_running(account, now) {
-        return Err(Error::new(Limit(exit)));
-    }
-    if account.running(now) < SLICE {
-        return Ok(UpdateDeadline::Continue(1));
+/// Looks at a guest that is running, once a tick: when its slice is over it gives way, and the
+/// watchdog ends it if it has reached a limit.
+fn on_tick(mut store: StoreContextMut<'_, Guest>) -> UpdateDeadline {
+    if store.data().connection.account().running() < SLICE {
+        return UpdateDeadline::Continue(1);
     }
     store.data_mut().connection.flush();
     // tokio's own yield lets its driver run: others get the worker, and sockets are looked at.
-    Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+    UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))
 }
-
-/// A limit that a running guest has reached.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Limit(Exit);
 
 fn exit_of_code(code: i32, guest: &Guest) -> Exit {
     if guest.connection.is_broken() {
@@ -103,9 +92,6 @@ fn exit_of_code(code: i32, guest: &Guest) -> Exit {
 }
 
 fn exit_of_error(error: &Error, guest: &Guest) -> Exit {
-    if let Some(Limit(exit)) = error.downcast_ref() {
-        return exit.clone();
-    }
     if let Some(Stop::Code(code)) = error.downcast_ref() {
         return exit_of_code(*code, guest);
     }

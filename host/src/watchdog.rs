@@ -1,8 +1,8 @@
 //! Runs one instance under its deadlines: the only timer of a connection.
 //!
 //! It knows neither wasm nor sockets: it polls a future, books the CPU time, and ends it when the
-//! account says that a bound has been reached. CPU limits are looked at here after each poll and,
-//! for a guest that does not let go, by the engine's epoch callback.
+//! account says that a bound has been reached. A guest that computes is polled again after each
+//! slice, which the engine's epochs see to.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -32,24 +32,11 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The CPU limit that `account` has reached, when the running poll has lasted for `running`.
-    pub(crate) fn cpu_reached(&self, account: &Account, running: Duration) -> Option<Exit> {
-        let over = |limit: Option<Duration>, used: Duration| {
-            limit.is_some_and(|limit| used + running > limit)
-        };
-        (over(self.cpu, account.cpu_since_move()) || over(self.cpu_total, account.cpu()))
-            .then_some(Exit::CpuLimit)
-    }
-
-    /// What ends a guest that is running at `now` and does not let go.
-    pub(crate) fn reached_while_running(&self, account: &Account, now: Instant) -> Option<Exit> {
-        if account.is_cut() {
-            return Some(Exit::Cut);
-        }
-        if self.lifetime.is_some_and(|limit| account.began() + limit <= now) {
-            return Some(Exit::Lifetime);
-        }
-        self.cpu_reached(account, account.running(now))
+    /// Whether `account` has used more CPU time than it may.
+    fn cpu_is_used_up(&self, account: &Account) -> bool {
+        let over =
+            |limit: Option<Duration>, used: Duration| limit.is_some_and(|limit| used > limit);
+        over(self.cpu, account.cpu_since_move()) || over(self.cpu_total, account.cpu())
     }
 
     /// The moments at which the connection ends if nothing moves until then.
@@ -90,8 +77,8 @@ pub async fn watch<F: Future>(
         if account.is_cut() {
             return Poll::Ready(Err(Exit::Cut));
         }
-        if let Some(exit) = limits.cpu_reached(account, Duration::ZERO) {
-            return Poll::Ready(Err(exit));
+        if limits.cpu_is_used_up(account) {
+            return Poll::Ready(Err(Exit::CpuLimit));
         }
         // Bytes that move push deadlines back. The timer is left to fire early then: once a
         // deadline instead of once a read.

@@ -1,6 +1,6 @@
 //! The plugins, each with a client that people use.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::TestResult;
 use crate::harness::{Client, Program, Server, plugin};
@@ -95,6 +95,17 @@ fn daytime_answers_whole_to_a_client_whose_input_nobody_reads() {
         let answer = String::from_utf8(client.rest().unwrap()).unwrap();
         assert!(answer.ends_with("-UTC\r\n"), "{answer:?}");
     }
+}
+
+#[test]
+fn the_end_comes_at_once_to_a_client_that_does_not_end_its_side() {
+    let server = Server::run(plugin("daytime")).start();
+    let began = Instant::now();
+    for _ in 0..10 {
+        server.connect().rest().unwrap();
+    }
+    // The server lingers for 2 s: the end must not wait for that.
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }
 
 #[test]

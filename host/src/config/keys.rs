@@ -55,7 +55,7 @@ impl Home {
 pub enum Change {
     /// For connections that come after the change, without a restart.
     Live,
-    /// At the next start only: the engine's pool is made once.
+    /// At the next start only: the engine's pool and the place of receipts are made once.
     Restart,
 }
 
@@ -96,8 +96,9 @@ pub const KEYS: &[Key] = &[
         home: Home::Server,
         kind: Kind::Count(&[]),
         default: Some("1024"),
-        change: Change::Live,
-        doc: "How many handshakes can be under way at once.",
+        change: Change::Restart,
+        doc: "How many handshakes can be under way at once, beside the connections; descriptors are \
+              set aside for them. No listener of this version begins with one.",
         without: "Peers that connect and say nothing would take every descriptor.",
         flag: Some(flag("max-handshakes", "N")),
     },
@@ -126,7 +127,7 @@ pub const KEYS: &[Key] = &[
         home: Home::Server,
         kind: Kind::Receipts,
         default: Some(r#""off""#),
-        change: Change::Live,
+        change: Change::Restart,
         doc: "Where the record of each ended connection goes: one JSON object a line.",
         without: "How single connections ended is only in the counters and the debug log.",
         flag: Some(flag("receipts", "WHERE")),

@@ -215,12 +215,7 @@ impl Server {
     }
 
     fn check_fixed(&self, wanted: &ServerConfig) -> Result<(), StartError> {
-        let fixed = [
-            ("max_connections", wanted.max_connections == self.config.max_connections),
-            ("max_handshakes", wanted.max_handshakes == self.config.max_handshakes),
-            ("receipts", wanted.receipts == self.config.receipts),
-        ];
-        match fixed.into_iter().find(|(_, same)| !same) {
+        match fixed(&self.config, wanted).into_iter().find(|(_, same)| !same) {
             Some((key, _)) => Err(StartError::NeedsRestart(key)),
             None => Ok(()),
         }
@@ -442,6 +437,15 @@ impl Server {
     }
 }
 
+/// The keys of the server that change only by a restart, and whether they are the same in both.
+fn fixed(a: &ServerConfig, b: &ServerConfig) -> [(&'static str, bool); 3] {
+    [
+        ("max_connections", a.max_connections == b.max_connections),
+        ("max_handshakes", a.max_handshakes == b.max_handshakes),
+        ("receipts", a.receipts == b.receipts),
+    ]
+}
+
 const fn options(config: &ListenerConfig) -> Options {
     Options { backlog: config.backlog.get(), nodelay: config.nodelay }
 }
@@ -454,5 +458,21 @@ fn min(a: Option<NonZeroU32>, b: Option<NonZeroU32>) -> Option<NonZeroU32> {
 impl std::fmt::Display for ListeningOn {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "listening on {} ({})", self.address, self.listener)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{Change, KEYS};
+
+    #[test]
+    fn what_needs_a_restart_is_what_the_table_of_keys_says() {
+        let server = Config::from_flags(Path::new("x.wasm"), &[]).unwrap().server;
+        let names: Vec<_> = fixed(&server, &server).into_iter().map(|(name, _)| name).collect();
+        let restart = KEYS.iter().filter(|key| key.change == Change::Restart);
+        assert_eq!(names, restart.map(|key| key.name).collect::<Vec<_>>());
     }
 }

@@ -6,6 +6,7 @@
 mod abi;
 mod closing;
 mod entries;
+mod fixtures;
 mod harness;
 mod info;
 mod limits;

@@ -111,6 +111,20 @@ async fn in_a_handle_guest_stdin_is_ready_for_its_end() {
 }
 
 #[tokio::test]
+async fn a_wait_for_a_connection_that_the_guest_closed_ends_at_once() {
+    let far = Duration::from_hours(1);
+    let data = [descriptor(2, 1, 0), clock(1, MONOTONIC, far, false)].concat();
+    for end in ["close 0", "shutdown 0 3"] {
+        let calls = [end, "poll_oneoff 4096 8192 2 128", "tell 128", "tell64 8192"];
+        let mut cell = Guest::command(&[(4096, &data)], &calls).serve().await;
+        if end == "close 0" {
+            cell.peer.end().await;
+        }
+        assert_eq!(cell.tells().await, ["0", "0", "1", "2"], "{end}");
+    }
+}
+
+#[tokio::test]
 async fn no_subscriptions_or_too_many_are_einval_and_bad_pointers_trap() {
     let calls = ["poll_oneoff 256 256 0 128", "poll_oneoff 256 256 65 128", "poll_oneoff 0 0 -1 0"];
     let cell = Guest::command(&[], &calls).serve().await;

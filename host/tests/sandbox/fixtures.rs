@@ -1,0 +1,26 @@
+//! The guests in `tests/guests`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+#[test]
+fn every_guest_has_a_test() {
+    let repository = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut tests = String::new();
+    for folder in ["host/tests/sandbox", "tests/e2e"] {
+        for path in files(&repository.join(folder), "rs") {
+            tests.push_str(&fs::read_to_string(path).unwrap());
+        }
+    }
+    let guests = files(&repository.join("tests/guests"), "wat");
+    assert!(guests.len() > 10, "{guests:?}");
+    for guest in guests {
+        let name = guest.file_stem().unwrap().to_str().unwrap();
+        assert!(tests.contains(&format!("\"{name}\"")), "no test uses {name}.wat");
+    }
+}
+
+fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    files.filter(|path| path.extension().is_some_and(|found| found == extension)).collect()
+}
