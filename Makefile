@@ -13,8 +13,9 @@ help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: tools guests build ## Build server and guests, then serve portcell.toml
-	exec $(TARGET_DIR)/release/portcell serve portcell.toml
+run: tools guests ## Build server and guests, then serve portcell.toml
+	cargo build $(LOCKED) -p portcell
+	exec $(TARGET_DIR)/debug/portcell serve portcell.toml
 
 .PHONY: test
 test: test-tools fmt-check guests test-plugins clippy doc test-host ## Everything that CI runs
@@ -23,7 +24,7 @@ test: test-tools fmt-check guests test-plugins clippy doc test-host ## Everythin
 check: fmt-check clippy doc ## Formatting, lints and documentation only
 
 .PHONY: build
-build: ## The server, release: target/release/portcell
+build: ## The server to install, optimised: target/release/portcell
 	cargo build $(LOCKED) --release -p portcell
 
 .PHONY: guests

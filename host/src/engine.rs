@@ -129,7 +129,7 @@ fn config(connections: u32) -> Config {
         .force_memory_init_memfd(true)
         .async_stack_size(STACK)
         .max_wasm_stack(GUEST_STACK)
-        .async_stack_zeroing(std::env::var_os("PC_NOZERO").is_none())
+        .async_stack_zeroing(true)
         .epoch_interruption(true)
         .concurrency_support(false)
         .wasm_backtrace_max_frames(NonZeroUsize::new(16))
