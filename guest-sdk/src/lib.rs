@@ -34,7 +34,7 @@
 //! crate-type = ["cdylib", "rlib"]
 //!
 //! [dependencies]
-//! portcell-sdk = "0.1"
+//! portcell-sdk = { path = "../portcell/guest-sdk" }
 //!
 //! [profile.release]
 //! opt-level = "s"

@@ -17,8 +17,9 @@ const RESERVED_MAPPINGS: u64 = 6000;
 /// image, what is before and after it, and the part that is not accessible yet).
 const MAPPINGS_PER_INSTANCE: u64 = 6;
 
-/// Address space for everything that is not an instance, in bytes.
-const RESERVED_ADDRESSES: u64 = 1 << 30;
+/// Address space for everything that is not a connection's instance, in bytes: the program, its
+/// libraries, and the pool's spare slots.
+const RESERVED_ADDRESSES: u64 = 8 << 30;
 
 /// Address space that one contiguous reservation may take, in bytes: the smaller gap that a
 /// position-independent program leaves in 47 bits, less some room.

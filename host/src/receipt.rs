@@ -51,7 +51,7 @@ pub struct Receipt {
     pub bytes_in: u64,
     /// Bytes that the guest wrote and the kernel took.
     pub bytes_out: u64,
-    /// From the beginning to the last byte, in milliseconds.
+    /// From the beginning until the socket was closed, in milliseconds.
     pub duration_ms: u64,
     /// CPU time of the instance, in microseconds.
     pub cpu_us: u64,

@@ -129,7 +129,7 @@ pub const KEYS: &[Key] = &[
         default: Some(r#""off""#),
         change: Change::Restart,
         doc: "Where the record of each ended connection goes: one JSON object a line.",
-        without: "How single connections ended is only in the counters and the debug log.",
+        without: "How single connections ended is only in the debug log.",
         flag: Some(flag("receipts", "WHERE")),
     },
     Key {

@@ -45,7 +45,7 @@ fn entry(page: &mut String, key: &Key) {
         push(page, format_args!("- Flag of `run`: `--{} {}`{again}.\n", flag.name, flag.value));
     }
     if key.change == Change::Restart {
-        push(page, format_args!("- Fixed at start: the engine's pool is made for it.\n"));
+        push(page, format_args!("- Fixed at start: a change needs a restart.\n"));
     }
     push(page, format_args!("- Without it: {}\n", lower(key.without)));
 }

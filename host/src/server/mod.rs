@@ -372,7 +372,7 @@ impl Server {
         self.apply_nothing().await;
         let open = self.connections();
         if open > 0 {
-            tracing::info!("draining: {open} connections are open");
+            tracing::info!("draining: {open} connection{} open", are(open));
         }
         let ended = async {
             for set in &self.retired {
@@ -414,7 +414,7 @@ impl Server {
             let _ = timeout_at(deadline, set.ended()).await;
         }
         if cut > 0 {
-            tracing::warn!("{cut} connections were cut");
+            tracing::warn!("{cut} connection{} cut", if cut == 1 { " was" } else { "s were" });
         }
         self.receipts.close();
         Ended { cut }
@@ -435,6 +435,10 @@ impl Server {
         let running = self.listeners.values().map(|running| &running.service.connections);
         running.chain(&self.retired)
     }
+}
+
+const fn are(count: usize) -> &'static str {
+    if count == 1 { " is" } else { "s are" }
 }
 
 /// The keys of the server that change only by a restart, and whether they are the same in both.
