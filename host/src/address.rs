@@ -46,7 +46,8 @@ impl Address {
     /// if the whole path is too long for a socket.
     pub fn relative_to(self, folder: &Path) -> Result<Self, AddressError> {
         let Self::Unix(path) = &self else { return Ok(self) };
-        let whole = folder.join(path);
+        // `./x` and `x` are one path, and so one address.
+        let whole: PathBuf = folder.join(path).components().collect();
         match whole.as_os_str().len() {
             0..=MAX_UNIX_PATH => Ok(Self::Unix(whole)),
             length => {

@@ -6,24 +6,38 @@
 //! connection permit is taken before it is accepted, and the rest waits in the kernel's backlog.
 
 use std::num::NonZeroU32;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 
 /// The bounds of a server, over all of its listeners.
 #[derive(Debug)]
 pub struct Admission {
-    connections: Arc<Semaphore>,
-    handshakes: Arc<Semaphore>,
+    connections: Arc<Places>,
+    handshakes: Arc<Places>,
 }
 
 /// The bounds of one listener, within those of the server.
 #[derive(Clone, Debug)]
 pub struct Gate {
     server: Arc<Admission>,
-    connections: Option<Arc<Semaphore>>,
+    connections: Arc<Places>,
     opening: Opening,
 }
+
+/// A number of places, which can change while they are taken.
+#[derive(Debug)]
+struct Places {
+    most: AtomicUsize,
+    taken: AtomicUsize,
+    freed: Notify,
+}
+
+/// One of them; given back when it is dropped.
+#[derive(Debug)]
+struct Place(Arc<Places>);
 
 /// How the connections of a listener begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,85 +50,80 @@ pub enum Opening {
 
 /// The right to accept one client; given back when it is dropped.
 #[derive(Debug)]
-pub enum Entry {
+pub struct Entry(Right);
+
+#[derive(Debug)]
+enum Right {
     /// It is a connection at once.
     Connection(Permit),
     /// It may try to become one.
-    Handshake(Gate, OwnedSemaphorePermit),
+    Handshake(Gate, Place),
 }
 
 /// A connection's place; given back when it is dropped.
 #[derive(Debug)]
 pub struct Permit {
-    _listener: Option<OwnedSemaphorePermit>,
-    _server: OwnedSemaphorePermit,
+    _listener: Place,
+    _server: Place,
 }
 
 impl Admission {
     /// At most this many connections, and beside them this many handshakes, at once.
     pub fn new(connections: u32, handshakes: NonZeroU32) -> Arc<Self> {
         Arc::new(Self {
-            connections: semaphore(connections),
-            handshakes: semaphore(handshakes.get()),
+            connections: Places::new(connections as usize),
+            handshakes: Places::new(handshakes.get() as usize),
         })
     }
 
     /// The gate of one listener; `None` bounds it only by the server.
     pub fn gate(self: &Arc<Self>, connections: Option<NonZeroU32>, opening: Opening) -> Gate {
-        Gate {
-            server: Arc::clone(self),
-            connections: connections.map(|most| semaphore(most.get())),
-            opening,
-        }
+        let connections = Places::new(number(connections));
+        Gate { server: Arc::clone(self), connections, opening }
     }
 
     /// Places that are free.
     pub fn free(&self) -> usize {
-        self.connections.available_permits()
+        let Places { most, taken, .. } = &*self.connections;
+        most.load(SeqCst).saturating_sub(taken.load(SeqCst))
     }
-}
-
-fn semaphore(permits: u32) -> Arc<Semaphore> {
-    Arc::new(Semaphore::new((permits as usize).min(Semaphore::MAX_PERMITS)))
 }
 
 impl Gate {
-    /// Waits until one client may be accepted. Safe to cancel.
-    pub async fn enter(&self) -> Entry {
-        match self.opening {
-            Opening::Plaintext => Entry::Connection(self.permit().await),
-            Opening::Handshake => {
-                let permit = acquire(&self.server.handshakes).await;
-                Entry::Handshake(self.clone(), permit)
-            }
-        }
+    /// Changes the listener's own bound. Connections over a smaller one stay, and nobody comes in
+    /// until they are fewer.
+    pub fn resize(&self, connections: Option<NonZeroU32>) {
+        self.connections.resize(number(connections));
     }
 
-    /// The same without waiting; `None` when there is no place.
-    pub fn try_enter(&self) -> Option<Entry> {
-        let try_acquire = |permits: &Arc<Semaphore>| Arc::clone(permits).try_acquire_owned().ok();
-        Some(match self.opening {
-            Opening::Plaintext => {
-                let listener = match &self.connections {
-                    Some(permits) => Some(try_acquire(permits)?),
-                    None => None,
-                };
-                let server = try_acquire(&self.server.connections)?;
-                Entry::Connection(Permit { _listener: listener, _server: server })
-            }
+    /// Waits until one client may be accepted. Safe to cancel.
+    pub async fn enter(&self) -> Entry {
+        Entry(match self.opening {
+            Opening::Plaintext => Right::Connection(self.permit().await),
             Opening::Handshake => {
-                Entry::Handshake(self.clone(), try_acquire(&self.server.handshakes)?)
+                let place = self.server.handshakes.take().await;
+                Right::Handshake(self.clone(), place)
             }
         })
     }
 
+    /// The same without waiting; `None` when there is no place.
+    pub fn try_enter(&self) -> Option<Entry> {
+        Some(Entry(match self.opening {
+            Opening::Plaintext => Right::Connection(Permit {
+                _listener: self.connections.try_take()?,
+                _server: self.server.connections.try_take()?,
+            }),
+            Opening::Handshake => {
+                Right::Handshake(self.clone(), self.server.handshakes.try_take()?)
+            }
+        }))
+    }
+
     async fn permit(&self) -> Permit {
         // The listener's first: a full listener must not sit on a place of the server.
-        let listener = match &self.connections {
-            Some(permits) => Some(acquire(permits).await),
-            None => None,
-        };
-        Permit { _listener: listener, _server: acquire(&self.server.connections).await }
+        let listener = self.connections.take().await;
+        Permit { _listener: listener, _server: self.server.connections.take().await }
     }
 }
 
@@ -122,9 +131,9 @@ impl Entry {
     /// The place of a connection whose handshake, if it had one, is done. Waits for one with the
     /// handshake permit in hand; the caller bounds the wait.
     pub async fn connection(self) -> Permit {
-        match self {
-            Self::Connection(permit) => permit,
-            Self::Handshake(gate, handshake) => {
+        match self.0 {
+            Right::Connection(permit) => permit,
+            Right::Handshake(gate, handshake) => {
                 let permit = gate.permit().await;
                 drop(handshake);
                 permit
@@ -133,12 +142,48 @@ impl Entry {
     }
 }
 
-async fn acquire(permits: &Arc<Semaphore>) -> OwnedSemaphorePermit {
-    match Arc::clone(permits).acquire_owned().await {
-        Ok(permit) => permit,
-        // Semaphores of this module are never closed.
-        Err(_) => std::future::pending().await,
+impl Places {
+    fn new(most: usize) -> Arc<Self> {
+        let (most, taken) = (AtomicUsize::new(most), AtomicUsize::new(0));
+        Arc::new(Self { most, taken, freed: Notify::new() })
     }
+
+    fn try_take(self: &Arc<Self>) -> Option<Place> {
+        let most = self.most.load(SeqCst);
+        let take = |taken: usize| (taken < most).then_some(taken + 1);
+        self.taken.fetch_update(SeqCst, SeqCst, take).ok()?;
+        Some(Place(Arc::clone(self)))
+    }
+
+    async fn take(self: &Arc<Self>) -> Place {
+        loop {
+            let mut freed = pin!(self.freed.notified());
+            // Listen before looking, or a place could become free in between. A wait that is given
+            // up passes on what it has heard.
+            freed.as_mut().enable();
+            if let Some(place) = self.try_take() {
+                return place;
+            }
+            freed.await;
+        }
+    }
+
+    fn resize(&self, most: usize) {
+        self.most.store(most, SeqCst);
+        self.freed.notify_waiters();
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.taken.fetch_sub(1, SeqCst);
+        self.0.freed.notify_one();
+    }
+}
+
+/// As many as there can be, where there is no bound.
+fn number(bound: Option<NonZeroU32>) -> usize {
+    bound.map_or(usize::MAX, |bound| bound.get() as usize)
 }
 
 #[cfg(test)]
@@ -164,6 +209,23 @@ mod tests {
         assert!(b.try_enter().is_some());
         drop(second);
         assert_eq!(admission.free(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_bound_that_changes_counts_those_who_are_in() {
+        let admission = Admission::new(10, number(1));
+        let gate = admission.gate(Some(number(2)), Opening::Plaintext);
+        let (first, second) = (gate.enter().await, gate.enter().await);
+        gate.resize(Some(number(1)));
+        drop(first);
+        assert!(gate.try_enter().is_none(), "one is in, and there may be one");
+        let waiting = gate.clone();
+        let waits = tokio::spawn(async move { waiting.enter().await });
+        tokio::task::yield_now().await;
+        gate.resize(Some(number(2)));
+        let third = waits.await.unwrap();
+        drop((second, third));
+        assert_eq!(admission.free(), 10);
     }
 
     #[tokio::test]

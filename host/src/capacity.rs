@@ -47,6 +47,17 @@ pub enum Bound {
     Addresses(u64),
 }
 
+/// What connections need of a machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Needs {
+    /// Clients that may be in a handshake, beside the connections.
+    pub handshakes: u32,
+    /// Descriptors of one connection, its socket and its guest's files.
+    pub descriptors: u64,
+    /// Address space of one instance, in bytes.
+    pub addresses: u64,
+}
+
 /// What the machine gives; separate from [`Capacity`] so that the arithmetic can be tested.
 #[derive(Clone, Copy, Debug)]
 struct Machine {
@@ -55,27 +66,19 @@ struct Machine {
     addresses: u64,
 }
 
-/// The machine does not allow what the configuration asks for.
+/// The machine does not allow what the configuration asks for, or not one connection.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error(
-    "server.max_connections is {wanted}, but this machine allows {}: {}",
-    capacity.connections, capacity.bound
-)]
+#[error("{what}, but this machine allows {}: {}", capacity.connections, capacity.bound)]
 pub struct TooMany {
-    wanted: u32,
+    what: String,
     capacity: Capacity,
 }
 
 impl Capacity {
     /// Raises this process's limit of open files to its hard limit, and works out how many
-    /// connections there can be beside `handshakes` of them that are not connections yet.
-    /// `slot` is the address space of one instance, in bytes.
-    pub fn of_this_machine(
-        wanted: Option<NonZeroU32>,
-        handshakes: NonZeroU32,
-        slot: u64,
-    ) -> Result<Self, TooMany> {
-        Machine::measure().capacity(wanted, handshakes, slot)
+    /// connections there can be; never 0.
+    pub fn of_this_machine(wanted: Option<NonZeroU32>, needs: &Needs) -> Result<Self, TooMany> {
+        Machine::measure().capacity(wanted, needs)
     }
 }
 
@@ -100,18 +103,14 @@ impl Machine {
         }
     }
 
-    fn capacity(
-        self,
-        wanted: Option<NonZeroU32>,
-        handshakes: NonZeroU32,
-        slot: u64,
-    ) -> Result<Capacity, TooMany> {
+    fn capacity(self, wanted: Option<NonZeroU32>, needs: &Needs) -> Result<Capacity, TooMany> {
         let by_descriptors = self
             .descriptors
             .saturating_sub(RESERVED_DESCRIPTORS)
-            .saturating_sub(u64::from(handshakes.get()));
+            .saturating_sub(u64::from(needs.handshakes))
+            / needs.descriptors;
         let by_mappings = self.mappings.saturating_sub(RESERVED_MAPPINGS) / MAPPINGS_PER_INSTANCE;
-        let by_addresses = self.addresses / slot;
+        let by_addresses = self.addresses / needs.addresses;
         let (most, bound) = [
             (by_mappings, Bound::Mappings(self.mappings)),
             (by_descriptors, Bound::Descriptors(self.descriptors)),
@@ -121,11 +120,13 @@ impl Machine {
         .min_by_key(|(most, _)| *most)
         .unwrap_or((0, Bound::Configured));
         let machine = Capacity { connections: u32::try_from(most).unwrap_or(u32::MAX), bound };
+        let too_many = |what: String| Err(TooMany { what, capacity: machine.clone() });
         match wanted {
             Some(wanted) if wanted.get() > machine.connections => {
-                Err(TooMany { wanted: wanted.get(), capacity: machine })
+                too_many(format!("server.max_connections is {wanted}"))
             }
             Some(wanted) => Ok(Capacity { connections: wanted.get(), bound: Bound::Configured }),
+            None if machine.connections == 0 => too_many("a server needs a connection".into()),
             None => Ok(machine),
         }
     }
@@ -168,9 +169,7 @@ mod tests {
     const PLENTY: Machine =
         Machine { descriptors: 1 << 40, mappings: 1 << 40, addresses: CONTIGUOUS_ADDRESSES };
 
-    fn handshakes() -> NonZeroU32 {
-        NonZeroU32::new(1000).unwrap()
-    }
+    const NEEDS: Needs = Needs { handshakes: 1000, descriptors: 1, addresses: SLOT };
 
     #[test]
     fn the_smallest_of_the_machines_bounds_counts() {
@@ -178,10 +177,9 @@ mod tests {
             (Machine { mappings: 65_530, ..PLENTY }, 9921, Bound::Mappings(65_530)),
             (Machine { descriptors: 2_000, ..PLENTY }, 872, Bound::Descriptors(2_000)),
             (Machine { addresses: 10 * SLOT, ..PLENTY }, 10, Bound::Addresses(10 * SLOT)),
-            (Machine { descriptors: 5, ..PLENTY }, 0, Bound::Descriptors(5)),
         ];
         for (machine, connections, bound) in cases {
-            let capacity = machine.capacity(None, handshakes(), SLOT).unwrap();
+            let capacity = machine.capacity(None, &NEEDS).unwrap();
             assert_eq!(capacity, Capacity { connections, bound });
         }
     }
@@ -189,10 +187,24 @@ mod tests {
     #[test]
     fn a_configured_number_counts_where_the_machine_allows_it() {
         let machine = Machine { mappings: 65_530, ..PLENTY };
-        let capacity = machine.capacity(NonZeroU32::new(100), handshakes(), SLOT).unwrap();
+        let capacity = machine.capacity(NonZeroU32::new(100), &NEEDS).unwrap();
         assert_eq!(capacity, Capacity { connections: 100, bound: Bound::Configured });
-        let refused = machine.capacity(NonZeroU32::new(10_000), handshakes(), SLOT).unwrap_err();
+        let refused = machine.capacity(NonZeroU32::new(10_000), &NEEDS).unwrap_err();
         let said = refused.to_string();
         assert!(said.contains("allows 9921") && said.contains("vm.max_map_count"), "{said}");
+    }
+
+    #[test]
+    fn no_room_at_all_is_refused() {
+        let machine = Machine { descriptors: 5, ..PLENTY };
+        let said = machine.capacity(None, &NEEDS).unwrap_err().to_string();
+        assert!(said.contains("allows 0") && said.contains("open files is 5"), "{said}");
+    }
+
+    #[test]
+    fn files_of_guests_count() {
+        let machine = Machine { descriptors: RESERVED_DESCRIPTORS + 1000 + 30, ..PLENTY };
+        let needs = Needs { descriptors: 3, ..NEEDS };
+        assert_eq!(machine.capacity(None, &needs).unwrap().connections, 10);
     }
 }

@@ -1,7 +1,7 @@
 //! The connections that are open, so that they can be asked to finish and waited for.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -15,6 +15,7 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 #[derive(Debug, Default)]
 pub struct Connections {
     open: Mutex<Open>,
+    cut: AtomicUsize,
     none_left: Notify,
 }
 
@@ -50,6 +51,11 @@ impl Connections {
         self.lock().accounts.len()
     }
 
+    /// How many have ended because a drain's deadline cut them.
+    pub fn cut(&self) -> usize {
+        self.cut.load(Relaxed)
+    }
+
     /// Gives all of them an order, and those that still come in.
     pub fn order(&self, order: Order) {
         let mut open = self.lock();
@@ -81,6 +87,11 @@ impl Registration {
     /// The account of the connection.
     pub const fn account(&self) -> &Arc<Account> {
         &self.account
+    }
+
+    /// Says that a drain's deadline cut it.
+    pub fn was_cut(&self) {
+        self.set.cut.fetch_add(1, Relaxed);
     }
 }
 

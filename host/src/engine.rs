@@ -11,9 +11,7 @@ use wasmtime::{
     PoolingAllocationConfig, Strategy, WasmBacktraceDetails,
 };
 
-/// The largest memory that an instance can have, in bytes: a slot of the pool. All slots are
-/// reserved at start, as addresses only.
-pub const MEMORY_SLOT: u64 = 64 << 20;
+pub use crate::config::MEMORY_SLOT;
 
 /// Inaccessible bytes after each slot, for the loads that the compiler does not check one by one.
 const GUARD: u64 = 64 << 10;
@@ -29,7 +27,7 @@ const GUEST_STACK: usize = 256 << 10;
 pub const TABLE_ELEMENTS: usize = 20_000;
 
 /// Tables that a module may have.
-pub const TABLES: u32 = 4;
+pub const TABLES: u32 = 2;
 
 /// Memory of a finished instance that stays resident for the next one in its slot, in bytes.
 const KEEP_RESIDENT: usize = 64 << 10;
@@ -73,7 +71,10 @@ pub enum EngineError {
 
 impl Engine {
     /// Address space of one instance, in bytes.
-    pub const SLOT: u64 = MEMORY_SLOT + GUARD + STACK as u64 + (TABLE_ELEMENTS * 8) as u64;
+    pub const SLOT: u64 = MEMORY_SLOT
+        + GUARD
+        + STACK as u64
+        + TABLES as u64 * TABLE_ELEMENTS as u64 * crate::plugin::TABLE_ELEMENT;
 
     /// An engine with room for this many instances at once.
     pub fn new(connections: u32) -> Result<Self, EngineError> {
@@ -94,7 +95,7 @@ fn config(connections: u32) -> Config {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_core_instances(slots)
         .total_memories(slots)
-        .total_tables(slots.saturating_mul(2))
+        .total_tables(slots.saturating_mul(TABLES))
         .total_stacks(slots)
         .total_component_instances(0)
         .max_memory_size(usize::try_from(MEMORY_SLOT).unwrap_or(usize::MAX))

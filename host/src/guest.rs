@@ -11,7 +11,7 @@ use crate::config::HandlerConfig;
 use crate::connection::Connection;
 use crate::engine::TABLE_ELEMENTS;
 use crate::guest_log::GuestLog;
-use crate::plugin::Entry;
+use crate::plugin::{Entry, TABLE_ELEMENT};
 
 /// The data of one instance's store.
 pub(crate) struct Guest {
@@ -150,7 +150,7 @@ impl ResourceLimiter for MemoryMeter {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let element = size_of::<usize>();
+        let element = usize::try_from(TABLE_ELEMENT).unwrap_or(usize::MAX);
         Ok(desired <= TABLE_ELEMENTS
             && maximum.is_none_or(|maximum| desired <= maximum)
             && self.grow(current.saturating_mul(element), desired.saturating_mul(element)))

@@ -191,15 +191,15 @@ impl Loader {
 }
 
 fn check_memory(plugin: &Plugin, config: &HandlerConfig) -> Result<(), LoadError> {
-    let Some(memory) = plugin.memory() else { return Ok(()) };
-    if memory.minimum <= config.memory {
+    let minimum = plugin.minimum();
+    if minimum <= config.memory {
         return Ok(());
     }
     Err(LoadError::MemoryMinimum {
         handler: config.name.clone(),
-        minimum: display_size(memory.minimum),
+        minimum: display_size(minimum),
         limit: display_size(config.memory),
-        slot: if memory.minimum > MEMORY_SLOT {
+        slot: if minimum > MEMORY_SLOT {
             format!(" (an instance can have {} at most)", display_size(MEMORY_SLOT))
         } else {
             String::new()

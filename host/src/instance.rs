@@ -13,6 +13,7 @@ use crate::exit::Exit;
 use crate::guest::{Guest, Stop};
 use crate::handler::Handler;
 use crate::plugin::Entry;
+use crate::text::printable;
 use crate::watchdog::{Limits, watch};
 
 /// What one host call may make the WASI library allocate, in bytes.
@@ -120,5 +121,5 @@ fn exit_of_error(error: &Error, guest: &Guest) -> Exit {
 /// The function that trapped, by its name or its number.
 fn innermost(backtrace: &WasmBacktrace) -> Option<String> {
     let frame = backtrace.frames().first()?;
-    Some(frame.func_name().map_or_else(|| format!("#{}", frame.func_index()), ToOwned::to_owned))
+    Some(frame.func_name().map_or_else(|| format!("#{}", frame.func_index()), printable))
 }

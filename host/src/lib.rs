@@ -53,6 +53,7 @@ pub mod drain;
 pub mod exit;
 pub mod receipt;
 pub mod telemetry;
+mod text;
 pub mod watchdog;
 
 pub use config::Config;

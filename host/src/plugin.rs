@@ -1,14 +1,16 @@
 //! A plugin: what a `.wasm` file is and asks for, read from its bytes without compiling it.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::Path;
 
+use crate::config::WASM_PAGE;
+use crate::text::printable;
 use sha2::{Digest as _, Sha256};
 use wasmparser::{Encoding, ExternalKind, FuncType, Parser, Payload, TypeRef, ValType};
 
-/// A page of linear memory, in bytes.
-pub const PAGE: u64 = 64 << 10;
+/// What an element of a table counts, in bytes.
+pub const TABLE_ELEMENT: u64 = 8;
 
 /// A core wasm module, read and found whole. Whether it can serve is [`Plugin::entry`]'s and the
 /// handler's to say.
@@ -19,6 +21,7 @@ pub struct Plugin {
     imports: Vec<Import>,
     exports: Vec<Export>,
     memory: Option<Memory>,
+    tables: u64,
 }
 
 /// Something that a plugin wants from the host.
@@ -127,14 +130,23 @@ impl Plugin {
             io::ErrorKind::IsADirectory => PluginError::Directory,
             _ => PluginError::Unreadable(error),
         };
+        // Looked at before it is opened: opening a pipe waits for its other end.
         let metadata = fs::metadata(path).map_err(unreadable)?;
         if metadata.is_dir() {
             return Err(PluginError::Directory);
         }
-        if metadata.len() > limit {
-            return Err(PluginError::TooLarge { size: metadata.len(), limit });
+        if !metadata.is_file() {
+            return Err(PluginError::NotWasm("it is not a file but a device, a pipe or a socket"));
         }
-        Self::parse(fs::read(path).map_err(unreadable)?)
+        let mut bytes = Vec::new();
+        let file = fs::File::open(path).map_err(unreadable)?;
+        // It may grow while it is read.
+        file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
+        if bytes.len() as u64 > limit {
+            let size = metadata.len().max(bytes.len() as u64);
+            return Err(PluginError::TooLarge { size, limit });
+        }
+        Self::parse(bytes)
     }
 
     fn parse(bytes: Vec<u8>) -> Result<Self, PluginError> {
@@ -162,9 +174,9 @@ impl Plugin {
                 }
             }
         }
-        let Reading { imports, exports, memories, .. } = reading;
+        let Reading { imports, exports, memories, tables, .. } = reading;
         let memory = memories.into_iter().next();
-        Ok(Self { bytes, digest, imports, exports, memory })
+        Ok(Self { bytes, digest, imports, exports, memory, tables })
     }
 
     /// The module.
@@ -190,6 +202,12 @@ impl Plugin {
     /// Its first memory, if it has one.
     pub const fn memory(&self) -> Option<Memory> {
         self.memory
+    }
+
+    /// What an instance begins with, in bytes: its memory and its tables.
+    pub fn minimum(&self) -> u64 {
+        let memory = self.memory.map_or(0, |memory| memory.minimum);
+        memory.saturating_add(self.tables.saturating_mul(TABLE_ELEMENT))
     }
 
     /// How the host calls it.
@@ -255,6 +273,7 @@ struct Reading {
     imports: Vec<Import>,
     exports: Vec<Export>,
     memories: Vec<Memory>,
+    tables: u64,
 }
 
 impl Reading {
@@ -287,8 +306,8 @@ impl Reading {
                         TypeRef::Tag(_) => "tag".into(),
                     };
                     self.imports.push(Import {
-                        module: import.module.into(),
-                        name: import.name.into(),
+                        module: printable(import.module),
+                        name: printable(import.name),
                         signature,
                     });
                 }
@@ -296,6 +315,11 @@ impl Reading {
             Payload::FunctionSection(section) => {
                 for ty in section.clone() {
                     self.functions.push(ty?);
+                }
+            }
+            Payload::TableSection(section) => {
+                for table in section.clone() {
+                    self.tables = self.tables.saturating_add(table?.ty.initial);
                 }
             }
             Payload::MemorySection(section) => {
@@ -316,7 +340,7 @@ impl Reading {
                         ExternalKind::Global => "global".into(),
                         ExternalKind::Tag => "tag".into(),
                     };
-                    self.exports.push(Export { name: export.name.into(), signature });
+                    self.exports.push(Export { name: printable(export.name), signature });
                 }
             }
             _ => {}
@@ -338,7 +362,7 @@ impl Reading {
 }
 
 fn memory(ty: wasmparser::MemoryType) -> Memory {
-    let bytes = |pages: u64| pages.saturating_mul(PAGE);
+    let bytes = |pages: u64| pages.saturating_mul(WASM_PAGE);
     Memory { minimum: bytes(ty.initial), maximum: ty.maximum.map(bytes) }
 }
 
@@ -388,6 +412,9 @@ mod tests {
         )
         .unwrap();
         assert_eq!(plugin.imports()[0].signature, "(i32) -> i32");
-        assert_eq!(plugin.memory(), Some(Memory { minimum: 2 * PAGE, maximum: Some(4 * PAGE) }));
+        assert_eq!(
+            plugin.memory(),
+            Some(Memory { minimum: 2 * WASM_PAGE, maximum: Some(4 * WASM_PAGE) })
+        );
     }
 }

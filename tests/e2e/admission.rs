@@ -6,14 +6,14 @@ use crate::harness::{Client, Folder, Server, plugin};
 
 /// Checks that `most` connections are served at once and the next one waits for an end.
 fn check(server: &Server, connect: impl Fn() -> Client, most: usize) {
-    let mut served: Vec<_> = (0..most).map(|_| connect()).collect();
-    for client in &mut served {
+    let mut open: Vec<_> = (0..most).map(|_| connect()).collect();
+    for client in &mut open {
         client.is_echoed();
     }
     let mut waiting = connect();
     waiting.send("x");
     assert!(waiting.hears_nothing(), "one more than {most} is served");
-    let mut ends = served.pop().unwrap();
+    let mut ends = open.pop().unwrap();
     ends.end();
     ends.ends_in_good_order();
     assert_eq!(waiting.receive(1), "x");

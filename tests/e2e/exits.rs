@@ -14,7 +14,7 @@ enum Seen {
 }
 
 /// Tells `does_as_told` what to do, and checks how that ends.
-fn check(flags: &[&str], told: &str, seen: Seen, exit: Value) -> Value {
+fn check(flags: &[&str], told: &str, seen: Seen, exit: &Value) -> Value {
     let folder = Folder::new();
     let server = Server::run(folder.guest("does_as_told")).arguments(flags).start();
     let mut client = server.connect();
@@ -27,7 +27,7 @@ fn check(flags: &[&str], told: &str, seen: Seen, exit: Value) -> Value {
     assert_eq!(found, seen, "{told:?} {exit}");
     drop(client);
     let receipt = server.receipt();
-    assert_eq!(receipt["exit"], exit, "{told:?}");
+    assert_eq!(receipt["exit"], *exit, "{told:?}");
     receipt
 }
 
@@ -37,12 +37,12 @@ fn kind(name: &str) -> Value {
 
 #[test]
 fn a_return_is_ok() {
-    check(&[], "o", Seen::GoodOrder, kind("ok"));
+    check(&[], "o", Seen::GoodOrder, &kind("ok"));
 }
 
 #[test]
 fn a_code_is_failed_with_the_code() {
-    check(&[], "f", Seen::GoodOrder, json!({ "kind": "failed", "code": 3 }));
+    check(&[], "f", Seen::GoodOrder, &json!({ "kind": "failed", "code": 3 }));
 }
 
 #[test]
@@ -51,32 +51,32 @@ fn a_trap_resets_and_says_where() {
         &[],
         "t",
         Seen::Reset,
-        json!({ "kind": "trap", "detail": "wasm trap: wasm `unreachable` instruction executed in `trap`" }),
+        &json!({ "kind": "trap", "detail": "wasm trap: wasm `unreachable` instruction executed in `trap`" }),
     );
     assert_eq!(receipt["bytes_in"], 1);
 }
 
 #[test]
 fn a_denied_growth_is_a_memory_limit() {
-    let receipt = check(&["--memory", "1MiB"], "m", Seen::Reset, kind("memory_limit"));
+    let receipt = check(&["--memory", "1MiB"], "m", Seen::Reset, &kind("memory_limit"));
     assert_eq!(receipt["memory_peak"], 1 << 20);
 }
 
 #[test]
 fn an_endless_loop_is_a_cpu_limit() {
-    let receipt = check(&["--cpu", "100ms"], "s", Seen::Reset, kind("cpu_limit"));
+    let receipt = check(&["--cpu", "100ms"], "s", Seen::Reset, &kind("cpu_limit"));
     let used = receipt["cpu_us"].as_u64().unwrap();
     assert!((100_000..5_000_000).contains(&used), "{used} us");
 }
 
 #[test]
 fn cpu_time_in_all_is_a_limit_too() {
-    check(&["--cpu", "none", "--cpu-total", "100ms"], "ees", Seen::Reset, kind("cpu_limit"));
+    check(&["--cpu", "none", "--cpu-total", "100ms"], "ees", Seen::Reset, &kind("cpu_limit"));
 }
 
 #[test]
 fn silence_is_an_idle_timeout() {
-    let receipt = check(&["--idle-timeout", "100ms"], "e", Seen::GoodOrder, kind("idle_timeout"));
+    let receipt = check(&["--idle-timeout", "100ms"], "e", Seen::GoodOrder, &kind("idle_timeout"));
     assert_eq!(receipt["bytes_out"], 1);
     let lasted = receipt["duration_ms"].as_u64().unwrap();
     assert!((100..5_000).contains(&lasted), "{lasted} ms");
@@ -84,23 +84,23 @@ fn silence_is_an_idle_timeout() {
 
 #[test]
 fn an_old_instance_is_a_lifetime() {
-    check(&["--lifetime", "100ms"], "e", Seen::GoodOrder, kind("lifetime"));
+    check(&["--lifetime", "100ms"], "e", Seen::GoodOrder, &kind("lifetime"));
 }
 
 #[test]
 fn a_guest_that_sleeps_is_silent() {
-    check(&["--idle-timeout", "100ms"], "i", Seen::GoodOrder, kind("idle_timeout"));
+    check(&["--idle-timeout", "100ms"], "i", Seen::GoodOrder, &kind("idle_timeout"));
 }
 
 #[test]
 fn a_guest_may_reset_and_go_on() {
     // Reading fails after it, and the guest ends with the code for that.
-    check(&[], "r", Seen::Reset, json!({ "kind": "failed", "code": 3 }));
+    check(&[], "r", Seen::Reset, &json!({ "kind": "failed", "code": 3 }));
 }
 
 #[test]
 fn a_guest_may_close_before_it_ends() {
-    check(&[], "c", Seen::GoodOrder, kind("ok"));
+    check(&[], "c", Seen::GoodOrder, &kind("ok"));
 }
 
 #[test]

@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Error};
-use portcell::capacity::Capacity;
+use anyhow::Context as _;
 use portcell::engine::Engine;
 use portcell::handler::Loader;
-use portcell::server::StartError;
+use portcell::server::{self, BadPlugin, StartError};
 use portcell::telemetry::{self, Format};
 use portcell::{Config, Control, Server};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -105,21 +104,15 @@ fn reload(control: &Control, path: Option<&Path>) {
 pub(super) fn check(path: &Path) -> Result<(), Failure> {
     let config = read(path)?;
     let usage = |error: StartError| Failure::Usage(error.into());
-    let server = &config.server;
-    Capacity::of_this_machine(server.max_connections, server.max_handshakes, Engine::SLOT)
-        .map_err(|error| usage(error.into()))?;
+    server::capacity(&config).map_err(|error| usage(error.into()))?;
     let engine = Engine::new(1).map_err(|error| Failure::Failed(error.into()))?;
     let loader =
         Loader::new(engine).map_err(|error| Failure::Failed(StartError::Linker(error).into()))?;
-    let mut wrong = Vec::new();
-    for handler in &config.handlers {
-        if let Err(error) = loader.load(handler, 1, server.max_module_size) {
-            let (origin, module) = (handler.origin.clone(), handler.module.clone());
-            wrong.push(StartError::Load { origin, module, error: error.into() }.to_string());
-        }
-    }
+    let limit = config.server.max_module_size;
+    let load = |handler| loader.load(handler, 1, limit).err().map(|e| BadPlugin::new(handler, e));
+    let wrong: Vec<_> = config.handlers.iter().filter_map(load).collect();
     if !wrong.is_empty() {
-        return Err(Failure::Usage(Error::msg(wrong.join("\n"))));
+        return Err(usage(StartError::Load(wrong)));
     }
     let (listeners, handlers) = (config.listeners.len(), config.handlers.len());
     print(&format!(
@@ -138,7 +131,7 @@ const fn plural(count: usize) -> &'static str {
 /// What was given is wrong, or the machine did not do its part.
 fn classify(error: StartError) -> Failure {
     match error {
-        StartError::TooMany(_) | StartError::Load { .. } => Failure::Usage(error.into()),
+        StartError::TooMany(_) | StartError::Load(_) => Failure::Usage(error.into()),
         _ => Failure::Failed(error.into()),
     }
 }

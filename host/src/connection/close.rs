@@ -5,10 +5,14 @@
 //! and input is taken and dropped until the peer ends its side too, within bounds (the lingering
 //! close of nginx and Apache; RFC 9112 section 9.6 describes it for HTTP).
 
+use std::future::{Future as _, poll_fn};
 use std::io;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use super::socket::Socket;
+use crate::account::Account;
 
 /// How long a peer may take to end its side. Without it a peer could hold a descriptor for ever.
 const LINGER: Duration = Duration::from_secs(2);
@@ -16,8 +20,9 @@ const LINGER: Duration = Duration::from_secs(2);
 /// How much input is taken meanwhile, in bytes. Without it a peer could keep a core busy.
 const LINGER_BYTES: usize = 1 << 20;
 
-/// Ends the write side, unless that was done, waits for the peer's end, closes.
-pub(super) async fn linger(socket: Socket, write_ended: bool) {
+/// Ends the write side, unless that was done, waits for the peer's end or a drain's deadline,
+/// closes.
+pub(super) async fn linger(account: &Account, socket: Socket, write_ended: bool) {
     let mut taken = 0;
     // What is there already, the peer's end most often, costs no wait.
     if let Some(over) = take_all(&socket, &mut taken)
@@ -28,16 +33,20 @@ pub(super) async fn linger(socket: Socket, write_ended: bool) {
     if !write_ended && socket.shutdown_write().is_err() {
         return;
     }
-    let peer_ends = async {
+    let mut peer_ends = pin!(async {
         while socket.readable().await.is_ok() {
             match take_all(&socket, &mut taken) {
                 Some(false) => {}
                 Some(true) | None => return,
             }
         }
-    };
+    });
+    let over = poll_fn(|cx| {
+        account.register(cx.waker());
+        if account.is_cut() { Poll::Ready(()) } else { peer_ends.as_mut().poll(cx) }
+    });
     // Too late is the same as done: the socket closes either way.
-    let _ = tokio::time::timeout(LINGER, peer_ends).await;
+    let _ = tokio::time::timeout(LINGER, over).await;
 }
 
 /// Takes what is there. `Some(true)` when the peer has ended or broken the connection,

@@ -305,6 +305,9 @@ impl Connection {
             let wanted = |event: u16| events & event != 0;
             let readable = wanted(bits::READABLE) && socket.poll_readable(cx).is_ready();
             let writable = wanted(bits::WRITABLE) && socket.poll_writable(cx).is_ready();
+            if wanted(bits::WRITABLE) && !writable {
+                self.account.write_waits();
+            }
             heard_failed = heard_failed || failed.as_mut().poll(cx).is_ready();
             let ready = self.events_now(events);
             if ends_wait(ready) {
@@ -315,13 +318,15 @@ impl Connection {
                 return Poll::Pending;
             }
         };
-        match timeout {
+        let found = match timeout {
             None => poll_fn(wait).await,
             Some(timeout) => {
                 let bound = Bound::new(&self.account, timeout);
                 poll_fn(|cx| bound.poll(cx, &mut wait)).await.unwrap_or(0)
             }
-        }
+        };
+        self.account.write_moves();
+        found
     }
 
     /// Waits, without looking at the connection.
@@ -400,7 +405,7 @@ impl Connection {
         if self.input == Input::Ended || self.broken.is_some() {
             return;
         }
-        close::linger(socket, self.output == Output::Ended).await;
+        close::linger(&self.account, socket, self.output == Output::Ended).await;
     }
 
     fn latch(&mut self, error: &std::io::Error) -> Errno {

@@ -9,7 +9,7 @@ use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::{Bound, Listening, is_live};
+use super::{Bound, Listening, file_id};
 use crate::address::{Address, Host};
 
 /// How sockets are made.
@@ -100,20 +100,34 @@ fn unix(path: &Path, options: Options) -> io::Result<Listening> {
     let address = SockAddr::unix(path)?;
     if let Err(error) = socket.bind(&address) {
         // The file of a server that did not end in good order is in the way, and nobody is there.
-        let stale = error.kind() == io::ErrorKind::AddrInUse && is_socket(path) && !is_live(path);
+        let stale = error.kind() == io::ErrorKind::AddrInUse && is_socket(path) && is_stale(path);
         if !stale {
             return Err(error);
         }
         std::fs::remove_file(path)?;
         socket.bind(&address)?;
     }
-    let path = path.to_path_buf();
-    listen(socket, options, |_| Ok(Bound::Unix(path)))
+    let bound = Bound::Unix(path.to_path_buf());
+    let mut listening = listen(socket, options, |_| Ok(bound))?;
+    listening.file = file_id(path);
+    Ok(listening)
 }
 
 fn is_socket(path: &Path) -> bool {
     use std::os::unix::fs::FileTypeExt as _;
     std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
+}
+
+/// Whether nobody has the socket at `path`. Anything but a plain refusal is somebody: one that is
+/// busy, of another kind, or another user's.
+fn is_stale(path: &Path) -> bool {
+    let connect = || {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        // One whose backlog is full would make a blocking call wait.
+        socket.set_nonblocking(true)?;
+        socket.connect(&SockAddr::unix(path)?)
+    };
+    connect().is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 fn unix_abstract(name: &str, options: Options) -> io::Result<Listening> {
@@ -131,7 +145,7 @@ fn listen(
     socket.set_nonblocking(true)?;
     socket.listen(backlog(options))?;
     let address = bound(&socket)?;
-    Ok(Listening { socket: register(socket.into())?, address })
+    Ok(Listening { socket: register(socket.into())?, address, file: None })
 }
 
 fn backlog(options: Options) -> i32 {

@@ -7,7 +7,7 @@ mod bind;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::net::{SocketAddrAny, SocketFlags};
 use tokio::io::Interest;
@@ -24,6 +24,8 @@ pub use self::bind::{BindError, Options, bind};
 pub struct Listening {
     socket: AsyncFd<OwnedFd>,
     address: Bound,
+    /// The file of a Unix socket.
+    file: Option<(u64, u64)>,
 }
 
 /// What a socket is bound to, with the port that the kernel picked.
@@ -90,7 +92,11 @@ impl Listening {
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        if let Bound::Unix(path) = &self.address {
+        // Another server may have taken the path meanwhile.
+        if let Bound::Unix(path) = &self.address
+            && self.file.is_some()
+            && self.file == file_id(path)
+        {
             // Somebody else may have removed it.
             let _ = std::fs::remove_file(path);
         }
@@ -108,7 +114,9 @@ impl std::fmt::Display for Bound {
     }
 }
 
-/// Whether somebody listens at the Unix socket `path`.
-fn is_live(path: &std::path::Path) -> bool {
-    std::os::unix::net::UnixStream::connect(path).is_ok()
+/// What tells the file of one socket from that of another at the same path: device and inode.
+fn file_id(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    let metadata = std::fs::symlink_metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
 }

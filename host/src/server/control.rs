@@ -1,7 +1,10 @@
 //! What a running server is told, by signals, by programs, and by its own parts.
 
+use std::sync::Arc;
+
 use tokio::sync::mpsc;
 
+use super::serve::Service;
 use crate::config::Config;
 use crate::listener::Gone;
 
@@ -23,7 +26,12 @@ pub enum Command {
 #[derive(Debug)]
 pub(super) enum Event {
     Command(Command),
-    Gone { listener: String, gone: Gone },
+    /// The accept loop of this listener, in this service, has ended.
+    Gone {
+        listener: String,
+        service: Arc<Service>,
+        gone: Gone,
+    },
 }
 
 impl Control {

@@ -1,9 +1,7 @@
 //! Why a configuration cannot be put into service, and why a server cannot go on.
 
-use std::path::{Path, PathBuf};
-
 use crate::capacity::TooMany;
-use crate::config::Origin;
+use crate::config::{HandlerConfig, Origin};
 use crate::engine::EngineError;
 use crate::handler::LoadError;
 use crate::listener::{BindError, Gone};
@@ -21,16 +19,9 @@ pub enum StartError {
     /// The host calls cannot be linked: a bug.
     #[error("cannot link the host calls")]
     Linker(#[source] wasmtime::Error),
-    /// A plugin cannot be loaded.
-    #[error("{}: {error}", place(origin, module))]
-    Load {
-        /// Where the plugin was named.
-        origin: Origin,
-        /// The plugin.
-        module: PathBuf,
-        /// Why.
-        error: Box<LoadError>,
-    },
+    /// Plugins cannot be loaded: all of them, one a line.
+    #[error("{}", lines(.0))]
+    Load(Vec<BadPlugin>),
     /// A listener cannot be bound.
     #[error("{origin}: {error}")]
     Bind {
@@ -64,10 +55,27 @@ pub enum RunError {
     },
 }
 
-/// Where a plugin was named, and which it is.
-fn place(origin: &Origin, module: &Path) -> String {
-    match origin {
-        Origin::Plugin(_) => module.display().to_string(),
-        origin => format!("{origin}: {}", module.display()),
+/// A plugin that cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+#[error("{place}: {error}")]
+pub struct BadPlugin {
+    /// Where it was named, and its path.
+    place: String,
+    error: LoadError,
+}
+
+impl BadPlugin {
+    /// The plugin of `config`, and what is wrong with it.
+    pub fn new(config: &HandlerConfig, error: LoadError) -> Self {
+        let module = config.module.display();
+        let place = match &config.origin {
+            Origin::Plugin(_) => module.to_string(),
+            origin => format!("{origin}: {module}"),
+        };
+        Self { place, error }
     }
+}
+
+fn lines(plugins: &[BadPlugin]) -> String {
+    plugins.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }

@@ -2,23 +2,22 @@
 //! knows both the listeners and the sandboxes.
 
 mod control;
+mod end;
 mod error;
 mod serve;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::account::Order;
 use crate::address::Address;
-use crate::admission::{Admission, Opening};
-use crate::capacity::Capacity;
+use crate::admission::{Admission, Gate, Opening};
+use crate::capacity::{Capacity, Needs, TooMany};
 use crate::config::{Config, HandlerConfig, ListenerConfig, ServerConfig};
 use crate::drain::Connections;
 use crate::engine::Engine;
@@ -31,10 +30,10 @@ use self::control::Event;
 use self::serve::{Service, serve};
 
 pub use self::control::{Command, Control};
-pub use self::error::{RunError, StartError};
+pub use self::error::{BadPlugin, RunError, StartError};
 
-/// How long connections that are cut have to close. They do not wait for their peers.
-const CUT: Duration = Duration::from_secs(2);
+/// How the connections of a listener begin: TLS will ask for a handshake.
+const OPENING: Opening = Opening::Plaintext;
 
 /// A server that accepts connections. Dropping it without [`Server::run`] ends its listeners;
 /// connections end with the runtime.
@@ -61,8 +60,16 @@ struct Running {
     config: Arc<ListenerConfig>,
     sockets: Vec<(Address, Arc<Listening>)>,
     service: Arc<Service>,
+    gate: Gate,
     stop: CancellationToken,
     loops: Vec<JoinHandle<()>>,
+}
+
+/// What a listener leaves to the one that takes its place.
+#[derive(Debug)]
+struct Left {
+    connections: Arc<Connections>,
+    gate: Gate,
 }
 
 /// Where a server listens, as its ready line says it.
@@ -94,8 +101,7 @@ impl Server {
     /// that is there, serves. Needs a tokio runtime.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let Config { server, .. } = &config;
-        let capacity =
-            Capacity::of_this_machine(server.max_connections, server.max_handshakes, Engine::SLOT)?;
+        let capacity = capacity(&config)?;
         let loader = Loader::new(Engine::new(capacity.connections)?).map_err(StartError::Linker)?;
         let (sender, events) = mpsc::unbounded_channel();
         let mut this = Self {
@@ -156,11 +162,18 @@ impl Server {
                             tracing::info!("the configuration was applied");
                         }
                         Err(error) => {
-                            tracing::error!("the old configuration stays in force: {error}");
+                            for line in error.to_string().lines() {
+                                tracing::error!("the old configuration stays in force: {line}");
+                            }
                         }
                     }
                 }
-                Some(Event::Gone { listener, gone }) => self.lose(listener, gone)?,
+                Some(Event::Gone { listener, service, gone }) => {
+                    if let Err(error) = self.lose(listener, &service, gone) {
+                        self.drain().await;
+                        return Err(error);
+                    }
+                }
                 Some(Event::Command(Command::Drain)) => return Ok(self.drain().await),
                 Some(Event::Command(Command::Stop)) | None => return Ok(self.stop().await),
             }
@@ -182,8 +195,8 @@ impl Server {
         self.handlers.retain(|name, _| wanted.handlers.iter().any(|wanted| wanted.name == *name));
         for (config, sockets) in plan.start.into_iter().zip(bound) {
             // One that changes keeps its connections: only later ones see the change.
-            let connections = self.unlisten(&config.name).unwrap_or_default();
-            self.listen(config, sockets, connections);
+            let left = self.unlisten(&config.name);
+            self.listen(config, sockets, left);
         }
         for running in self.listeners.values() {
             if let Some(route) = self.route(&running.config) {
@@ -200,6 +213,7 @@ impl Server {
 
     /// What differs between what is in service and `wanted`.
     fn diff(&self, wanted: &Config) -> Plan {
+        // Origins do not count in a comparison: a table that moved in its file has not changed.
         let runs = |config: &Arc<ListenerConfig>| {
             self.listeners.get(&config.name).is_some_and(|running| running.config == *config)
         };
@@ -227,6 +241,7 @@ impl Server {
         limit: u64,
     ) -> Result<Vec<(String, Arc<Handler>)>, StartError> {
         let mut loaded = Vec::with_capacity(configs.len());
+        let mut wrong = Vec::new();
         for config in configs {
             let old = self.handlers.get(&config.name).map(Arc::clone);
             let compiling = Arc::clone(&self.loader);
@@ -238,11 +253,11 @@ impl Server {
             let (config, handler) = loading.await.map_err(StartError::Loading)?;
             match handler {
                 Ok(handler) => loaded.push((config.name.clone(), handler)),
-                Err(error) => {
-                    let (origin, module) = (config.origin.clone(), config.module.clone());
-                    return Err(StartError::Load { origin, module, error: error.into() });
-                }
+                Err(error) => wrong.push(BadPlugin::new(&config, error)),
             }
+        }
+        if !wrong.is_empty() {
+            return Err(StartError::Load(wrong));
         }
         Ok(loaded)
     }
@@ -294,25 +309,31 @@ impl Server {
         &mut self,
         config: Arc<ListenerConfig>,
         sockets: Vec<(Address, Arc<Listening>)>,
-        connections: Arc<Connections>,
+        left: Option<Left>,
     ) {
         let Some(route) = self.route(&config) else { return };
+        let most = min(config.max_connections, config.spawn);
+        let left = left.unwrap_or_else(|| Left {
+            connections: Arc::default(),
+            gate: self.admission.gate(most, OPENING),
+        });
+        let gate = left.gate;
+        gate.resize(most);
         let service = Arc::new(Service {
             routes: Routes::new(route),
-            connections,
+            connections: left.connections,
             receipts: Arc::clone(&self.receipts),
         });
         for (_, socket) in &sockets {
             socket.adjust(options(&config));
         }
         let stop = CancellationToken::new();
-        let most = min(config.max_connections, config.spawn);
-        let gate = self.admission.gate(most, Opening::Plaintext);
         let loops = sockets.iter().map(|(_, socket)| {
             let (stop, socket, gate) = (stop.clone(), Arc::clone(socket), gate.clone());
             let (config, service) = (Arc::clone(&config), Arc::clone(&service));
             let events = self.sender.clone();
             let (listener, address) = (config.name.clone(), socket.address().clone());
+            let whose = Arc::clone(&service);
             let accepting = tokio::spawn(async move {
                 let start = |client, entry| {
                     // Not in the task, which begins later: a drain must know of it already.
@@ -328,117 +349,38 @@ impl Server {
                 let ended = accepting.await.unwrap_or_else(|_| Err(Gone::panicked(address)));
                 if let Err(gone) = ended {
                     // A server that has ended hears no more.
-                    let _ = events.send(Event::Gone { listener, gone });
+                    let _ = events.send(Event::Gone { listener, service: whose, gone });
                 }
             })
         });
         let loops = loops.collect();
         self.listeners
-            .insert(config.name.clone(), Running { config, sockets, service, stop, loops });
+            .insert(config.name.clone(), Running { config, sockets, service, gate, stop, loops });
     }
 
-    /// Accepts no more; gives the connections that are open.
-    fn unlisten(&mut self, name: &str) -> Option<Arc<Connections>> {
+    /// Accepts no more.
+    fn unlisten(&mut self, name: &str) -> Option<Left> {
         let running = self.listeners.remove(name)?;
         running.stop.cancel();
         self.stopping.retain(|accepting| !accepting.is_finished());
         self.stopping.extend(running.loops);
-        Some(Arc::clone(&running.service.connections))
+        let connections = Arc::clone(&running.service.connections);
+        Some(Left { connections, gate: running.gate })
     }
 
     /// Stops a listener; its connections are asked to finish.
     fn retire(&mut self, name: &str) {
-        let Some(connections) = self.unlisten(name) else { return };
+        let Some(Left { connections, .. }) = self.unlisten(name) else { return };
         connections.order(Order::Drain);
         // Whoever may still add a connection holds the set, too.
         self.retired.retain(|set| Arc::strong_count(set) > 1);
         self.retired.push(connections);
     }
 
-    fn lose(&mut self, listener: String, gone: Gone) -> Result<(), RunError> {
-        tracing::error!(
-            "{gone}: {}",
-            std::error::Error::source(&gone).map_or_else(String::new, ToString::to_string)
-        );
-        self.retire(&listener);
-        if self.listeners.is_empty() {
-            return Err(RunError::LastListener { listener, source: gone });
-        }
-        Ok(())
-    }
-
-    async fn drain(mut self) -> Ended {
-        let deadline = self.config.drain_timeout.map(|timeout| Instant::now() + timeout);
-        self.apply_nothing().await;
-        let open = self.connections();
-        if open > 0 {
-            tracing::info!("draining: {open} connection{} open", are(open));
-        }
-        let ended = async {
-            for set in &self.retired {
-                set.ended().await;
-            }
-        };
-        let stopped = async {
-            loop {
-                match self.events.recv().await {
-                    Some(Event::Command(Command::Stop)) | None => return,
-                    Some(_) => {}
-                }
-            }
-        };
-        let deadline = async {
-            match deadline {
-                Some(deadline) => tokio::time::sleep_until(deadline).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = ended => {}
-            () = deadline => {}
-            () = stopped => {}
-        }
-        self.stop().await
-    }
-
-    /// Cuts what is open and ends.
-    async fn stop(mut self) -> Ended {
-        self.apply_nothing().await;
-        let cut = self.connections();
-        let deadline = Instant::now() + CUT;
-        for set in &self.retired {
-            set.order(Order::Cut);
-        }
-        for set in &self.retired {
-            // Guests that hold a worker are cut at their next tick; nobody waits longer.
-            let _ = timeout_at(deadline, set.ended()).await;
-        }
-        if cut > 0 {
-            tracing::warn!("{cut} connection{} cut", if cut == 1 { " was" } else { "s were" });
-        }
-        self.receipts.close();
-        Ended { cut }
-    }
-
-    /// Takes everything out of service, and waits until the listeners have taken what the kernel
-    /// had connected.
-    async fn apply_nothing(&mut self) {
-        let nothing =
-            Config { server: self.config.clone(), listeners: Vec::new(), handlers: Vec::new() };
-        if let Err(error) = self.apply(nothing).await {
-            // There is nothing in it that can fail.
-            tracing::error!("cannot stop the listeners: {error}");
-        }
-    }
-
     fn sets(&self) -> impl Iterator<Item = &Arc<Connections>> {
         let running = self.listeners.values().map(|running| &running.service.connections);
         running.chain(&self.retired)
     }
-}
-
-const fn are(count: usize) -> &'static str {
-    if count == 1 { " is" } else { "s are" }
 }
 
 /// The keys of the server that change only by a restart, and whether they are the same in both.
@@ -448,6 +390,22 @@ fn fixed(a: &ServerConfig, b: &ServerConfig) -> [(&'static str, bool); 3] {
         ("max_handshakes", a.max_handshakes == b.max_handshakes),
         ("receipts", a.receipts == b.receipts),
     ]
+}
+
+/// How many connections there can be on this machine with `config`.
+pub fn capacity(config: &Config) -> Result<Capacity, TooMany> {
+    let handshakes = match OPENING {
+        Opening::Plaintext => 0,
+        Opening::Handshake => config.server.max_handshakes.get(),
+    };
+    // An instance that has used a granted folder keeps it open, most often with one file in it.
+    let files = |handler: &Arc<HandlerConfig>| match handler.dirs.len() {
+        0 => 0,
+        dirs => dirs + 1,
+    };
+    let files = config.handlers.iter().map(files).max().unwrap_or(0);
+    let needs = Needs { handshakes, descriptors: 1 + files as u64, addresses: Engine::SLOT };
+    Capacity::of_this_machine(config.server.max_connections, &needs)
 }
 
 const fn options(config: &ListenerConfig) -> Options {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::admission::Entry;
 use crate::connection::Connection;
 use crate::drain::{Connections, Registration};
+use crate::exit::Exit;
 use crate::instance;
 use crate::listener::Accepted;
 use crate::receipt::{Receipt, Receipts};
@@ -32,6 +33,9 @@ pub(super) async fn serve(
     let connection = Connection::new(socket, Arc::clone(&account), Arc::clone(&route.placement));
     let receipt = service.receipts.are_wanted().then(|| Receipt::begin(&connection, &route));
     let (connection, exit) = instance::run(&route.handler, connection, route.limits).await;
+    if exit == Exit::Cut {
+        registration.was_cut();
+    }
     connection.end(exit.closing()).await;
     tracing::debug!(
         connection = account.id(),

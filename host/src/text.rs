@@ -1,0 +1,34 @@
+//! Text of guests and peers, made fit for logs and terminals.
+
+use std::fmt::Write as _;
+
+/// The text without anything that could forge a line or drive a terminal.
+pub(crate) fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() || reorders(character) {
+            // Writing to a string cannot fail.
+            let _ = write!(shown, "{}", character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
+/// Characters that reorder what is around them, and the line separators of Unicode.
+const fn reorders(character: char) -> bool {
+    matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_cannot_forge_another() {
+        assert_eq!(printable("a\n2026 INFO b\r\x1b[31mc"), "a\\n2026 INFO b\\r\\u{1b}[31mc");
+        assert_eq!(printable("caf\u{e9} \u{fffd}"), "caf\u{e9} \u{fffd}");
+        assert_eq!(printable("x\u{202e}y"), "x\\u{202e}y");
+    }
+}
