@@ -39,6 +39,11 @@ test-plugins: ## Unit tests of the guests, on this machine
 test-host: guests ## All other tests, with the end-to-end ones
 	cargo test $(LOCKED) --workspace
 
+.PHONY: test-browser
+test-browser: guests ## The http plugin in a real browser (installs chromium on Debian as root)
+	@scripts/need-programs chromium
+	cargo test $(LOCKED) -p portcell --features browser-test --test e2e a_browser
+
 .PHONY: fmt
 fmt: ## Format all Rust code
 	cargo fmt --all
@@ -81,4 +86,4 @@ clean: ## Remove all that was built
 tools:
 	@scripts/need-programs cargo cc
 test-tools:
-	@scripts/need-programs cargo cc curl openssl nc python3 wrk
+	@scripts/need-programs cargo cc curl nc python3 wrk

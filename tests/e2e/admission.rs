@@ -2,7 +2,7 @@
 
 use rustix::process::{Resource, Rlimit, prlimit};
 
-use crate::harness::{Client, Folder, Server, plugin};
+use crate::harness::{Client, Folder, Program, Server, plugin};
 
 /// Checks that `most` connections are served at once and the next one waits for an end.
 fn check(server: &Server, connect: impl Fn() -> Client, most: usize) {
@@ -87,13 +87,39 @@ fn listeners_share_the_places_of_the_server() {
 
 #[test]
 fn more_connections_than_the_machine_allows_are_refused_at_start() {
-    let output = crate::harness::Program::portcell()
+    let output = Program::portcell()
         .arguments(&["run", "--max-connections", "4000000000", "--listen", "127.0.0.1:0"])
         .argument(plugin("echo"))
         .run();
     assert_eq!(output.code, 64);
     assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
     assert!(output.stderr.contains("4000000000, but this machine allows "), "{}", output.stderr);
+}
+
+#[test]
+fn a_machine_without_room_for_one_connection_is_refused_at_start() {
+    let folder = Folder::new();
+    let config = format!(
+        "[[listener]]\nname = \"e\"\nbind = \"127.0.0.1:0\"\nhandler = \"e\"\n\
+         [handler.e]\nmodule = \"{}\"\n",
+        plugin("echo").display()
+    );
+    let config = folder.write("portcell.toml", config).display().to_string();
+    let echo = plugin("echo").display().to_string();
+    let starts =
+        [&["run", &echo, "--listen", "127.0.0.1:0"][..], &["serve", &config], &["check", &config]];
+    for arguments in starts {
+        let output = Program::new("prlimit")
+            .argument("--nofile=100:100")
+            .argument(env!("CARGO_BIN_EXE_portcell"))
+            .arguments(arguments)
+            .run();
+        let said = &output.stderr;
+        assert_eq!(output.code, 64, "{arguments:?}: {said}");
+        assert_eq!(said.lines().count(), 1, "{arguments:?}: {said}");
+        assert!(said.contains("a server needs a connection"), "{arguments:?}: {said}");
+        assert!(said.contains("allows 0: the hard limit of open files is 100"), "{said}");
+    }
 }
 
 #[test]

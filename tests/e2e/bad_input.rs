@@ -38,6 +38,31 @@ fn what_is_no_file() {
 }
 
 #[test]
+fn what_is_a_pipe_or_a_device() {
+    let folder = Folder::new();
+    let pipe = folder.at("pipe.wasm");
+    Program::new("mkfifo").argument(&pipe).output();
+    for path in [&*pipe, Path::new("/dev/zero"), Path::new("/dev/null")] {
+        let said = "it is not a file but a device, a pipe or a socket";
+        check(path, &[], said);
+        let config = folder.write(
+            "portcell.toml",
+            format!(
+                "[[listener]]\nname = \"l\"\nbind = \"127.0.0.1:0\"\nhandler = \"h\"\n\
+                 [handler.h]\nmodule = \"{}\"\n",
+                path.display()
+            ),
+        );
+        let output = Program::portcell().argument("check").argument(&config).run();
+        assert_eq!(output.code, 64, "{}", output.stderr);
+        assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
+        let begin = format!("portcell: {}:6: {}: ", config.display(), path.display());
+        assert!(output.stderr.starts_with(&begin), "not `{begin}`: {}", output.stderr);
+        assert!(output.stderr.contains(said), "{}", output.stderr);
+    }
+}
+
+#[test]
 fn what_is_not_wasm() {
     let folder = Folder::new();
     check(&folder.write("empty.wasm", ""), &[], "is empty");

@@ -68,6 +68,26 @@ fn a_second_signal_cuts_a_guest_that_spins() {
 }
 
 #[test]
+fn a_second_signal_ends_a_close_that_lingers() {
+    let folder = Folder::new();
+    let server =
+        Server::run(folder.guest("does_as_told")).arguments(&["--drain-timeout", "none"]).start();
+    let mut client = server.connect();
+    client.send("o");
+    // The guest has ended; its connection waits for this side's end, up to two seconds.
+    client.ends_in_good_order();
+    server.drain();
+    server.signal(Signal::TERM);
+    let receipt = server.receipt();
+    assert_eq!(receipt["exit"]["kind"], "ok", "what ended well was not cut");
+    let lasted = receipt["duration_ms"].as_u64().unwrap();
+    assert!(lasted < 1_500, "{lasted} ms");
+    let (code, log) = server.wait();
+    assert_eq!(code, 0, "{log}");
+    assert!(!log.contains("cut"), "{log}");
+}
+
+#[test]
 fn a_guest_that_asks_is_told_of_the_drain_and_ends_by_itself() {
     let folder = Folder::new();
     let server = Server::run(folder.guest("does_as_told"))

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rustix::process::Signal;
 
-use crate::harness::{Client, Folder, Server, wait_until};
+use crate::harness::{Client, Folder, Server, plugin, wait_until};
 
 fn listener(name: &str, bind: &str, more: &str) -> String {
     format!("[[listener]]\nname = \"{name}\"\nbind = \"{bind}\"\nhandler = \"h\"\n{more}\n")
@@ -118,6 +118,77 @@ fn limits_of_a_listener_change_at_the_same_address() {
         assert_eq!(client.ask("limits.idle_timeout"), millis, "{change}");
     }
     assert_eq!(old.ask("limits.idle_timeout"), "60000");
+}
+
+/// A server whose only listener has a configuration that ends so, and the next ones.
+fn echo_with(folder: &Folder, more: &str) -> (Server, impl Fn(&str) -> String) {
+    let handler = handler(&plugin("echo"), "");
+    let config = move |more: &str| listener("l", "tcp://127.0.0.1:0", more) + &handler;
+    (Server::serve(folder, &config(more)).start(), config)
+}
+
+/// A client that is served.
+fn served(server: &Server) -> Client {
+    let mut client = server.connect();
+    client.is_echoed();
+    client
+}
+
+/// A client that has sent a byte and waits for a place.
+fn waits(server: &Server) -> Client {
+    let mut client = server.connect();
+    client.send("x");
+    assert!(client.hears_nothing(), "one more than there may be is served");
+    client
+}
+
+fn ends(mut client: Client) {
+    client.end();
+    client.ends_in_good_order();
+}
+
+#[test]
+fn connections_from_before_a_change_count_against_the_limit() {
+    let folder = Folder::new();
+    let (server, config) = echo_with(&folder, "max_connections = 2");
+    let (first, mut second) = (served(&server), served(&server));
+    reload(&server, &folder, 1, &config("max_connections = 2\nidle_timeout = \"50s\""));
+    let mut third = waits(&server);
+    ends(first);
+    assert_eq!(third.receive(1), "x");
+    reload(&server, &folder, 2, &config("max_connections = 2\nidle_timeout = \"40s\""));
+    let mut fourth = waits(&server);
+    ends(third);
+    assert_eq!(fourth.receive(1), "x");
+    second.is_echoed();
+}
+
+#[test]
+fn a_larger_limit_lets_those_in_who_wait() {
+    let folder = Folder::new();
+    let (server, config) = echo_with(&folder, "max_connections = 1");
+    let mut first = served(&server);
+    let mut second = waits(&server);
+    reload(&server, &folder, 1, &config("max_connections = 2"));
+    assert_eq!(second.receive(1), "x");
+    let mut third = waits(&server);
+    reload(&server, &folder, 2, &config(""));
+    assert_eq!(third.receive(1), "x");
+    first.is_echoed();
+}
+
+#[test]
+fn a_smaller_limit_lets_nobody_in_until_there_are_fewer() {
+    let folder = Folder::new();
+    let (server, config) = echo_with(&folder, "max_connections = 2");
+    let (first, mut second) = (served(&server), served(&server));
+    reload(&server, &folder, 1, &config("max_connections = 1"));
+    let mut third = waits(&server);
+    ends(first);
+    assert!(third.hears_nothing(), "one is open, and there may be one");
+    second.is_echoed();
+    ends(second);
+    assert_eq!(third.receive(1), "x");
 }
 
 #[test]

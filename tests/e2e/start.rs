@@ -191,3 +191,34 @@ fn errors_of_a_configuration_have_file_and_line() {
         }
     }
 }
+
+#[test]
+fn all_plugins_that_cannot_be_loaded_are_named() {
+    let handler = |name: &str, module: &str| {
+        format!(
+            "[[listener]]\nname = \"{name}\"\nbind = \"127.0.0.1:0\"\nhandler = \"{name}\"\n\
+             [handler.{name}]\nmodule = \"{module}\"\n"
+        )
+    };
+    let folder = Folder::new();
+    folder.write("empty.wasm", "");
+    let good = plugin("echo").display().to_string();
+    let config = folder.write(
+        "portcell.toml",
+        [handler("a", "empty.wasm"), handler("b", &good), handler("c", "nowhere.wasm")].concat(),
+    );
+    for command in ["check", "serve"] {
+        let output = Program::portcell().argument(command).argument(&config).run();
+        assert_eq!(output.code, 64, "{command}: {}", output.stderr);
+        let lines: Vec<_> = output.stderr.lines().collect();
+        assert_eq!(lines.len(), 2, "{command}: {}", output.stderr);
+        for (line, (number, name, said)) in lines.iter().zip([
+            (6, "empty.wasm", "is empty; was the build interrupted?"),
+            (18, "nowhere.wasm", "there is no such file"),
+        ]) {
+            let path = folder.at(name);
+            let whole = format!("{}:{number}: {}: {said}", config.display(), path.display());
+            assert_eq!(line.trim_start_matches("portcell: "), whole, "{command}");
+        }
+    }
+}

@@ -1,6 +1,9 @@
 //! Listeners at Unix sockets.
 
-use std::os::unix::net::UnixListener;
+use std::io::ErrorKind;
+use std::os::unix::net::{UnixDatagram, UnixListener};
+
+use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::harness::{Client, Folder, Program, Server, plugin};
 
@@ -58,6 +61,57 @@ fn a_socket_that_somebody_listens_at_is_left_to_them() {
     refused(&address, "it is taken by another program");
     Client::connect_unix(&path).is_echoed();
     drop(server);
+}
+
+#[test]
+fn a_socket_of_another_kind_is_left_to_its_program() {
+    let folder = Folder::new();
+    let path = folder.at("datagrams.sock");
+    let theirs = UnixDatagram::bind(&path).unwrap();
+    refused(&format!("unix:{}", path.display()), "it is taken by another program");
+    UnixDatagram::unbound().unwrap().send_to(b"x", &path).unwrap();
+    assert_eq!(theirs.recv(&mut [0; 2]).unwrap(), 1);
+}
+
+#[test]
+fn a_socket_whose_backlog_is_full_is_left_to_its_program() {
+    let folder = Folder::new();
+    let path = folder.at("busy.sock");
+    let address = SockAddr::unix(&path).unwrap();
+    let theirs = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+    theirs.bind(&address).unwrap();
+    theirs.listen(0).unwrap();
+    let mut waiting = Vec::new();
+    loop {
+        let client = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        client.set_nonblocking(true).unwrap();
+        match client.connect(&address) {
+            Ok(()) => waiting.push(client),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                break;
+            }
+        }
+    }
+    refused(&format!("unix:{}", path.display()), "it is taken by another program");
+    for _ in &waiting {
+        theirs.accept().unwrap();
+    }
+    Client::connect_unix(&path);
+}
+
+#[test]
+fn a_socket_file_that_somebody_else_has_put_there_is_left_to_them() {
+    let folder = Folder::new();
+    let path = folder.at("echo.sock");
+    let address = format!("unix:{}", path.display());
+    let old = Server::run(plugin("echo")).listen(&address).start();
+    std::fs::remove_file(&path).unwrap();
+    let new = Server::run(plugin("echo")).listen(&address).start();
+    old.stop();
+    Client::connect_unix(&path).is_echoed();
+    new.stop();
+    assert!(!path.exists());
 }
 
 #[test]

@@ -36,9 +36,13 @@ async fn serve_until_ended(
     format: Format,
 ) -> Result<(), Failure> {
     // Before the ready line: whoever waits for it may signal at once.
-    let signals =
+    let mut signals =
         Signals::listen().context("cannot listen for signals").map_err(Failure::Failed)?;
-    let server = Server::start(config).await.map_err(classify)?;
+    let server = tokio::select! {
+        server = Server::start(config) => server.map_err(classify)?,
+        // Loading takes a while where plugins are large, and nobody is served yet.
+        () = signals.asked_to_end() => return Ok(()),
+    };
     tracing::info!("{}", server.capacity());
     for listener in server.listening() {
         telemetry::announce(format, &listener.to_string());
@@ -62,6 +66,14 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
         })
+    }
+
+    /// Waits for SIGTERM or SIGINT.
+    async fn asked_to_end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 
     async fn steer(mut self, control: Control, path: Option<PathBuf>) {

@@ -129,6 +129,15 @@ async fn an_unnamed_function_is_named_by_its_number() {
 }
 
 #[tokio::test]
+async fn the_name_of_a_function_that_traps_cannot_forge_a_line() {
+    let functions = "(func $traps (@name \"a\\0a2026 INFO b\\1b[31mc\") unreachable)
+         (func (export \"handle\") (call $traps))";
+    let said = "wasm trap: wasm `unreachable` instruction executed in \
+                `a\\n2026 INFO b\\u{1b}[31mc`";
+    assert_eq!(module(functions).serve().await.exit().await, Exit::Trap(said.into()));
+}
+
+#[tokio::test]
 async fn abort_is_a_trap_with_its_message() {
     // AssemblyScript's strings: UTF-16, with their length in bytes before them.
     let utf16 = |text: &str| {

@@ -149,6 +149,31 @@ fn unknown_imports_are_all_named_with_the_nearest_that_is_there() {
 }
 
 #[test]
+fn names_of_a_module_cannot_forge_a_line() {
+    let strange = "a\\0a2026 INFO b\\0d\\1b[31m\\e2\\80\\aec";
+    let shown = "a\\n2026 INFO b\\r\\u{1b}[31m\\u{202e}c";
+    assert_eq!(
+        module(&format!("(import \"{strange}\" \"{strange}\" (func)) {MEMORY} {HANDLE}")),
+        format!("imports what portcell does not offer: `{shown}.{shown}`")
+    );
+    let text = format!("(module {MEMORY} (func (export \"{strange}\")))");
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("exports.wasm");
+    std::fs::write(&path, wat::parse_str(text).unwrap()).unwrap();
+    let plugin = Plugin::read(&path, 1000).unwrap();
+    let names: Vec<_> = plugin.exports().iter().map(|export| &*export.name).collect();
+    assert_eq!(names, ["memory", shown]);
+}
+
+#[test]
+fn a_module_that_the_compiler_refuses_cannot_forge_a_line() {
+    let twice = "(func (export \"a\\0ab\\1b[31m\")) (func (export \"a\\0ab\\1b[31m\"))";
+    let error = module(&format!("{MEMORY} {HANDLE} {twice}"));
+    assert!(error.starts_with("is not a module that portcell can run: "), "{error:?}");
+    assert!(!error.contains(char::is_control), "{error:?}");
+}
+
+#[test]
 fn imports_that_are_no_functions_are_refused() {
     for import in [
         "(import \"env\" \"memory\" (memory 1))",

@@ -54,12 +54,31 @@ async fn tables_count_as_memory() {
 }
 
 #[tokio::test]
-async fn a_table_that_begins_over_the_limit_is_the_memory_limit() {
+async fn a_table_that_begins_over_the_limit_is_refused_at_load() {
     let guest = Guest::text(
-        "(module (memory (export \"memory\") 1) (table 1000 funcref) (func (export \"handle\")))",
+        "(module (memory (export \"memory\") 1) (table 1024 funcref) (func (export \"handle\")))",
     );
-    assert_eq!(guest.clone().serve().await.exit().await, Exit::Ok);
-    assert_eq!(guest.with("memory", "64KiB").serve().await.exit().await, Exit::MemoryLimit);
+    assert_eq!(
+        guest.clone().with("memory", "64KiB").refused(),
+        "begins with 72KiB of memory, more than its limit of 64KiB; set `memory` in \
+         [handler.guest] or --memory to at least 72KiB"
+    );
+    let mut cell = guest.with("memory", "72KiB").serve().await;
+    assert_eq!(cell.exit().await, Exit::Ok);
+    assert_eq!(cell.account.memory_peak(), 72 << 10);
+}
+
+#[tokio::test]
+async fn two_tables_are_what_a_module_may_have() {
+    let with = |tables: &str| {
+        Guest::text(&format!(
+            "(module (memory (export \"memory\") 1) {tables} (func (export \"handle\")))"
+        ))
+    };
+    let table = "(table 20000 funcref)";
+    let mut cell = with(&table.repeat(2)).serve().await;
+    assert_eq!(cell.exit().await, Exit::Ok);
+    assert_eq!(with(&table.repeat(3)).refused(), "?");
 }
 
 #[tokio::test]
