@@ -107,14 +107,14 @@ fn a_guest_that_asks_is_told_of_the_drain_and_ends_by_itself() {
 #[test]
 fn busy_connections_are_not_silent_ones() {
     let server = Server::run(plugin("echo"))
-        .arguments(&["--drain-idle", "400ms", "--drain-timeout", "none"])
+        .arguments(&["--drain-idle", "1500ms", "--drain-timeout", "none"])
         .start();
     let mut busy = server.connect();
     let mut silent = server.connect();
     busy.is_echoed();
     silent.is_echoed();
     server.drain();
-    for _ in 0..6 {
+    for _ in 0..12 {
         busy.is_echoed();
         assert!(busy.hears_nothing());
     }

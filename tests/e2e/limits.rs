@@ -4,9 +4,9 @@ use crate::harness::{Folder, Server, plugin};
 
 #[test]
 fn bytes_that_move_put_an_idle_timeout_off() {
-    let server = Server::run(plugin("echo")).arguments(&["--idle-timeout", "400ms"]).start();
+    let server = Server::run(plugin("echo")).arguments(&["--idle-timeout", "1500ms"]).start();
     let mut client = server.connect();
-    for _ in 0..6 {
+    for _ in 0..12 {
         client.is_echoed();
         assert!(client.hears_nothing());
     }
