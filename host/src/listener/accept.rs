@@ -6,7 +6,7 @@ use std::pin::pin;
 
 use tokio_util::sync::CancellationToken;
 
-use super::backoff::{Backoff, Fault, fault};
+use super::backoff::{Backoff, Verdict};
 use super::{Accepted, Bound, Listening};
 use crate::admission::{Entry, Gate};
 use crate::config::ListenerConfig;
@@ -36,8 +36,7 @@ pub async fn accept_until(
     config: &ListenerConfig,
     mut start: impl FnMut(Accepted, Entry),
 ) -> Result<(), Gone> {
-    let mut backoff = Backoff::new(config.accept_backoff);
-    let mut clients_lost = 0;
+    let mut backoff = Backoff::new(config.accept_backoff, config.max_accept.get());
     let gone = |source| Gone { address: listening.address().clone(), source };
     let mut stopped = pin!(stop.cancelled());
     loop {
@@ -55,7 +54,6 @@ pub async fn accept_until(
             match listening.accept() {
                 Ok(client) => {
                     start(client, place);
-                    clients_lost = 0;
                     log_recovery(listening, backoff.succeed());
                     taken += 1;
                     // Fair to connections that are open: a busy listener gives way after a batch.
@@ -66,31 +64,22 @@ pub async fn accept_until(
                     entry = gate.try_enter();
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => {
-                    let delay = match fault(&error) {
-                        Fault::Client => {
-                            clients_lost += 1;
-                            // One after another without a success: something else is wrong.
-                            if clients_lost < config.max_accept.get() {
-                                entry = Some(place);
-                                continue;
-                            }
-                            backoff.fail()
+                Err(error) => match backoff.fail(&error) {
+                    Verdict::GoOn => entry = Some(place),
+                    Verdict::GiveUp => return Err(gone(error)),
+                    Verdict::Wait(delay) => {
+                        // Once, not at every error of the same kind.
+                        if backoff.waits() == 1 {
+                            let address = listening.address();
+                            tracing::warn!("cannot accept at {address} for now: {error}");
                         }
-                        Fault::Resource => backoff.fail(),
-                        Fault::Listener => return Err(gone(error)),
-                    };
-                    // Once, not at every error of the same kind.
-                    if backoff.errors() == 1 {
-                        let address = listening.address();
-                        tracing::warn!("cannot accept at {address} for now: {error}");
+                        drop(place);
+                        tokio::select! {
+                            () = tokio::time::sleep(delay) => break,
+                            () = stop.cancelled() => break,
+                        }
                     }
-                    drop(place);
-                    tokio::select! {
-                        () = tokio::time::sleep(delay) => break,
-                        () = stop.cancelled() => break,
-                    }
-                }
+                },
             }
         }
     }
@@ -102,8 +91,8 @@ pub async fn accept_until(
     Ok(())
 }
 
-fn log_recovery(listening: &Listening, errors: u64) {
-    if errors > 0 {
-        tracing::info!("accepting at {} again, after {errors} errors", listening.address());
+fn log_recovery(listening: &Listening, waits: u64) {
+    if waits > 0 {
+        tracing::info!("accepting at {} again, after {waits} tries", listening.address());
     }
 }

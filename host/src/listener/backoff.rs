@@ -11,7 +11,7 @@ use crate::config;
 
 /// Whose an error of accept is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+enum Fault {
     /// One client's: it is gone, the next one may be well.
     Client,
     /// The machine's: no descriptors or memory for now.
@@ -21,7 +21,7 @@ pub(super) enum Fault {
 }
 
 /// Sorts an error. One that is not known counts as the machine's: waiting is safe.
-pub(super) fn fault(error: &io::Error) -> Fault {
+fn fault(error: &io::Error) -> Fault {
     match error.raw_os_error().map(Errno::from_raw_os_error) {
         Some(
             Errno::CONNABORTED
@@ -42,36 +42,62 @@ pub(super) fn fault(error: &io::Error) -> Fault {
     }
 }
 
-/// The wait after an error: doubled each time, and back to the first when a client was taken.
+/// What to do after an error of accept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Take the next client.
+    GoOn,
+    /// Take nobody for so long.
+    Wait(Duration),
+    /// There will be no more clients.
+    GiveUp,
+}
+
+/// The waits after errors: each twice the one before, and back to the first when a client was
+/// taken.
 #[derive(Debug)]
 pub(super) struct Backoff {
     bounds: config::Backoff,
     next: Duration,
-    errors: u64,
+    /// Waits in a row.
+    waits: u64,
+    /// Clients that were gone, in a row. So many without a success mean that something else is
+    /// wrong.
+    lost: u32,
+    most_lost: u32,
 }
 
 impl Backoff {
-    pub(super) const fn new(bounds: config::Backoff) -> Self {
-        Self { bounds, next: bounds.min, errors: 0 }
+    pub(super) const fn new(bounds: config::Backoff, most_lost: u32) -> Self {
+        Self { bounds, next: bounds.min, waits: 0, lost: 0, most_lost }
     }
 
-    /// How long to wait after one more error.
-    pub(super) fn fail(&mut self) -> Duration {
+    /// What to do after this error.
+    pub(super) fn fail(&mut self, error: &io::Error) -> Verdict {
+        match fault(error) {
+            Fault::Listener => return Verdict::GiveUp,
+            Fault::Client if self.lost + 1 < self.most_lost => {
+                self.lost += 1;
+                return Verdict::GoOn;
+            }
+            Fault::Client | Fault::Resource => {}
+        }
         let delay = self.next;
         self.next = (delay * 2).min(self.bounds.max);
-        self.errors += 1;
-        delay
+        self.waits += 1;
+        Verdict::Wait(delay)
     }
 
-    /// How many errors there were in a row.
-    pub(super) const fn errors(&self) -> u64 {
-        self.errors
+    /// How many waits there were in a row.
+    pub(super) const fn waits(&self) -> u64 {
+        self.waits
     }
 
-    /// A client was taken; gives how many errors came before, 0 mostly.
+    /// A client was taken; gives how many waits came before, 0 mostly.
     pub(super) fn succeed(&mut self) -> u64 {
         self.next = self.bounds.min;
-        std::mem::take(&mut self.errors)
+        self.lost = 0;
+        std::mem::take(&mut self.waits)
     }
 }
 
@@ -97,14 +123,34 @@ mod tests {
         }
     }
 
+    const MILLI: Duration = Duration::from_millis(1);
+
+    fn backoff() -> Backoff {
+        Backoff::new(config::Backoff { min: 10 * MILLI, max: 35 * MILLI }, 3)
+    }
+
     #[test]
     fn the_wait_doubles_to_its_bound_and_starts_over() {
-        let millis = Duration::from_millis;
-        let bounds = config::Backoff { min: millis(10), max: millis(35) };
-        let mut backoff = Backoff::new(bounds);
-        let waits: Vec<_> = (0..4).map(|_| backoff.fail()).collect();
-        assert_eq!(waits, [millis(10), millis(20), millis(35), millis(35)]);
+        let mut backoff = backoff();
+        let full = Errno::MFILE.into();
+        let waits: Vec<_> = (0..4).map(|_| backoff.fail(&full)).collect();
+        assert_eq!(waits, [10, 20, 35, 35].map(|millis| Verdict::Wait(millis * MILLI)));
         assert_eq!(backoff.succeed(), 4);
-        assert_eq!(backoff.fail(), millis(10));
+        assert_eq!(backoff.fail(&full), Verdict::Wait(10 * MILLI));
+    }
+
+    #[test]
+    fn a_client_that_is_gone_costs_nothing_but_a_row_of_them_does() {
+        let mut backoff = backoff();
+        let aborted = Errno::CONNABORTED.into();
+        let verdicts: Vec<_> = (0..3).map(|_| backoff.fail(&aborted)).collect();
+        assert_eq!(verdicts, [Verdict::GoOn, Verdict::GoOn, Verdict::Wait(10 * MILLI)]);
+        backoff.succeed();
+        assert_eq!(backoff.fail(&aborted), Verdict::GoOn);
+    }
+
+    #[test]
+    fn a_listener_that_is_gone_is_given_up() {
+        assert_eq!(backoff().fail(&Errno::BADF.into()), Verdict::GiveUp);
     }
 }
