@@ -10,6 +10,7 @@ use crate::engine::{Engine, MEMORY_SLOT};
 use crate::guest::Guest;
 use crate::hostcalls;
 use crate::plugin::{Entry, Import, Plugin, PluginError};
+use crate::text::printable;
 
 /// One version of a handler.
 pub struct Handler {
@@ -210,7 +211,7 @@ fn check_memory(plugin: &Plugin, config: &HandlerConfig) -> Result<(), LoadError
 /// An error and its causes, on one line.
 fn one_line(error: &wasmtime::Error) -> String {
     let said = error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ");
-    said.split_whitespace().collect::<Vec<_>>().join(" ")
+    printable(&said.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 impl Handler {

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::time::SystemTime;
 
 use tracing::Level;
+use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::{LevelFilter, ParseError};
 
@@ -16,9 +17,19 @@ pub enum Format {
     Json,
 }
 
+/// The logs of this process. When this is dropped, lines that wait are written, for at most a
+/// second if nobody reads them.
+#[derive(Debug)]
+pub struct Logs {
+    _guard: WorkerGuard,
+}
+
 /// Sends the logs of this process to stderr. `filter` is a level (`debug`) or a list of levels by
 /// target (`info,guest=debug`); it is refused if it is neither. A second call does nothing.
-pub fn init(format: Format, filter: &str) -> Result<(), ParseError> {
+///
+/// Lines are written by a thread of their own, so that a stderr that nobody reads makes no
+/// connection wait; when too many wait, further ones are lost.
+pub fn init(format: Format, filter: &str) -> Result<Logs, ParseError> {
     let filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
         .parse(filter)?
@@ -29,7 +40,8 @@ pub fn init(format: Format, filter: &str) -> Result<(), ParseError> {
         .add_directive("wasmtime=warn".parse()?)
         .add_directive("wasmtime_wasi=error".parse()?)
         .add_directive("wiggle=error".parse()?);
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let (writer, guard) = tracing_appender::non_blocking(io::stderr());
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     // A subscriber that is there already was chosen by the program that this library is part of.
     let _ = match format {
         Format::Text => builder
@@ -37,7 +49,7 @@ pub fn init(format: Format, filter: &str) -> Result<(), ParseError> {
             .try_init(),
         Format::Json => builder.json().flatten_event(true).try_init(),
     };
-    Ok(())
+    Ok(Logs { _guard: guard })
 }
 
 /// Prints a line that scripts wait for, such as `listening on ...`, whatever is logged otherwise:

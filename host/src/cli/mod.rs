@@ -32,9 +32,12 @@ pub(crate) fn run() -> ExitCode {
         }
     };
     let format = arguments::log_format(&matches);
-    if let Err(error) = telemetry::init(format, arguments::log_filter(&matches)) {
-        return report(&Failure::Usage(Error::new(error).context("--log")), format);
-    }
+    let logs = match telemetry::init(format, arguments::log_filter(&matches)) {
+        Ok(logs) => logs,
+        Err(error) => {
+            return report(&Failure::Usage(Error::new(error).context("--log")), format);
+        }
+    };
     let outcome = match matches.subcommand() {
         Some(("run", matches)) => arguments::run(matches)
             .map_err(|errors| Failure::Usage(errors.into()))
@@ -48,6 +51,8 @@ pub(crate) fn run() -> ExitCode {
         // clap asks for one of them.
         _ => Ok(()),
     };
+    // What was logged comes before what went wrong in the end.
+    drop(logs);
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => report(&failure, format),
