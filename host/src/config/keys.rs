@@ -97,8 +97,8 @@ pub const KEYS: &[Key] = &[
         kind: Kind::Count(&[]),
         default: Some("1024"),
         change: Change::Restart,
-        doc: "How many handshakes can be under way at once, beside the connections; descriptors are \
-              set aside for them. No listener of this version begins with one.",
+        doc: "How many handshakes can be under way at once, beside the connections, at listeners \
+              that begin with one; none does in this version.",
         without: "Peers that connect and say nothing would take every descriptor.",
         flag: Some(flag("max-handshakes", "N")),
     },
