@@ -24,13 +24,31 @@ pub enum Address {
         /// The port; 0 lets the system pick one.
         port: u16,
     },
+    /// A UDP port.
+    Udp {
+        /// The interfaces.
+        host: Host,
+        /// The port; 0 lets the system pick one.
+        port: u16,
+    },
     /// A Unix socket in the file system, 1 to [`MAX_UNIX_PATH`] bytes.
     Unix(PathBuf),
     /// A Unix socket with a name that is no file (Linux), 1 to [`MAX_UNIX_PATH`] bytes.
     UnixAbstract(String),
+    /// A socket that this process was started with.
+    Inherited(Inherited),
 }
 
-/// The interfaces of a TCP address.
+/// Which of the sockets that this process was started with.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Inherited {
+    /// The one with this name in `LISTEN_FDNAMES` (sd_listen_fds(3)).
+    Name(String),
+    /// The one with this descriptor, 3 or more.
+    Number(u32),
+}
+
+/// The interfaces of a TCP or UDP address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Host {
     /// Every interface, IPv4 and, where there is one, IPv6.
@@ -58,7 +76,7 @@ impl Address {
 
     /// Whether the system picks the port when it is bound.
     pub fn is_port_zero(&self) -> bool {
-        matches!(self, Self::Tcp { port: 0, .. })
+        matches!(self, Self::Tcp { port: 0, .. } | Self::Udp { port: 0, .. })
     }
 }
 
@@ -66,8 +84,11 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
+            Self::Udp { host, port } => write!(f, "udp://{host}:{port}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
             Self::UnixAbstract(name) => write!(f, "unix:@{name}"),
+            Self::Inherited(Inherited::Name(name)) => write!(f, "fd://{name}"),
+            Self::Inherited(Inherited::Number(number)) => write!(f, "fd://{number}"),
         }
     }
 }

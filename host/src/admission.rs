@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 pub struct Admission {
     connections: Arc<Places>,
     handshakes: Arc<Places>,
+    flows: Arc<Places>,
 }
 
 /// The bounds of one listener, within those of the server.
@@ -46,6 +47,9 @@ pub enum Opening {
     Plaintext,
     /// With a handshake, which may fail or stall.
     Handshake,
+    /// With a datagram, whose sender may be forged: flows have places of their own, so that they
+    /// cannot take those of connections.
+    Datagram,
 }
 
 /// The right to accept one client; given back when it is dropped.
@@ -68,11 +72,12 @@ pub struct Permit {
 }
 
 impl Admission {
-    /// At most this many connections, and beside them this many handshakes, at once.
-    pub fn new(connections: u32, handshakes: NonZeroU32) -> Arc<Self> {
+    /// At most this many connections, and beside them this many handshakes and flows, at once.
+    pub fn new(connections: u32, handshakes: NonZeroU32, flows: u32) -> Arc<Self> {
         Arc::new(Self {
             connections: Places::new(connections as usize),
             handshakes: Places::new(handshakes.get() as usize),
+            flows: Places::new(flows as usize),
         })
     }
 
@@ -99,7 +104,7 @@ impl Gate {
     /// Waits until one client may be accepted. Safe to cancel.
     pub async fn enter(&self) -> Entry {
         Entry(match self.opening {
-            Opening::Plaintext => Right::Connection(self.permit().await),
+            Opening::Plaintext | Opening::Datagram => Right::Connection(self.permit().await),
             Opening::Handshake => {
                 let place = self.server.handshakes.take().await;
                 Right::Handshake(self.clone(), place)
@@ -110,9 +115,9 @@ impl Gate {
     /// The same without waiting; `None` when there is no place.
     pub fn try_enter(&self) -> Option<Entry> {
         Some(Entry(match self.opening {
-            Opening::Plaintext => Right::Connection(Permit {
+            Opening::Plaintext | Opening::Datagram => Right::Connection(Permit {
                 _listener: self.connections.try_take()?,
-                _server: self.server.connections.try_take()?,
+                _server: self.of_server().try_take()?,
             }),
             Opening::Handshake => {
                 Right::Handshake(self.clone(), self.server.handshakes.try_take()?)
@@ -123,7 +128,14 @@ impl Gate {
     async fn permit(&self) -> Permit {
         // The listener's first: a full listener must not sit on a place of the server.
         let listener = self.connections.take().await;
-        Permit { _listener: listener, _server: self.server.connections.take().await }
+        Permit { _listener: listener, _server: self.of_server().take().await }
+    }
+
+    fn of_server(&self) -> &Arc<Places> {
+        match self.opening {
+            Opening::Plaintext | Opening::Handshake => &self.server.connections,
+            Opening::Datagram => &self.server.flows,
+        }
     }
 }
 
@@ -196,7 +208,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_server_bounds_all_listeners_together() {
-        let admission = Admission::new(2, number(1));
+        let admission = Admission::new(2, number(1), 1);
         let (a, b) = (
             admission.gate(None, Opening::Plaintext),
             admission.gate(Some(number(1)), Opening::Plaintext),
@@ -213,7 +225,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_bound_that_changes_counts_those_who_are_in() {
-        let admission = Admission::new(10, number(1));
+        let admission = Admission::new(10, number(1), 1);
         let gate = admission.gate(Some(number(2)), Opening::Plaintext);
         let (first, second) = (gate.enter().await, gate.enter().await);
         gate.resize(Some(number(1)));
@@ -230,7 +242,7 @@ mod tests {
 
     #[tokio::test]
     async fn handshakes_do_not_use_up_connections() {
-        let admission = Admission::new(1, number(2));
+        let admission = Admission::new(1, number(2), 1);
         let gate = admission.gate(None, Opening::Handshake);
         let (first, second) = (gate.enter().await, gate.enter().await);
         assert!(gate.try_enter().is_none(), "over the bound of handshakes");
@@ -247,7 +259,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_wait_that_is_given_up_keeps_nothing() {
-        let admission = Admission::new(1, number(1));
+        let admission = Admission::new(1, number(1), 1);
         let full = admission.gate(None, Opening::Plaintext);
         let gate = admission.gate(Some(number(1)), Opening::Plaintext);
         let place = full.enter().await;

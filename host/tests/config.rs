@@ -4,12 +4,14 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
 use std::fs;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use portcell::address::Address;
 use portcell::config::{
-    Config, HandlerConfig, Home, KEYS, MAX_FILE_SIZE, Receipts, Stdout, reference,
+    Config, DrainInput, HandlerConfig, Home, KEYS, MAX_FILE_SIZE, Receipts, Spawn, Stdout,
+    reference,
 };
 
 /// Each `NAME.toml` is refused with the lines of `NAME.stderr`.
@@ -63,13 +65,13 @@ fn a_small_file_gets_every_default() {
     assert_eq!(listener.name, "echo");
     assert_eq!(listener.bind, ["tcp://127.0.0.1:7000".parse::<Address>().unwrap()]);
     assert_eq!(listener.handler, "echo");
-    assert_eq!(listener.backlog.get(), 1024);
+    assert_eq!(listener.socket.backlog.get(), 1024);
     assert_eq!(listener.max_connections, None);
-    assert_eq!(listener.spawn, None);
+    assert_eq!(listener.spawn, Spawn::PerConnection);
     assert_eq!(listener.accept_backoff.min, Duration::from_millis(10));
     assert_eq!(listener.accept_backoff.max, Duration::from_secs(1));
     assert_eq!(listener.max_accept.get(), 100);
-    assert!(listener.nodelay);
+    assert!(listener.socket.nodelay);
     assert_eq!(listener.idle_timeout, Some(Duration::from_mins(1)));
     assert_eq!(listener.write_timeout, Some(Duration::from_mins(1)));
     assert_eq!(listener.origin.to_string(), format!("{}:4", file.path.display()));
@@ -84,6 +86,7 @@ fn a_small_file_gets_every_default() {
         env,
         dirs,
         stdout,
+        drain_input,
         origin,
     } = &*config.handlers[0];
     assert_eq!(name, "echo");
@@ -94,6 +97,7 @@ fn a_small_file_gets_every_default() {
     assert_eq!((*cpu_total, *lifetime), (None, None));
     assert_eq!((env.len(), dirs.len()), (0, 0));
     assert_eq!(*stdout, Stdout::Terminal);
+    assert_eq!(*drain_input, DrainInput::Open);
     assert_eq!(origin.to_string(), format!("{}:7", file.path.display()));
 }
 
@@ -118,13 +122,13 @@ fn every_key_of_a_file_is_read() {
     assert_eq!(server.receipts, Receipts::File(file.folder().join("log/receipts.json")));
     assert_eq!(server.max_module_size, 65_536);
     let listener = &config.listeners[0];
-    assert_eq!(listener.backlog.get(), 5);
+    assert_eq!(listener.socket.backlog.get(), 5);
     assert_eq!(listener.max_connections.unwrap().get(), 6);
-    assert_eq!(listener.spawn.unwrap().get(), 7);
+    assert_eq!(listener.spawn, Spawn::AtMost(NonZeroU32::new(7).unwrap()));
     assert_eq!(listener.accept_backoff.min, Duration::from_millis(10));
     assert_eq!(listener.accept_backoff.max, Duration::from_secs(5));
     assert_eq!(listener.max_accept.get(), 8);
-    assert!(!listener.nodelay);
+    assert!(!listener.socket.nodelay);
     assert_eq!(listener.idle_timeout, None);
     assert_eq!(listener.write_timeout, Some(Duration::from_secs(90)));
     let handler = &config.handlers[0];

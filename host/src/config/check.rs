@@ -1,12 +1,14 @@
 //! Makes a [`Config`] of what was written, or says all that is wrong with it.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::reader::{Checked, Reader, Reported, Section};
 use super::{
-    Config, ConfigError, Errors, HandlerConfig, ListenerConfig, Origin, ServerConfig, nearest,
-    scalar,
+    Config, ConfigError, DrainInput, Errors, HandlerConfig, ListenerConfig, Origin, ServerConfig,
+    SocketOptions, Spawn, UdpConfig, UdpMode, WhenFull, nearest, scalar,
 };
 use crate::address::Address;
 
@@ -44,7 +46,7 @@ pub(super) fn check(document: &Document, mut errors: Vec<ConfigError>) -> Result
     let config = || -> Checked<_> {
         let listeners = listeners.into_iter().collect::<Checked<_>>()?;
         let handlers = handlers.into_iter().collect::<Checked<_>>()?;
-        Ok(Config { server: server?, listeners, handlers })
+        Ok(Config { server: server?, listeners, handlers, pools: Vec::new() })
     };
     Errors::or(errors, config().ok())
 }
@@ -67,6 +69,7 @@ fn server(read: &mut Reader<'_>) -> Checked<ServerConfig> {
     Ok(ServerConfig {
         max_connections: max_connections?,
         max_handshakes: max_handshakes?,
+        max_flows: NonZeroU32::new(1024).ok_or(Reported)?,
         drain_timeout: drain_timeout?,
         drain_idle: drain_idle?,
         receipts: receipts?,
@@ -93,13 +96,39 @@ fn listener(
         name: name?,
         bind: bind?,
         handler: handler?,
-        backlog: backlog?,
+        socket: SocketOptions {
+            backlog: backlog?,
+            reuse_port: false,
+            v6_only: false,
+            nodelay: nodelay?,
+            keepalive: None,
+            user_timeout: None,
+            receive_buffer: None,
+            send_buffer: None,
+            defer_accept: None,
+            ip_freebind: false,
+            mark: None,
+            device: None,
+            unix_mode: None,
+            unix_owner: None,
+            unix_group: None,
+        },
+        udp: UdpConfig {
+            mode: UdpMode::Flow,
+            max_datagram: 65_527,
+            max_flows: None,
+            flow_queue: NonZeroU32::new(64).ok_or(Reported)?,
+            max_reply_factor: None,
+            multicast: Vec::new(),
+        },
         max_connections: max_connections?,
-        spawn: spawn?,
+        spawn: spawn?.map_or(Spawn::PerConnection, Spawn::AtMost),
+        when_full: WhenFull::Wait,
+        farewell: String::new(),
         accept_backoff: accept_backoff?,
         max_accept: max_accept?,
-        nodelay: nodelay?,
         idle_timeout: idle_timeout?,
+        flow_idle_timeout: Some(Duration::from_secs(30)),
         write_timeout: write_timeout?,
         origin: origin_of(read.section, "bind"),
     }))
@@ -148,6 +177,7 @@ fn handler(name: &str, read: &mut Reader<'_>) -> Checked<Arc<HandlerConfig>> {
         env: env?,
         dirs: dirs?,
         stdout: stdout?,
+        drain_input: DrainInput::Open,
         origin: origin_of(read.section, "module"),
     }))
 }

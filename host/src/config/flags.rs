@@ -118,10 +118,11 @@ fn data(kind: Kind, origin: &Origin, text: &str) -> Result<Data, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
     use std::time::Duration;
 
     use super::*;
-    use crate::config::{Receipts, Stdout};
+    use crate::config::{Receipts, Spawn, Stdout};
 
     fn run(flags: &[(&str, &str)]) -> Result<Config, String> {
         let flags: Vec<_> =
@@ -186,12 +187,12 @@ mod tests {
         let bind: Vec<_> = listener.bind.iter().map(ToString::to_string).collect();
         assert_eq!(bind, ["tcp://:7000", "unix:x.sock"]);
         assert_eq!(listener.max_connections, None);
-        assert_eq!(listener.backlog.get(), 5);
-        assert_eq!(listener.spawn.unwrap().get(), 1);
+        assert_eq!(listener.socket.backlog.get(), 5);
+        assert_eq!(listener.spawn, Spawn::AtMost(NonZeroU32::MIN));
         assert_eq!(listener.accept_backoff.min, Duration::from_millis(1));
         assert_eq!(listener.accept_backoff.max, Duration::from_millis(2));
         assert_eq!(listener.max_accept.get(), 7);
-        assert!(!listener.nodelay);
+        assert!(!listener.socket.nodelay);
         assert_eq!(listener.idle_timeout, Some(Duration::from_secs(90)));
         assert_eq!(listener.write_timeout, None);
         let handler = &config.handlers[0];

@@ -52,6 +52,8 @@ pub struct Config {
     pub listeners: Vec<Arc<ListenerConfig>>,
     /// At least one, in the order of the file; their names differ and each has a listener.
     pub handlers: Vec<Arc<HandlerConfig>>,
+    /// In the order of the file; their names differ and each has a listener.
+    pub pools: Vec<PoolConfig>,
 }
 
 impl Config {
@@ -81,6 +83,8 @@ pub struct ServerConfig {
     pub max_connections: Option<NonZeroU32>,
     /// Handshakes that may be under way at once.
     pub max_handshakes: NonZeroU32,
+    /// Flows over all UDP listeners, beside the connections.
+    pub max_flows: NonZeroU32,
     /// How long a drain waits for connections to end; `None` waits for ever.
     pub drain_timeout: Option<Duration>,
     /// While draining, connections silent for this long are ended; `None` leaves them.
@@ -102,6 +106,15 @@ pub enum Receipts {
     File(PathBuf),
 }
 
+/// `[pool.NAME]`: a number of places that listeners share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolConfig {
+    /// 1 to 64 letters, digits, `-`, `_` or `.`; no other pool has it.
+    pub name: String,
+    /// Handlers that run at once, over all the listeners that spawn into it.
+    pub size: NonZeroU32,
+}
+
 /// `[[listener]]`: where connections come in, and what bounds the peer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListenerConfig {
@@ -111,24 +124,137 @@ pub struct ListenerConfig {
     pub bind: Vec<Address>,
     /// The name of a handler of this configuration.
     pub handler: String,
-    /// How many connections the kernel queues before they are accepted.
-    pub backlog: NonZeroU32,
+    /// How its sockets are made.
+    pub socket: SocketOptions,
+    /// What becomes of datagrams; it matters to UDP addresses only.
+    pub udp: UdpConfig,
     /// Connections of this listener at once; `None` leaves it to the server's bound.
     pub max_connections: Option<NonZeroU32>,
-    /// How many handlers run at once: `None` is a task per connection; 1 is `"inline"`.
-    pub spawn: Option<NonZeroU32>,
+    /// How many handlers run at once.
+    pub spawn: Spawn,
+    /// What happens to a client for whom there is no place.
+    pub when_full: WhenFull,
+    /// What a client that is turned away is sent first; empty for nothing.
+    pub farewell: String,
     /// How long to wait after an accept that failed.
     pub accept_backoff: Backoff,
     /// Connections that are accepted in one turn before others get theirs.
     pub max_accept: NonZeroU32,
-    /// Whether small writes are sent at once (`TCP_NODELAY`).
-    pub nodelay: bool,
     /// A connection on which nothing moved for this long is ended; `None` never.
     pub idle_timeout: Option<Duration>,
+    /// A flow on which nothing moved for this long is ended; `None` never.
+    pub flow_idle_timeout: Option<Duration>,
     /// A peer that read nothing for this long while bytes waited is cut; `None` never.
     pub write_timeout: Option<Duration>,
     /// Where `bind` was written, for errors when it is bound.
     pub origin: Origin,
+}
+
+/// How the sockets of a listener are made. Options that a kind of address does not have are not
+/// set on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SocketOptions {
+    /// How many connections the kernel queues before they are accepted (listen(2)).
+    pub backlog: NonZeroU32,
+    /// Whether other sockets, of this or another process of the same user, may have the same
+    /// port, and the kernel deals clients out among them (`SO_REUSEPORT`).
+    pub reuse_port: bool,
+    /// Whether IPv6 sockets on every interface take no IPv4 clients (`IPV6_V6ONLY`). Those of one
+    /// address never do.
+    pub v6_only: bool,
+    /// Whether small writes are sent at once (`TCP_NODELAY`).
+    pub nodelay: bool,
+    /// Whether and when the kernel asks a silent peer if it is there (`SO_KEEPALIVE`).
+    pub keepalive: Option<Keepalive>,
+    /// How long sent bytes may be unacknowledged before the kernel gives the connection up
+    /// (`TCP_USER_TIMEOUT`); `None` leaves it to the kernel. Whole milliseconds.
+    pub user_timeout: Option<Duration>,
+    /// The kernel's buffer for what comes in, in bytes (`SO_RCVBUF`); `None` leaves it to the
+    /// kernel.
+    pub receive_buffer: Option<NonZeroU32>,
+    /// The kernel's buffer for what goes out, in bytes (`SO_SNDBUF`); `None` leaves it to the
+    /// kernel.
+    pub send_buffer: Option<NonZeroU32>,
+    /// A client is accepted when its first bytes are there, or after this long
+    /// (`TCP_DEFER_ACCEPT`); `None` at once. Whole seconds.
+    pub defer_accept: Option<Duration>,
+    /// Whether an address may be bound that the machine does not have yet (`IP_FREEBIND`).
+    pub ip_freebind: bool,
+    /// The mark of its packets for routing and filters (`SO_MARK`).
+    pub mark: Option<NonZeroU32>,
+    /// The interface that it is bound to (`SO_BINDTODEVICE`).
+    pub device: Option<String>,
+    /// The permission bits of the file of a Unix socket; `None` leaves them to the umask.
+    pub unix_mode: Option<u32>,
+    /// The owner of the file of a Unix socket, a name or a number; `None` leaves it.
+    pub unix_owner: Option<String>,
+    /// The group of the file of a Unix socket, a name or a number; `None` leaves it.
+    pub unix_group: Option<String>,
+}
+
+/// When the kernel asks a silent peer if it is there (tcp(7)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keepalive {
+    /// Silence before the first time (`TCP_KEEPIDLE`). Whole seconds, at least 1.
+    pub idle: Duration,
+    /// The time between two (`TCP_KEEPINTVL`). Whole seconds, at least 1.
+    pub interval: Duration,
+    /// How often it asks before it gives the connection up (`TCP_KEEPCNT`).
+    pub count: NonZeroU32,
+}
+
+/// How many handlers of a listener run at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Spawn {
+    /// One for each connection, as many as the other bounds allow.
+    PerConnection,
+    /// This many; 1 is `"inline"`.
+    AtMost(NonZeroU32),
+    /// As many as there are places in this pool, which other listeners may share.
+    Pool(String),
+}
+
+/// What happens to a client for whom there is no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenFull {
+    /// It stays in the kernel's backlog.
+    Wait,
+    /// It is accepted and turned away.
+    Refuse,
+    /// It is accepted and waits here for a place.
+    Queue {
+        /// Clients that wait; more are turned away.
+        most: NonZeroU32,
+        /// How long one waits before it is turned away; above zero.
+        wait: Duration,
+    },
+}
+
+/// What becomes of datagrams.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UdpConfig {
+    /// What an instance serves.
+    pub mode: UdpMode,
+    /// The longest datagram that is taken whole, in bytes, 1 to 65,527; the rest of a longer one
+    /// is cut off and counted.
+    pub max_datagram: u32,
+    /// Flows of this listener at once; `None` leaves it to the server's bound.
+    pub max_flows: Option<NonZeroU32>,
+    /// Datagrams that wait for one flow's guest; more are dropped and counted.
+    pub flow_queue: NonZeroU32,
+    /// How many bytes a peer may be sent for each that came from it; `None` is no bound.
+    pub max_reply_factor: Option<NonZeroU32>,
+    /// Groups that are joined, on every socket of the same kind of address.
+    pub multicast: Vec<std::net::IpAddr>,
+}
+
+/// What an instance serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UdpMode {
+    /// The datagrams of one peer.
+    Flow,
+    /// One datagram.
+    Datagram,
 }
 
 /// The first and the longest wait after accepts that fail; each wait is twice the one before.
@@ -164,6 +290,8 @@ pub struct HandlerConfig {
     pub dirs: Vec<Dir>,
     /// What a guest that writes to stdout is told of it.
     pub stdout: Stdout,
+    /// What a guest with `_start` reads once a drain has begun.
+    pub drain_input: DrainInput,
     /// Where `module` was written, for errors when it is loaded.
     pub origin: Origin,
 }
@@ -186,4 +314,13 @@ pub enum Stdout {
     Terminal,
     /// A pipe: stdio sends when its buffer is full or flushed.
     Full,
+}
+
+/// What an inetd guest, which cannot ask for the drain, reads once it has begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DrainInput {
+    /// What the peer sends, as before.
+    Open,
+    /// What has arrived already, then the end of input.
+    End,
 }

@@ -83,7 +83,7 @@ pub async fn accept_until(
             }
         }
     }
-    for _ in 0..config.backlog.get() {
+    for _ in 0..config.socket.backlog.get() {
         let Some(entry) = gate.try_enter() else { break };
         let Ok(client) = listening.accept() else { break };
         start(client, entry);

@@ -11,15 +11,7 @@ use tokio::io::unix::AsyncFd;
 
 use super::{Bound, Listening, file_id};
 use crate::address::{Address, Host};
-
-/// How sockets are made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// Connections that the kernel queues.
-    pub backlog: u32,
-    /// Whether small writes are sent at once.
-    pub nodelay: bool,
-}
+use crate::config::SocketOptions;
 
 /// An address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +23,7 @@ pub struct BindError {
 
 /// Binds `address` and listens. A host name is bound at each of its addresses. It must run inside
 /// a tokio runtime, and waits only for the name's resolution.
-pub async fn bind(address: &Address, options: Options) -> Result<Vec<Listening>, BindError> {
+pub async fn bind(address: &Address, options: &SocketOptions) -> Result<Vec<Listening>, BindError> {
     let failed = |error| BindError { address: address.to_string(), error };
     let sockets = match address {
         Address::Tcp { host: Host::Any, port } => vec![any(*port, options)],
@@ -47,13 +39,16 @@ pub async fn bind(address: &Address, options: Options) -> Result<Vec<Listening>,
         }
         Address::Unix(path) => vec![unix(path, options)],
         Address::UnixAbstract(name) => vec![unix_abstract(name, options)],
+        Address::Udp { .. } | Address::Inherited(_) => {
+            vec![Err(io::ErrorKind::Unsupported.into())]
+        }
     };
     sockets.into_iter().collect::<io::Result<Vec<_>>>().map_err(failed)
 }
 
 impl Listening {
     /// Changes how it was made, for connections from now on.
-    pub fn adjust(&self, options: Options) {
+    pub fn adjust(&self, options: &SocketOptions) {
         let socket = SockRef::from(&self.socket);
         // It listens already: neither call can fail on it.
         let _ = socket.listen(backlog(options));
@@ -64,7 +59,7 @@ impl Listening {
 }
 
 /// Every interface: IPv6 and IPv4 on one socket, or IPv4 where there is no IPv6.
-fn any(port: u16, options: Options) -> io::Result<Listening> {
+fn any(port: u16, options: &SocketOptions) -> io::Result<Listening> {
     match tcp(SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port), options) {
         Err(error)
             if matches!(
@@ -78,7 +73,7 @@ fn any(port: u16, options: Options) -> io::Result<Listening> {
     }
 }
 
-fn tcp(address: SocketAddr, options: Options) -> io::Result<Listening> {
+fn tcp(address: SocketAddr, options: &SocketOptions) -> io::Result<Listening> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(address.ip() != IpAddr::V6(Ipv6Addr::UNSPECIFIED))?;
@@ -95,7 +90,7 @@ fn tcp(address: SocketAddr, options: Options) -> io::Result<Listening> {
     listen(socket, options, bound)
 }
 
-fn unix(path: &Path, options: Options) -> io::Result<Listening> {
+fn unix(path: &Path, options: &SocketOptions) -> io::Result<Listening> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     let address = SockAddr::unix(path)?;
     if let Err(error) = socket.bind(&address) {
@@ -130,7 +125,7 @@ fn is_stale(path: &Path) -> bool {
     connect().is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
-fn unix_abstract(name: &str, options: Options) -> io::Result<Listening> {
+fn unix_abstract(name: &str, options: &SocketOptions) -> io::Result<Listening> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     // A first byte of 0 is what makes it abstract: unix(7).
     socket.bind(&SockAddr::unix(format!("\0{name}"))?)?;
@@ -139,7 +134,7 @@ fn unix_abstract(name: &str, options: Options) -> io::Result<Listening> {
 
 fn listen(
     socket: Socket,
-    options: Options,
+    options: &SocketOptions,
     bound: impl FnOnce(&Socket) -> io::Result<Bound>,
 ) -> io::Result<Listening> {
     socket.set_nonblocking(true)?;
@@ -148,8 +143,8 @@ fn listen(
     Ok(Listening { socket: register(socket.into())?, address, file: None })
 }
 
-fn backlog(options: Options) -> i32 {
-    i32::try_from(options.backlog).unwrap_or(i32::MAX)
+fn backlog(options: &SocketOptions) -> i32 {
+    i32::try_from(options.backlog.get()).unwrap_or(i32::MAX)
 }
 
 /// Registers with the reactor. tokio's own listeners cannot tell that a client is there without
@@ -184,13 +179,16 @@ fn explain(error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
 
     #[tokio::test]
     async fn a_socket_that_listens_can_be_adjusted() {
+        let config = Config::from_flags(Path::new("x.wasm"), &[]).unwrap();
+        let options = config.listeners[0].socket.clone();
         let address: Address = "127.0.0.1:0".parse().unwrap();
-        let bound = bind(&address, Options { backlog: 1, nodelay: true }).await.unwrap();
+        let bound = bind(&address, &options).await.unwrap();
         for nodelay in [false, true] {
-            bound[0].adjust(Options { backlog: 2, nodelay });
+            bound[0].adjust(&SocketOptions { nodelay, ..options.clone() });
             assert_eq!(SockRef::from(&bound[0].socket).tcp_nodelay().unwrap(), nodelay);
         }
     }

@@ -17,7 +17,7 @@ use tokio::net::{TcpStream, UnixStream};
 use crate::connection::Socket;
 
 pub use self::accept::{Gone, accept_until};
-pub use self::bind::{BindError, Options, bind};
+pub use self::bind::{BindError, bind};
 
 /// A bound socket that listens.
 #[derive(Debug)]

@@ -95,8 +95,12 @@ impl Server {
 
     /// Takes everything out of service.
     async fn apply_nothing(&mut self) {
-        let nothing =
-            Config { server: self.config.clone(), listeners: Vec::new(), handlers: Vec::new() };
+        let nothing = Config {
+            server: self.config.clone(),
+            listeners: Vec::new(),
+            handlers: Vec::new(),
+            pools: Vec::new(),
+        };
         if let Err(error) = self.apply(nothing).await {
             // There is nothing in it that can fail.
             tracing::error!("cannot stop the listeners: {error}");

@@ -18,11 +18,11 @@ use crate::account::Order;
 use crate::address::Address;
 use crate::admission::{Admission, Gate, Opening};
 use crate::capacity::{Capacity, Needs, TooMany};
-use crate::config::{Config, HandlerConfig, ListenerConfig, ServerConfig};
+use crate::config::{Config, HandlerConfig, ListenerConfig, ServerConfig, Spawn};
 use crate::drain::Connections;
 use crate::engine::Engine;
 use crate::handler::{Handler, Loader};
-use crate::listener::{Gone, Listening, Options, accept_until, bind};
+use crate::listener::{Gone, Listening, accept_until, bind};
 use crate::receipt::Receipts;
 use crate::route::{Route, Routes};
 
@@ -105,7 +105,11 @@ impl Server {
         let loader = Loader::new(Engine::new(capacity.connections)?).map_err(StartError::Linker)?;
         let (sender, events) = mpsc::unbounded_channel();
         let mut this = Self {
-            admission: Admission::new(capacity.connections, server.max_handshakes),
+            admission: Admission::new(
+                capacity.connections,
+                server.max_handshakes,
+                server.max_flows.get(),
+            ),
             receipts: Arc::new(Receipts::open(&server.receipts)?),
             config: server.clone(),
             capacity,
@@ -285,7 +289,7 @@ impl Server {
                     .map(|(_, socket)| Arc::clone(socket));
                 let kept: Vec<_> = kept.collect();
                 let bound = if kept.is_empty() {
-                    let bound = bind(address, options(config)).await.map_err(|error| {
+                    let bound = bind(address, &config.socket).await.map_err(|error| {
                         StartError::Bind { origin: config.origin.clone(), error }
                     })?;
                     bound.into_iter().map(Arc::new).collect()
@@ -312,7 +316,11 @@ impl Server {
         left: Option<Left>,
     ) {
         let Some(route) = self.route(&config) else { return };
-        let most = min(config.max_connections, config.spawn);
+        let spawn = match config.spawn {
+            Spawn::AtMost(most) => Some(most),
+            Spawn::PerConnection | Spawn::Pool(_) => None,
+        };
+        let most = min(config.max_connections, spawn);
         let left = left.unwrap_or_else(|| Left {
             connections: Arc::default(),
             gate: self.admission.gate(most, OPENING),
@@ -325,7 +333,7 @@ impl Server {
             receipts: Arc::clone(&self.receipts),
         });
         for (_, socket) in &sockets {
-            socket.adjust(options(&config));
+            socket.adjust(&config.socket);
         }
         let stop = CancellationToken::new();
         let loops = sockets.iter().map(|(_, socket)| {
@@ -395,7 +403,7 @@ fn fixed(a: &ServerConfig, b: &ServerConfig) -> [(&'static str, bool); 3] {
 /// How many connections there can be on this machine with `config`.
 pub fn capacity(config: &Config) -> Result<Capacity, TooMany> {
     let handshakes = match OPENING {
-        Opening::Plaintext => 0,
+        Opening::Plaintext | Opening::Datagram => 0,
         Opening::Handshake => config.server.max_handshakes.get(),
     };
     // An instance that has used a granted folder keeps it open, most often with one file in it.
@@ -406,10 +414,6 @@ pub fn capacity(config: &Config) -> Result<Capacity, TooMany> {
     let files = config.handlers.iter().map(files).max().unwrap_or(0);
     let needs = Needs { handshakes, descriptors: 1 + files as u64, addresses: Engine::SLOT };
     Capacity::of_this_machine(config.server.max_connections, &needs)
-}
-
-const fn options(config: &ListenerConfig) -> Options {
-    Options { backlog: config.backlog.get(), nodelay: config.nodelay }
 }
 
 fn min(a: Option<NonZeroU32>, b: Option<NonZeroU32>) -> Option<NonZeroU32> {
