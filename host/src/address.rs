@@ -42,7 +42,7 @@ pub enum Address {
 /// Which of the sockets that this process was started with.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Inherited {
-    /// The one with this name in `LISTEN_FDNAMES` (sd_listen_fds(3)).
+    /// The one with this name in `LISTEN_FDNAMES` (`sd_listen_fds(3)`).
     Name(String),
     /// The one with this descriptor, 3 or more.
     Number(u32),

@@ -153,6 +153,7 @@ pub struct ListenerConfig {
 /// How the sockets of a listener are made. Options that a kind of address does not have are not
 /// set on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the kernel's")]
 pub struct SocketOptions {
     /// How many connections the kernel queues before they are accepted (listen(2)).
     pub backlog: NonZeroU32,

@@ -3,6 +3,10 @@
 mod accept;
 mod backoff;
 mod bind;
+#[expect(dead_code, reason = "the loops use it next")]
+mod episode;
+#[expect(dead_code, reason = "the loops use it next")]
+mod life;
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,6 +22,7 @@ use crate::connection::Socket;
 
 pub use self::accept::{Gone, accept_until};
 pub use self::bind::{BindError, bind};
+pub use self::life::{Counter, Counts, Life, Phase, State};
 
 /// A bound socket that listens.
 #[derive(Debug)]

@@ -1,0 +1,225 @@
+//! What a listener is asked to do, what it is doing, and what it has counted: shared by its
+//! sockets' loops and whoever steers or watches it.
+
+use std::sync::atomic::{
+    AtomicU64, AtomicUsize,
+    Ordering::{Relaxed, SeqCst},
+};
+use std::sync::{Mutex, PoisonError};
+
+use serde::Serialize;
+use tokio::sync::watch;
+
+/// What a listener is asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Wait: the kernel connects clients already, and they wait in its backlog.
+    Bound,
+    /// Take clients in.
+    Accepting,
+    /// Take nobody in for now; clients wait in the kernel's backlog.
+    Suspended,
+    /// Take in those whom the kernel has connected, nobody who comes later, and end.
+    Draining,
+    /// End and leave the sockets as they are: somebody else goes on with them, or they close.
+    Stopped,
+}
+
+/// What a listener is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Configured, nothing is bound.
+    Created,
+    /// Bound, and accepts nobody yet.
+    Bound,
+    /// Clients are taken in as they come.
+    Accepting,
+    /// Nobody is taken in until it is resumed.
+    Suspended,
+    /// A client is there and there is no place for it.
+    Full,
+    /// Accepting failed, and is tried again after a wait.
+    BackingOff,
+    /// Nobody new is taken in; its connections may finish.
+    Draining,
+    /// It was stopped; nothing is bound.
+    Stopped,
+    /// Its sockets are lost, or could not be bound.
+    Failed,
+}
+
+/// A listener's life.
+#[derive(Debug)]
+pub struct Life {
+    phase: watch::Sender<Phase>,
+    full: AtomicUsize,
+    backing_off: AtomicUsize,
+    /// The last error that made a loop back off.
+    error: Mutex<Option<String>>,
+    counts: Counts,
+}
+
+/// What has happened at a listener since it was started.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Clients taken in, flows included.
+    pub accepted: Counter,
+    /// Clients turned away for want of a place.
+    pub refused: Counter,
+    /// Waits after accepts that failed.
+    pub backoffs: Counter,
+    /// Datagrams that came in, those below included.
+    pub datagrams: Counter,
+    /// Datagrams that were longer than `max_datagram` and cut.
+    pub truncated: Counter,
+    /// Datagrams dropped here: for want of a place, of room in a flow's queue, or in a drain.
+    pub dropped: Counter,
+    /// Datagrams that the kernel dropped because its buffer was full.
+    pub kernel_dropped: Counter,
+    /// Flows that were ended early to make room for others.
+    pub evicted: Counter,
+    /// Datagrams that were not sent because of `max_reply_factor`.
+    pub unsent: Counter,
+}
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds.
+    pub fn add(&self, amount: u64) {
+        self.0.fetch_add(amount, Relaxed);
+    }
+
+    /// What it is now.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// A condition that one of the loops is in, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Condition<'a>(&'a AtomicUsize);
+
+impl Life {
+    /// A listener that begins in `phase`.
+    pub fn new(phase: Phase) -> Self {
+        Self {
+            phase: watch::Sender::new(phase),
+            full: AtomicUsize::new(0),
+            backing_off: AtomicUsize::new(0),
+            error: Mutex::default(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// What it is asked to do.
+    pub fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    /// Asks for `phase`; the loops hear of it at once. A listener that drains or has stopped
+    /// stays so, but a drain can become a stop.
+    pub fn ask(&self, phase: Phase) {
+        self.phase.send_if_modified(|now| {
+            let ends = |phase| matches!(phase, Phase::Draining | Phase::Stopped);
+            let stays = *now == phase
+                || *now == Phase::Stopped
+                || (*now == Phase::Draining && !ends(phase));
+            if !stays {
+                *now = phase;
+            }
+            !stays
+        });
+    }
+
+    /// What it is doing.
+    pub fn state(&self) -> State {
+        match self.phase() {
+            Phase::Bound => State::Bound,
+            Phase::Accepting if self.backing_off.load(SeqCst) > 0 => State::BackingOff,
+            Phase::Accepting if self.full.load(SeqCst) > 0 => State::Full,
+            Phase::Accepting => State::Accepting,
+            Phase::Suspended => State::Suspended,
+            Phase::Draining => State::Draining,
+            Phase::Stopped => State::Stopped,
+        }
+    }
+
+    /// Why it is backing off, if it is.
+    pub fn why(&self) -> Option<String> {
+        if self.state() != State::BackingOff {
+            return None;
+        }
+        self.error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What it has counted.
+    pub const fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Hears of every new phase.
+    pub(super) fn phases(&self) -> watch::Receiver<Phase> {
+        self.phase.subscribe()
+    }
+
+    /// A loop has a client and no place for it.
+    pub(super) fn is_full(&self) -> Condition<'_> {
+        Condition::new(&self.full)
+    }
+
+    /// A loop waits after this error.
+    pub(super) fn backs_off(&self, error: &impl ToString) -> Condition<'_> {
+        self.counts.backoffs.add(1);
+        *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+        Condition::new(&self.backing_off)
+    }
+}
+
+impl<'a> Condition<'a> {
+    fn new(loops: &'a AtomicUsize) -> Self {
+        loops.fetch_add(1, SeqCst);
+        Self(loops)
+    }
+}
+
+impl Drop for Condition<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_is_what_was_asked_and_what_was_met() {
+        let life = Life::new(Phase::Bound);
+        assert_eq!(life.state(), State::Bound);
+        life.ask(Phase::Accepting);
+        let full = life.is_full();
+        assert_eq!(life.state(), State::Full);
+        let waits = life.backs_off(&"too many open files");
+        assert_eq!(life.state(), State::BackingOff);
+        assert_eq!(life.why().unwrap(), "too many open files");
+        drop(waits);
+        assert_eq!((life.state(), life.why()), (State::Full, None));
+        drop(full);
+        assert_eq!(life.state(), State::Accepting);
+    }
+
+    #[test]
+    fn what_has_ended_does_not_begin_again() {
+        let life = Life::new(Phase::Accepting);
+        life.ask(Phase::Draining);
+        life.ask(Phase::Accepting);
+        assert_eq!(life.state(), State::Draining);
+        life.ask(Phase::Stopped);
+        life.ask(Phase::Draining);
+        assert_eq!(life.state(), State::Stopped);
+    }
+}
