@@ -6,7 +6,7 @@ use std::sync::atomic::{
     AtomicBool, AtomicU8, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use atomic_waker::AtomicWaker;
@@ -161,6 +161,15 @@ impl Account {
     /// Whether the drain's deadline has come.
     pub fn is_cut(&self) -> bool {
         self.order.load(Relaxed) >= Order::Cut as u8
+    }
+
+    /// Waits until the drain's deadline has come.
+    pub async fn cut(&self) {
+        std::future::poll_fn(|cx| {
+            self.register(cx.waker());
+            if self.is_cut() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 
     /// Registers who is woken by [`Account::order`].

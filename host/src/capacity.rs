@@ -50,8 +50,10 @@ pub enum Bound {
 /// What connections need of a machine.
 #[derive(Clone, Copy, Debug)]
 pub struct Needs {
-    /// Clients that may be in a handshake, beside the connections.
-    pub handshakes: u32,
+    /// Clients that may have been accepted beside the connections: those in a queue.
+    pub waiting: u32,
+    /// Flows of UDP, beside the connections; they need no descriptors but those of files.
+    pub flows: u32,
     /// Descriptors of one connection, its socket and its guest's files.
     pub descriptors: u64,
     /// Address space of one instance, in bytes.
@@ -104,13 +106,16 @@ impl Machine {
     }
 
     fn capacity(self, wanted: Option<NonZeroU32>, needs: &Needs) -> Result<Capacity, TooMany> {
+        let flows = u64::from(needs.flows);
         let by_descriptors = self
             .descriptors
             .saturating_sub(RESERVED_DESCRIPTORS)
-            .saturating_sub(u64::from(needs.handshakes))
+            .saturating_sub(u64::from(needs.waiting))
+            .saturating_sub(flows * needs.descriptors.saturating_sub(1))
             / needs.descriptors;
-        let by_mappings = self.mappings.saturating_sub(RESERVED_MAPPINGS) / MAPPINGS_PER_INSTANCE;
-        let by_addresses = self.addresses / needs.addresses;
+        let by_mappings = (self.mappings.saturating_sub(RESERVED_MAPPINGS) / MAPPINGS_PER_INSTANCE)
+            .saturating_sub(flows);
+        let by_addresses = (self.addresses / needs.addresses).saturating_sub(flows);
         let (most, bound) = [
             (by_mappings, Bound::Mappings(self.mappings)),
             (by_descriptors, Bound::Descriptors(self.descriptors)),
@@ -169,7 +174,7 @@ mod tests {
     const PLENTY: Machine =
         Machine { descriptors: 1 << 40, mappings: 1 << 40, addresses: CONTIGUOUS_ADDRESSES };
 
-    const NEEDS: Needs = Needs { handshakes: 1000, descriptors: 1, addresses: SLOT };
+    const NEEDS: Needs = Needs { waiting: 1000, flows: 0, descriptors: 1, addresses: SLOT };
 
     #[test]
     fn the_smallest_of_the_machines_bounds_counts() {

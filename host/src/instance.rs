@@ -20,11 +20,13 @@ use crate::watchdog::{Limits, watch};
 const HOST_CALL_FUEL: usize = 1 << 20;
 
 /// Serves `connection` with a new instance of `handler` and gives it back, with how it ended. The
-/// instance is gone by then; the connection is still open, unless the guest closed it.
+/// instance is gone by then; the connection is still open, unless the guest closed it. `made` is
+/// told, once, whether there was an instance; if not, that is the host's fault and no guest's.
 pub async fn run(
     handler: &Arc<Handler>,
     connection: Connection,
     limits: Limits,
+    made: impl FnOnce(bool),
 ) -> (Connection, Exit) {
     let account = Arc::clone(connection.account());
     let engine = handler.pre.module().engine();
@@ -34,7 +36,7 @@ pub async fn run(
     store.set_hostcall_fuel(HOST_CALL_FUEL);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|store| Ok(on_tick(store)));
-    let ended = watch(&account, &limits, pin!(call(handler, &mut store))).await;
+    let ended = watch(&account, &limits, pin!(call(handler, &mut store, made))).await;
     let guest = store.into_data();
     let exit = match ended {
         Ok(Ok(code)) => exit_of_code(code, &guest),
@@ -45,8 +47,14 @@ pub async fn run(
 }
 
 /// Instantiates and calls the entry point; gives its code.
-async fn call(handler: &Handler, store: &mut Store<Guest>) -> wasmtime::Result<i32> {
-    let instance = handler.pre.instantiate_async(&mut *store).await?;
+async fn call(
+    handler: &Handler,
+    store: &mut Store<Guest>,
+    made: impl FnOnce(bool),
+) -> wasmtime::Result<i32> {
+    let instance = handler.pre.instantiate_async(&mut *store).await;
+    made(instance.as_ref().map_or_else(is_of_the_guest, |_| true));
+    let instance = instance?;
     store.data_mut().memory = instance.get_memory(&mut *store, "memory");
     if let Some(initialize) = &handler.initialize {
         let function = instance
@@ -78,6 +86,11 @@ fn on_tick(mut store: StoreContextMut<'_, Guest>) -> UpdateDeadline {
     store.data_mut().connection.flush();
     // tokio's own yield lets its driver run: others get the worker, and sockets are looked at.
     UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))
+}
+
+/// Whether an instance could not be made because of what the guest does when it begins.
+fn is_of_the_guest(error: &Error) -> bool {
+    error.is::<Trap>() || error.is::<Stop>() || error.is::<GuestError>()
 }
 
 fn exit_of_code(code: i32, guest: &Guest) -> Exit {

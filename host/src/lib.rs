@@ -13,18 +13,10 @@
 //! use portcell::{Config, Server};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let config = Config::read(Path::new("portcell.toml"))?;
-//! let server = Server::start(config).await?;
-//! for listener in server.listening() {
-//!     println!("{listener}");
-//! }
-//! let control = server.control();
-//! tokio::spawn(async move {
-//!     if tokio::signal::ctrl_c().await.is_ok() {
-//!         control.drain();
-//!     }
-//! });
-//! server.run().await?;
+//! let mut server = Server::load(Config::read(Path::new("portcell.toml"))?).await?;
+//! server.bind().await?;
+//! println!("{}", server.listening()[0]);
+//! server.run_until(async { drop(tokio::signal::ctrl_c().await) }).await?;
 //! # Ok(())
 //! # }
 //! ```

@@ -143,6 +143,6 @@ fn a_server_that_runs_out_of_descriptors_goes_on_when_there_are_some_again() {
         client.end();
         client.ends_in_good_order();
     }
-    server.find_line("again, after ");
+    server.find_line("again; it failed ");
     server.connect().is_echoed();
 }

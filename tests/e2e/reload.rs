@@ -207,7 +207,7 @@ fn a_bad_configuration_keeps_the_old_one_in_force() {
             format!("{good}{}", listener("m", "tcp://192.0.2.1:1", "")),
             "this machine does not have that address",
         ),
-        (format!("server.max_connections = 7\n{good}"), "server.max_connections cannot change"),
+        (format!("server.max_handshakes = 7\n{good}"), "server.max_handshakes cannot change"),
     ]
     .into_iter()
     .enumerate()

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use portcell::engine::Engine;
 use portcell::handler::Loader;
-use portcell::server::{self, BadPlugin, StartError};
+use portcell::server::{self, BadPlugin, ControlError, StartError};
 use portcell::telemetry::{self, Format};
 use portcell::{Config, Control, Server};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -38,8 +38,13 @@ async fn serve_until_ended(
     // Before the ready line: whoever waits for it may signal at once.
     let mut signals =
         Signals::listen().context("cannot listen for signals").map_err(Failure::Failed)?;
+    let bound = async {
+        let mut server = Server::load(config).await?;
+        server.bind().await?;
+        Ok(server)
+    };
     let server = tokio::select! {
-        server = Server::start(config) => server.map_err(classify)?,
+        server = bound => server.map_err(classify)?,
         // Loading takes a while where plugins are large, and nobody is served yet.
         () = signals.asked_to_end() => return Ok(()),
     };
@@ -81,7 +86,8 @@ impl Signals {
         loop {
             tokio::select! {
                 _ = self.hangup.recv() => {
-                    reload(&control, path.as_deref());
+                    // Beside this: it takes a while, and whoever asks for the end should be heard.
+                    tokio::spawn(reload(control.clone(), path.clone()));
                     continue;
                 }
                 _ = self.terminate.recv() => {}
@@ -97,18 +103,24 @@ impl Signals {
     }
 }
 
-fn reload(control: &Control, path: Option<&Path>) {
+async fn reload(control: Control, path: Option<PathBuf>) {
     let Some(path) = path else {
         tracing::info!("SIGHUP: there is no configuration to read again");
         return;
     };
-    match Config::read(path) {
-        Ok(config) => control.apply(config),
-        Err(errors) => {
-            for error in &errors {
-                tracing::error!("the old configuration stays in force: {error}");
-            }
+    let refused = |error: &dyn std::fmt::Display| {
+        for line in error.to_string().lines() {
+            tracing::error!("the old configuration stays in force: {line}");
         }
+    };
+    match Config::read(&path) {
+        Err(errors) => refused(&errors),
+        Ok(config) => match control.apply(config).await {
+            Ok(()) => tracing::info!("the configuration was applied"),
+            // It ends, and nobody needs another configuration.
+            Err(ControlError::Ended) => {}
+            Err(error) => refused(&error),
+        },
     }
 }
 

@@ -20,6 +20,9 @@ const LINGER: Duration = Duration::from_secs(2);
 /// How much input is taken meanwhile, in bytes. Without it a peer could keep a core busy.
 const LINGER_BYTES: usize = 1 << 20;
 
+/// The same for a peer that is turned away, whom nothing is owed.
+const DISMISS: Duration = Duration::from_secs(1);
+
 /// Ends the write side, unless that was done, waits for the peer's end or a drain's deadline,
 /// closes.
 pub(super) async fn linger(account: &Account, socket: Socket, write_ended: bool) {
@@ -47,6 +50,21 @@ pub(super) async fn linger(account: &Account, socket: Socket, write_ended: bool)
     });
     // Too late is the same as done: the socket closes either way.
     let _ = tokio::time::timeout(LINGER, over).await;
+}
+
+/// Turns a client away: sends `farewell` as far as it fits at once, ends the write side, and waits
+/// for the peer's end, for at most 1 s and 1 MiB, so that the farewell is not lost to a reset.
+pub async fn dismiss(socket: Socket, farewell: &str) {
+    socket.say(farewell);
+    let mut taken = 0;
+    if socket.shutdown_write().is_err() {
+        return;
+    }
+    let peer_ends = async {
+        while take_all(&socket, &mut taken) == Some(false) && socket.readable().await.is_ok() {}
+    };
+    // Too late is the same as done: the socket closes either way.
+    let _ = tokio::time::timeout(DISMISS, peer_ends).await;
 }
 
 /// Takes what is there. `Some(true)` when the peer has ended or broken the connection,

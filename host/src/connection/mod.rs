@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use crate::account::Account;
 use crate::exit::Closing;
 
+pub use self::close::dismiss;
 pub use self::facts::Placement;
 pub use self::socket::{Socket, Transport};
 

@@ -20,6 +20,12 @@ enum Fault {
     Listener,
 }
 
+/// Whether descriptors have run out, of the process or of the machine.
+pub(super) fn is_short_of_descriptors(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(errno, Some(Errno::MFILE | Errno::NFILE))
+}
+
 /// Sorts an error. One that is not known counts as the machine's: waiting is safe.
 fn fault(error: &io::Error) -> Fault {
     match error.raw_os_error().map(Errno::from_raw_os_error) {
@@ -32,6 +38,7 @@ fn fault(error: &io::Error) -> Fault {
             | Errno::NETDOWN
             | Errno::NOPROTOOPT
             | Errno::HOSTDOWN
+            | Errno::NONET
             | Errno::HOSTUNREACH
             | Errno::NETUNREACH
             | Errno::CONNRESET
@@ -54,13 +61,11 @@ pub(super) enum Verdict {
 }
 
 /// The waits after errors: each twice the one before, and back to the first when a client was
-/// taken.
+/// handed over.
 #[derive(Debug)]
 pub(super) struct Backoff {
     bounds: config::Backoff,
     next: Duration,
-    /// Waits in a row.
-    waits: u64,
     /// Clients that were gone, in a row. So many without a success mean that something else is
     /// wrong.
     lost: u32,
@@ -69,7 +74,7 @@ pub(super) struct Backoff {
 
 impl Backoff {
     pub(super) const fn new(bounds: config::Backoff, most_lost: u32) -> Self {
-        Self { bounds, next: bounds.min, waits: 0, lost: 0, most_lost }
+        Self { bounds, next: bounds.min, lost: 0, most_lost }
     }
 
     /// What to do after this error.
@@ -82,22 +87,20 @@ impl Backoff {
             }
             Fault::Client | Fault::Resource => {}
         }
+        Verdict::Wait(self.escalate())
+    }
+
+    /// How long to wait now: twice as long as the last time, up to the bound.
+    pub(super) fn escalate(&mut self) -> Duration {
         let delay = self.next;
         self.next = (delay * 2).min(self.bounds.max);
-        self.waits += 1;
-        Verdict::Wait(delay)
+        delay
     }
 
-    /// How many waits there were in a row.
-    pub(super) const fn waits(&self) -> u64 {
-        self.waits
-    }
-
-    /// A client was taken; gives how many waits came before, 0 mostly.
-    pub(super) fn succeed(&mut self) -> u64 {
+    /// A client was handed over.
+    pub(super) const fn succeed(&mut self) {
         self.next = self.bounds.min;
         self.lost = 0;
-        std::mem::take(&mut self.waits)
     }
 }
 
@@ -109,7 +112,16 @@ mod tests {
     fn errors_are_sorted_by_whose_they_are() {
         let cases = [
             (Errno::CONNABORTED, Fault::Client),
+            (Errno::PROTO, Fault::Client),
+            (Errno::PERM, Fault::Client),
             (Errno::INTR, Fault::Client),
+            (Errno::OPNOTSUPP, Fault::Client),
+            (Errno::NETDOWN, Fault::Client),
+            (Errno::NOPROTOOPT, Fault::Client),
+            (Errno::HOSTDOWN, Fault::Client),
+            (Errno::NONET, Fault::Client),
+            (Errno::HOSTUNREACH, Fault::Client),
+            (Errno::NETUNREACH, Fault::Client),
             (Errno::MFILE, Fault::Resource),
             (Errno::NFILE, Fault::Resource),
             (Errno::NOBUFS, Fault::Resource),
@@ -135,7 +147,7 @@ mod tests {
         let full = Errno::MFILE.into();
         let waits: Vec<_> = (0..4).map(|_| backoff.fail(&full)).collect();
         assert_eq!(waits, [10, 20, 35, 35].map(|millis| Verdict::Wait(millis * MILLI)));
-        assert_eq!(backoff.succeed(), 4);
+        backoff.succeed();
         assert_eq!(backoff.fail(&full), Verdict::Wait(10 * MILLI));
     }
 

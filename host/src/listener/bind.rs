@@ -140,7 +140,12 @@ fn listen(
     socket.set_nonblocking(true)?;
     socket.listen(backlog(options))?;
     let address = bound(&socket)?;
-    Ok(Listening { socket: register(socket.into())?, address, file: None })
+    Ok(Listening {
+        socket: register(socket.into())?,
+        address,
+        file: None,
+        owner: std::sync::atomic::AtomicU64::new(0),
+    })
 }
 
 fn backlog(options: &SocketOptions) -> i32 {

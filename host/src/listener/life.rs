@@ -10,6 +10,8 @@ use std::sync::{Mutex, PoisonError};
 use serde::Serialize;
 use tokio::sync::watch;
 
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
 /// What a listener is asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -52,12 +54,32 @@ pub enum State {
 /// A listener's life.
 #[derive(Debug)]
 pub struct Life {
+    id: u64,
     phase: watch::Sender<Phase>,
     full: AtomicUsize,
     backing_off: AtomicUsize,
     /// The last error that made a loop back off.
     error: Mutex<Option<String>>,
+    made: AtomicU64,
+    not_made: AtomicU64,
     counts: Counts,
+}
+
+/// What became of connections that were handed over, as far as a loop has heard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Handed {
+    made: u64,
+    not_made: u64,
+}
+
+/// What has become of them since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Nothing,
+    /// Instances were made for all of them.
+    Made,
+    /// For some the instance could not be made.
+    NotMade,
 }
 
 /// What has happened at a listener since it was started.
@@ -107,12 +129,20 @@ impl Life {
     /// A listener that begins in `phase`.
     pub fn new(phase: Phase) -> Self {
         Self {
+            id: NEXT_ID.fetch_add(1, Relaxed),
             phase: watch::Sender::new(phase),
             full: AtomicUsize::new(0),
             backing_off: AtomicUsize::new(0),
             error: Mutex::default(),
+            made: AtomicU64::new(0),
+            not_made: AtomicU64::new(0),
             counts: Counts::default(),
         }
+    }
+
+    /// Unique in this process.
+    pub(super) const fn id(&self) -> u64 {
+        self.id
     }
 
     /// What it is asked to do.
@@ -159,6 +189,28 @@ impl Life {
     /// What it has counted.
     pub const fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// Says that the instance of a connection was made, or could not be.
+    pub fn was_handed_over(&self, made: bool) {
+        if made {
+            self.made.fetch_add(1, SeqCst);
+        } else {
+            self.not_made.fetch_add(1, SeqCst);
+        }
+    }
+
+    /// What has become of those handed over since `seen`, which is brought up to date.
+    pub(super) fn outcome(&self, seen: &mut Handed) -> Outcome {
+        let now = Handed { made: self.made.load(SeqCst), not_made: self.not_made.load(SeqCst) };
+        let before = std::mem::replace(seen, now);
+        if now.not_made > before.not_made {
+            Outcome::NotMade
+        } else if now.made > before.made {
+            Outcome::Made
+        } else {
+            Outcome::Nothing
+        }
     }
 
     /// Hears of every new phase.

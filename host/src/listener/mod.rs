@@ -3,24 +3,26 @@
 mod accept;
 mod backoff;
 mod bind;
-#[expect(dead_code, reason = "the loops use it next")]
+mod closing;
 mod episode;
-#[expect(dead_code, reason = "the loops use it next")]
 mod life;
+mod refusal;
 
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use rustix::net::{SocketAddrAny, SocketFlags};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::address::Address;
 use crate::connection::Socket;
 
-pub use self::accept::{Gone, accept_until};
+pub use self::accept::{Gone, Source, accept_until};
 pub use self::bind::{BindError, bind};
 pub use self::life::{Counter, Counts, Life, Phase, State};
 
@@ -31,6 +33,8 @@ pub struct Listening {
     address: Bound,
     /// The file of a Unix socket.
     file: Option<(u64, u64)>,
+    /// The [`Life`] that goes on with it.
+    owner: AtomicU64,
 }
 
 /// What a socket is bound to, with the port that the kernel picked.
@@ -61,21 +65,19 @@ impl Listening {
         &self.address
     }
 
-    /// Waits until a client is there, or an error.
-    async fn ready(&self) -> io::Result<()> {
-        let mut guard = self.socket.ready(Interest::READABLE).await?;
-        guard.retain_ready();
-        Ok(())
+    /// From now on `life` goes on with it, and the one before leaves it alone when it ends.
+    pub fn belongs_to(&self, life: &Life) {
+        self.owner.store(life.id(), SeqCst);
     }
 
-    /// Takes one client; `WouldBlock` if there is none.
-    fn accept(&self) -> io::Result<Accepted> {
-        self.socket.try_io(Interest::READABLE, |socket| {
-            // One call for a descriptor that does not block and is closed on exec.
-            let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-            let (client, peer) = rustix::net::acceptfrom_with(socket.as_fd(), flags)?;
-            self.adopt(client, peer)
-        })
+    /// `asked` with the port that the kernel picked: where to listen another time.
+    pub fn bound_at(&self, asked: &Address) -> Address {
+        match (asked, &self.address) {
+            (Address::Tcp { host, port: 0 }, Bound::Tcp(bound)) => {
+                Address::Tcp { host: host.clone(), port: bound.port() }
+            }
+            _ => asked.clone(),
+        }
     }
 
     fn adopt(&self, client: OwnedFd, peer: Option<SocketAddrAny>) -> io::Result<Accepted> {
@@ -95,8 +97,38 @@ impl Listening {
     }
 }
 
-impl Drop for Listening {
-    fn drop(&mut self) {
+impl Source for Listening {
+    async fn ready(&self) -> io::Result<()> {
+        let mut guard = self.socket.ready(Interest::READABLE).await?;
+        guard.retain_ready();
+        Ok(())
+    }
+
+    fn accept(&self) -> io::Result<Accepted> {
+        self.socket.try_io(Interest::READABLE, |socket| {
+            // One call for a descriptor that does not block and is closed on exec.
+            let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+            let (client, peer) = rustix::net::acceptfrom_with(socket.as_fd(), flags)?;
+            self.adopt(client, peer)
+        })
+    }
+
+    fn address(&self) -> &Bound {
+        &self.address
+    }
+
+    fn close_to_newcomers(&self, life: &Life) -> bool {
+        self.owner.load(SeqCst) == life.id() && self.close_door()
+    }
+
+    fn is_connecting(&self) -> bool {
+        self.has_handshakes()
+    }
+}
+
+impl Listening {
+    /// Removes the file of a Unix socket, if it is still this one's.
+    fn remove_file(&self) {
         // Another server may have taken the path meanwhile.
         if let Bound::Unix(path) = &self.address
             && self.file.is_some()
@@ -105,6 +137,12 @@ impl Drop for Listening {
             // Somebody else may have removed it.
             let _ = std::fs::remove_file(path);
         }
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.remove_file();
     }
 }
 

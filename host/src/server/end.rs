@@ -7,47 +7,77 @@ use tokio::time::{Instant, timeout_at};
 
 use super::control::{Command, Event};
 use super::error::RunError;
+use super::listener::{Listener, Run};
 use super::serve::Service;
 use super::{Ended, Server};
 use crate::account::Order;
-use crate::config::Config;
-use crate::listener::Gone;
+use crate::listener::{Gone, Phase};
 
 /// How long connections that are cut have to close. They do not wait for their peers.
-const CUT: Duration = Duration::from_secs(2);
+pub(super) const CUT: Duration = Duration::from_secs(2);
+
+/// How long a server that is cut waits for its accept loops, which wait for nobody.
+const LOOPS: Duration = Duration::from_secs(2);
+
+/// Why a server ends.
+#[derive(Debug)]
+pub(super) enum End {
+    Drain,
+    Stop,
+    /// Its last listener is lost; the others may finish.
+    Lost(RunError),
+}
 
 impl Server {
-    /// Takes a listener that is gone out of service; an error if it was the last one.
-    pub(super) fn lose(
-        &mut self,
-        listener: String,
-        service: &Arc<Service>,
-        gone: Gone,
-    ) -> Result<(), RunError> {
+    pub(super) async fn end(self, end: End) -> Result<Ended, RunError> {
+        match end {
+            End::Drain => Ok(self.drain().await),
+            End::Stop => Ok(self.stop().await),
+            End::Lost(error) => {
+                self.drain().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Notes that a listener is gone; its connections go on. The end, if it was the last one.
+    pub(super) fn lose(&mut self, service: &Arc<Service>, gone: Gone) -> Option<End> {
         let why = std::error::Error::source(&gone).map_or_else(String::new, ToString::to_string);
         tracing::error!("{gone}: {why}");
+        let is_it = |listener: &&mut Listener| {
+            listener.running().is_some_and(|running| Arc::ptr_eq(&running.service, service))
+        };
         // Another may have taken its place meanwhile.
-        let is_it = |running: &super::Running| Arc::ptr_eq(&running.service, service);
-        if self.listeners.get(&listener).is_some_and(is_it) {
-            self.retire(&listener);
-        }
-        if self.listeners.is_empty() {
-            return Err(RunError::LastListener { listener, source: gone });
-        }
-        Ok(())
+        let listener = self.listeners.values_mut().find(is_it)?;
+        let name = listener.config.name.clone();
+        listener.run = Run::Failed(format!("{gone}: {why}"));
+        // Its other sockets, if it has any.
+        service.life.ask(Phase::Draining);
+        self.keep(&service.connections);
+        let is_last = !self.listeners.values().any(|listener| listener.running().is_some());
+        is_last.then(|| End::Lost(RunError::LastListener { listener: name, source: gone }))
+    }
+
+    /// When a drain that begins now cuts what is left.
+    pub(super) fn drain_deadline(&self) -> Option<Instant> {
+        self.config.server.drain_timeout.map(|timeout| Instant::now() + timeout)
     }
 
     /// Accepts no more, lets connections end until the drain's deadline, and cuts the rest.
     pub(super) async fn drain(mut self) -> Ended {
-        let deadline = self.config.drain_timeout.map(|timeout| Instant::now() + timeout);
-        self.apply_nothing().await;
-        let open = self.connections();
-        if open > 0 {
-            let are = if open == 1 { " is" } else { "s are" };
-            tracing::info!("draining: {open} connection{are} open");
-        }
+        let deadline = self.drain_deadline();
+        let mut drains = self.drain_all();
+        let sets: Vec<_> = self.sets().map(Arc::clone).collect();
         let ended = async {
-            for set in &self.retired {
+            for drain in &mut drains {
+                drain.taken_in().await;
+            }
+            let open: usize = sets.iter().map(|set| set.count()).sum();
+            if open > 0 {
+                let are = if open == 1 { " is" } else { "s are" };
+                tracing::info!("draining: {open} connection{are} open");
+            }
+            for set in &sets {
                 set.ended().await;
             }
         };
@@ -75,16 +105,24 @@ impl Server {
 
     /// Cuts what is open and ends.
     pub(super) async fn stop(mut self) -> Ended {
-        self.apply_nothing().await;
-        let deadline = Instant::now() + CUT;
-        for set in &self.retired {
+        let mut drains = self.drain_all();
+        for life in self.listeners.values().filter_map(Listener::life) {
+            life.ask(Phase::Stopped);
+        }
+        let patience = Instant::now() + LOOPS;
+        for drain in &mut drains {
+            let _ = timeout_at(patience, drain.taken_in()).await;
+        }
+        let sets: Vec<_> = self.sets().map(Arc::clone).collect();
+        for set in &sets {
             set.order(Order::Cut);
         }
-        for set in &self.retired {
+        let deadline = Instant::now() + CUT;
+        for set in &sets {
             // Guests that hold a worker are cut at their next tick; nobody waits longer.
             let _ = timeout_at(deadline, set.ended()).await;
         }
-        let cut = self.retired.iter().map(|set| set.cut() + set.count()).sum();
+        let cut = sets.iter().map(|set| set.cut() + set.count()).sum();
         if cut > 0 {
             let were = if cut == 1 { " was" } else { "s were" };
             tracing::warn!("{cut} connection{were} cut");
@@ -93,17 +131,17 @@ impl Server {
         Ended { cut }
     }
 
-    /// Takes everything out of service.
-    async fn apply_nothing(&mut self) {
-        let nothing = Config {
-            server: self.config.clone(),
-            listeners: Vec::new(),
-            handlers: Vec::new(),
-            pools: Vec::new(),
-        };
-        if let Err(error) = self.apply(nothing).await {
-            // There is nothing in it that can fail.
-            tracing::error!("cannot stop the listeners: {error}");
+    /// Takes nobody new in anywhere, and asks all connections to finish.
+    fn drain_all(&mut self) -> Vec<super::listener::Drain> {
+        let listeners = self.listeners.values_mut();
+        let running = listeners.filter_map(|listener| match &mut listener.run {
+            Run::Running(running) => Some(running.drain()),
+            Run::Created | Run::Stopped | Run::Failed(_) => None,
+        });
+        let drains = running.collect();
+        for set in self.sets() {
+            set.order(Order::Drain);
         }
+        drains
     }
 }

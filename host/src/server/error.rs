@@ -36,6 +36,9 @@ pub enum StartError {
     /// It would change what is fixed at start.
     #[error("server.{0} cannot change while the server runs; restart it")]
     NeedsRestart(&'static str),
+    /// The first UDP address of a server that was started without one.
+    #[error("this server was started without room for UDP flows; restart it")]
+    NoFlows,
     /// The thread that loads a plugin panicked.
     #[error("loading a plugin failed")]
     Loading(#[source] tokio::task::JoinError),
@@ -44,6 +47,9 @@ pub enum StartError {
 /// The server could not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
+    /// It could not bind its listeners.
+    #[error(transparent)]
+    Start(#[from] StartError),
     /// The last listener died.
     #[error("listener {listener} failed, and it was the last")]
     LastListener {

@@ -1,75 +1,60 @@
 //! The server: puts a configuration into service, and takes it out again. The only part that
 //! knows both the listeners and the sandboxes.
 
+mod command;
 mod control;
 mod end;
 mod error;
+mod listener;
 mod serve;
+mod status;
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
-use crate::account::Order;
 use crate::address::Address;
-use crate::admission::{Admission, Gate, Opening};
+use crate::admission::Admission;
 use crate::capacity::{Capacity, Needs, TooMany};
-use crate::config::{Config, HandlerConfig, ListenerConfig, ServerConfig, Spawn};
+use crate::config::{Config, HandlerConfig, ListenerConfig, ServerConfig, WhenFull};
 use crate::drain::Connections;
 use crate::engine::Engine;
 use crate::handler::{Handler, Loader};
-use crate::listener::{Gone, Listening, accept_until, bind};
+use crate::listener::{Life, Listening, Phase, bind};
 use crate::receipt::Receipts;
 use crate::route::{Route, Routes};
 
 use self::control::Event;
-use self::serve::{Service, serve};
+use self::listener::{Listener, Run};
+use self::serve::Service;
 
-pub use self::control::{Command, Control};
+pub use self::control::{Control, ControlError, Limit};
 pub use self::error::{BadPlugin, RunError, StartError};
+pub use self::status::{HandlerStatus, ListenerStatus, Status};
 
-/// How the connections of a listener begin: TLS will ask for a handshake.
-const OPENING: Opening = Opening::Plaintext;
-
-/// A server that accepts connections. Dropping it without [`Server::run`] ends its listeners;
-/// connections end with the runtime.
+/// A server. Dropping it ends its listeners; connections end with the runtime.
+///
+/// It is made by [`Server::load`], has its ports after [`Server::bind`], and serves while
+/// [`Server::run`] or [`Server::run_until`] is polled. It needs a tokio runtime.
 #[derive(Debug)]
 pub struct Server {
-    config: ServerConfig,
+    /// What is in service, or will be when it runs.
+    config: Config,
     capacity: Capacity,
     loader: Arc<Loader>,
     admission: Arc<Admission>,
     receipts: Arc<Receipts>,
     handlers: BTreeMap<String, Arc<Handler>>,
-    listeners: BTreeMap<String, Running>,
+    listeners: BTreeMap<String, Listener>,
     /// Connections of listeners that are gone.
     retired: Vec<Arc<Connections>>,
-    /// Accept loops that have been told to stop.
-    stopping: Vec<JoinHandle<()>>,
+    /// What a listener does that is bound now.
+    phase: Phase,
     events: mpsc::UnboundedReceiver<Event>,
     sender: mpsc::UnboundedSender<Event>,
-}
-
-/// A listener in service.
-#[derive(Debug)]
-struct Running {
-    config: Arc<ListenerConfig>,
-    sockets: Vec<(Address, Arc<Listening>)>,
-    service: Arc<Service>,
-    gate: Gate,
-    stop: CancellationToken,
-    loops: Vec<JoinHandle<()>>,
-}
-
-/// What a listener leaves to the one that takes its place.
-#[derive(Debug)]
-struct Left {
-    connections: Arc<Connections>,
-    gate: Gate,
 }
 
 /// Where a server listens, as its ready line says it.
@@ -88,41 +73,52 @@ pub struct Ended {
     pub cut: usize,
 }
 
-/// What has to happen for a configuration to be served.
-#[derive(Debug, Default)]
-struct Plan {
-    load: Vec<Arc<HandlerConfig>>,
-    start: Vec<Arc<ListenerConfig>>,
-    stop: Vec<String>,
-}
+/// The sockets of one listener: where each was asked to be, and what it is.
+type Sockets = Vec<(Address, Arc<Listening>)>;
 
 impl Server {
-    /// Checks everything, loads the plugins, binds the listeners, and begins to accept: a server
-    /// that is there, serves. Needs a tokio runtime.
-    pub async fn start(config: Config) -> Result<Self, StartError> {
+    /// Checks everything, compiles the plugins, and makes room for connections. Nothing is bound.
+    pub async fn load(config: Config) -> Result<Self, StartError> {
         let Config { server, .. } = &config;
         let capacity = capacity(&config)?;
-        let loader = Loader::new(Engine::new(capacity.connections)?).map_err(StartError::Linker)?;
+        let slots = capacity.connections.saturating_add(flows(&config));
+        let loader = Loader::new(Engine::new(slots)?).map_err(StartError::Linker)?;
+        let admission = Admission::new(capacity.connections, server.max_handshakes, flows(&config));
         let (sender, events) = mpsc::unbounded_channel();
         let mut this = Self {
-            admission: Admission::new(
-                capacity.connections,
-                server.max_handshakes,
-                server.max_flows.get(),
-            ),
+            admission,
             receipts: Arc::new(Receipts::open(&server.receipts)?),
-            config: server.clone(),
             capacity,
             loader: Arc::new(loader),
             handlers: BTreeMap::new(),
             listeners: BTreeMap::new(),
             retired: Vec::new(),
-            stopping: Vec::new(),
+            phase: Phase::Bound,
             events,
             sender,
+            config,
         };
-        this.apply(config).await?;
+        let handlers = this.config.handlers.clone();
+        this.handlers.extend(this.load_all(handlers, this.config.server.max_module_size).await?);
+        this.set_bounds();
+        for config in &this.config.listeners {
+            let listener = Listener::new(Arc::clone(config), &this.admission);
+            this.listeners.insert(config.name.clone(), listener);
+        }
         Ok(this)
+    }
+
+    /// Binds the listeners: all of them, or none and it can be tried again. From now on the kernel
+    /// connects clients, which wait in its backlog until the server runs. A server that is bound
+    /// stays so.
+    pub async fn bind(&mut self) -> Result<(), StartError> {
+        let created = self.listeners.values().filter(|l| matches!(l.run, Run::Created));
+        let created: Vec<_> = created.map(|listener| Arc::clone(&listener.config)).collect();
+        let sockets = self.sockets(&created).await?;
+        for (config, sockets) in created.iter().zip(sockets) {
+            self.start(&config.name, sockets, self.phase);
+        }
+        Ok(())
     }
 
     /// How many connections there can be.
@@ -130,21 +126,27 @@ impl Server {
         &self.capacity
     }
 
-    /// Where it listens, by the listeners' names.
+    /// Where it listens, by the listeners' names; nowhere before it is bound.
     pub fn listening(&self) -> Vec<ListeningOn> {
-        let on = |(listener, running): (&String, &Running)| {
+        let on = |(name, listener): (&String, &Listener)| {
+            let sockets = listener.running().map_or(&[][..], |running| &running.sockets);
             let on = |(_, socket): &(Address, Arc<Listening>)| ListeningOn {
                 address: socket.address().to_string(),
-                listener: listener.clone(),
+                listener: name.clone(),
             };
-            running.sockets.iter().map(on).collect::<Vec<_>>()
+            sockets.iter().map(on).collect::<Vec<_>>()
         };
         self.listeners.iter().flat_map(on).collect()
     }
 
-    /// Steers it from elsewhere.
+    /// Steers it from elsewhere, also before it runs.
     pub fn control(&self) -> Control {
         Control(self.sender.clone())
+    }
+
+    /// What it is doing.
+    pub fn status(&self) -> Status {
+        Status::of(self)
     }
 
     /// How many connections are open.
@@ -152,94 +154,129 @@ impl Server {
         self.sets().map(|set| set.count()).sum()
     }
 
-    /// Serves until a drain or stop has ended it.
+    /// Serves until a drain or stop has ended it. Binds first, if that was not done. Fails when a
+    /// listener's sockets are lost and it was the last.
     pub async fn run(mut self) -> Result<Ended, RunError> {
-        loop {
-            match self.events.recv().await {
-                Some(Event::Command(Command::Apply(config))) => {
-                    let before = self.listening();
-                    match self.apply(*config).await {
-                        Ok(()) => {
-                            for new in self.listening().iter().filter(|on| !before.contains(on)) {
-                                tracing::info!("{new}");
-                            }
-                            tracing::info!("the configuration was applied");
-                        }
-                        Err(error) => {
-                            for line in error.to_string().lines() {
-                                tracing::error!("the old configuration stays in force: {line}");
-                            }
-                        }
-                    }
-                }
-                Some(Event::Gone { listener, service, gone }) => {
-                    if let Err(error) = self.lose(listener, &service, gone) {
-                        self.drain().await;
-                        return Err(error);
-                    }
-                }
-                Some(Event::Command(Command::Drain)) => return Ok(self.drain().await),
-                Some(Event::Command(Command::Stop)) | None => return Ok(self.stop().await),
+        // What was asked before comes first: a server that was stopped does not begin.
+        while let Ok(event) = self.events.try_recv() {
+            if let Some(end) = self.handle(event).await {
+                return self.end(end).await;
             }
+        }
+        self.phase = Phase::Accepting;
+        self.bind().await?;
+        for life in self.listeners.values().filter_map(Listener::life) {
+            if life.phase() == Phase::Bound {
+                life.ask(Phase::Accepting);
+            }
+        }
+        loop {
+            let Some(event) = self.events.recv().await else { return Ok(self.stop().await) };
+            if let Some(end) = self.handle(event).await {
+                return self.end(end).await;
+            }
+        }
+    }
+
+    /// As [`Server::run`], and drains when `shutdown` is ready.
+    pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> Result<Ended, RunError> {
+        let control = self.control();
+        let drain = async {
+            shutdown.await;
+            control.drain();
+            std::future::pending().await
+        };
+        tokio::select! {
+            ended = self.run() => ended,
+            never = drain => never,
         }
     }
 
     /// Puts `wanted` into service in place of what is: all of it, or nothing.
     async fn apply(&mut self, wanted: Config) -> Result<(), StartError> {
-        self.check_fixed(&wanted.server)?;
-        let plan = self.diff(&wanted);
-        let loaded = self.load(plan.load, wanted.server.max_module_size).await?;
-        let bound = self.bind(&plan.start).await?;
+        self.check_fixed(&wanted)?;
+        // A module may have changed in its file: its digest says so, when it is loaded.
+        let handlers =
+            self.load_all(wanted.handlers.clone(), wanted.server.max_module_size).await?;
+        let changed: Vec<_> =
+            wanted.listeners.iter().filter(|config| self.starts(config)).map(Arc::clone).collect();
+        let sockets = self.sockets(&changed).await?;
         // Nothing below can fail.
-        self.config = wanted.server;
-        self.handlers.extend(loaded);
-        for name in plan.stop {
-            self.retire(&name);
-        }
-        self.handlers.retain(|name, _| wanted.handlers.iter().any(|wanted| wanted.name == *name));
-        for (config, sockets) in plan.start.into_iter().zip(bound) {
-            // One that changes keeps its connections: only later ones see the change.
-            let left = self.unlisten(&config.name);
-            self.listen(config, sockets, left);
-        }
-        for running in self.listeners.values() {
-            if let Some(route) = self.route(&running.config) {
-                running.service.routes.replace(route);
+        self.config = wanted;
+        self.set_bounds();
+        self.handlers.extend(handlers);
+        let defined = |name: &str| self.config.handlers.iter().any(|config| config.name == *name);
+        self.handlers.retain(|name, _| defined(name));
+        for config in self.config.listeners.clone() {
+            let name = config.name.clone();
+            match self.listeners.get_mut(&name) {
+                Some(listener) => listener.reconfigure(config),
+                None => {
+                    self.listeners.insert(name, Listener::new(config, &self.admission));
+                }
             }
         }
-        // They take what the kernel had connected, and nobody who comes after this.
-        for accepting in self.stopping.drain(..) {
-            // One that panicked has ended too.
-            let _ = accepting.await;
+        for (config, sockets) in changed.iter().zip(sockets) {
+            self.replace(&config.name, sockets).await;
         }
+        // After the others have begun: what they took over is not closed.
+        let stays = |name: &str| self.config.listeners.iter().any(|config| config.name == *name);
+        let gone: Vec<_> =
+            self.listeners.keys().filter(|name| !stays(name)).map(Clone::clone).collect();
+        for name in gone {
+            self.retire(&name);
+        }
+        self.reroute();
         Ok(())
     }
 
-    /// What differs between what is in service and `wanted`.
-    fn diff(&self, wanted: &Config) -> Plan {
-        // Origins do not count in a comparison: a table that moved in its file has not changed.
-        let runs = |config: &Arc<ListenerConfig>| {
-            self.listeners.get(&config.name).is_some_and(|running| running.config == *config)
-        };
-        let start: Vec<_> =
-            wanted.listeners.iter().filter(|config| !runs(config)).map(Arc::clone).collect();
-        let stays = |name: &String| wanted.listeners.iter().any(|config| config.name == *name);
-        Plan {
-            // A module may have changed in its file: its digest says so, when it is loaded.
-            load: wanted.handlers.clone(),
-            stop: self.listeners.keys().filter(|name| !stays(name)).cloned().collect(),
-            start,
+    /// Connections from now on go to the handlers as they are now.
+    fn reroute(&self) {
+        for listener in self.listeners.values() {
+            let Some(running) = listener.running() else { continue };
+            if let Some(route) = self.route(&listener.config) {
+                running.service.routes.replace(route);
+            }
         }
     }
 
-    fn check_fixed(&self, wanted: &ServerConfig) -> Result<(), StartError> {
-        match fixed(&self.config, wanted).into_iter().find(|(_, same)| !same) {
-            Some((key, _)) => Err(StartError::NeedsRestart(key)),
-            None => Ok(()),
+    /// Whether this configuration of a listener needs it to be started, or started anew.
+    fn starts(&self, config: &Arc<ListenerConfig>) -> bool {
+        match self.listeners.get(&config.name).map(|listener| (&listener.run, listener)) {
+            None | Some((Run::Created | Run::Failed(_), _)) => true,
+            // Origins do not count: a table that moved in its file has not changed.
+            Some((Run::Running(running), listener)) => {
+                listener.config != *config && running.service.life.phase() != Phase::Draining
+            }
+            // What a command has stopped, only a command starts.
+            Some((Run::Stopped, _)) => false,
         }
     }
 
-    async fn load(
+    /// What of `wanted` cannot change while the server runs.
+    fn check_fixed(&self, wanted: &Config) -> Result<(), StartError> {
+        let (now, wanted_server) = (&self.config.server, &wanted.server);
+        if let Some((key, _)) = fixed(now, wanted_server).into_iter().find(|(_, same)| !same) {
+            return Err(StartError::NeedsRestart(key));
+        }
+        match wanted_server.max_connections {
+            Some(most) if most.get() > self.capacity.connections => {
+                Err(StartError::NeedsRestart("max_connections"))
+            }
+            _ if flows(wanted) > 0 && flows(&self.config) == 0 => Err(StartError::NoFlows),
+            _ => Ok(()),
+        }
+    }
+
+    /// The bounds that can change while it runs.
+    fn set_bounds(&self) {
+        let Config { server, pools, .. } = &self.config;
+        self.admission.set_pools(pools.iter().map(|pool| (pool.name.as_str(), pool.size)));
+        let most = server.max_connections.map_or(self.capacity.connections, NonZeroU32::get);
+        self.admission.resize(most);
+    }
+
+    async fn load_all(
         &self,
         configs: Vec<Arc<HandlerConfig>>,
         limit: u64,
@@ -267,27 +304,20 @@ impl Server {
     }
 
     /// The sockets of listeners that are to start; those that are bound already are kept.
-    async fn bind(
-        &self,
-        configs: &[Arc<ListenerConfig>],
-    ) -> Result<Vec<Vec<(Address, Arc<Listening>)>>, StartError> {
+    async fn sockets(&self, configs: &[Arc<ListenerConfig>]) -> Result<Vec<Sockets>, StartError> {
         let mut all = Vec::with_capacity(configs.len());
         for config in configs {
             let before = self.listeners.get(&config.name);
-            if let Some(running) = before.filter(|running| running.config.bind == config.bind) {
+            let same = before.filter(|listener| listener.config.bind == config.bind);
+            if let Some(running) = same.and_then(Listener::running) {
                 // Ports that the kernel picked stay, too.
                 all.push(running.sockets.clone());
                 continue;
             }
+            let addresses = same.map_or(&config.bind, |listener| &listener.addresses);
             let mut sockets = Vec::new();
-            for address in &config.bind {
-                let kept = self
-                    .listeners
-                    .values()
-                    .flat_map(|running| &running.sockets)
-                    .filter(|(bound, _)| bound == address && !address.is_port_zero())
-                    .map(|(_, socket)| Arc::clone(socket));
-                let kept: Vec<_> = kept.collect();
+            for address in addresses {
+                let kept = self.bound_at(address);
                 let bound = if kept.is_empty() {
                     let bound = bind(address, &config.socket).await.map_err(|error| {
                         StartError::Bind { origin: config.origin.clone(), error }
@@ -303,121 +333,129 @@ impl Server {
         Ok(all)
     }
 
+    /// The sockets that listen at `address` already.
+    fn bound_at(&self, address: &Address) -> Vec<Arc<Listening>> {
+        let running = self.listeners.values().filter_map(Listener::running);
+        running
+            .flat_map(|running| &running.sockets)
+            .filter(|(bound, _)| bound == address && !address.is_port_zero())
+            .map(|(_, socket)| Arc::clone(socket))
+            .collect()
+    }
+
     fn route(&self, listener: &ListenerConfig) -> Option<Route> {
         let handler = self.handlers.get(&listener.handler)?;
-        Some(Route::new(&self.config, listener, Arc::clone(handler)))
+        Some(Route::new(&self.config.server, listener, Arc::clone(handler)))
     }
 
-    /// Begins to accept.
-    fn listen(
+    /// Starts a listener that does not run.
+    fn start(&mut self, name: &str, sockets: Sockets, phase: Phase) {
+        self.start_with(name, sockets, phase, Arc::default());
+    }
+
+    fn start_with(
         &mut self,
-        config: Arc<ListenerConfig>,
-        sockets: Vec<(Address, Arc<Listening>)>,
-        left: Option<Left>,
+        name: &str,
+        sockets: Sockets,
+        phase: Phase,
+        connections: Arc<Connections>,
     ) {
-        let Some(route) = self.route(&config) else { return };
-        let spawn = match config.spawn {
-            Spawn::AtMost(most) => Some(most),
-            Spawn::PerConnection | Spawn::Pool(_) => None,
-        };
-        let most = min(config.max_connections, spawn);
-        let left = left.unwrap_or_else(|| Left {
-            connections: Arc::default(),
-            gate: self.admission.gate(most, OPENING),
-        });
-        let gate = left.gate;
-        gate.resize(most);
+        let config = self.listeners.get(name).map(|listener| Arc::clone(&listener.config));
+        let Some(route) = config.and_then(|config| self.route(&config)) else { return };
+        let Some(listener) = self.listeners.get_mut(name) else { return };
         let service = Arc::new(Service {
             routes: Routes::new(route),
-            connections: left.connections,
+            connections,
             receipts: Arc::clone(&self.receipts),
+            life: Arc::new(Life::new(phase)),
+            farewell: listener.config.farewell.clone(),
         });
-        for (_, socket) in &sockets {
-            socket.adjust(&config.socket);
+        listener.start(sockets, &service, &self.sender);
+    }
+
+    /// Starts a listener anew, or for the first time. One that changes keeps its connections: only
+    /// later ones see the change.
+    async fn replace(&mut self, name: &str, sockets: Sockets) {
+        let Some(listener) = self.listeners.get_mut(name) else { return };
+        match std::mem::replace(&mut listener.run, Run::Stopped) {
+            Run::Running(running) => {
+                let phase = running.service.life.phase();
+                let connections = Arc::clone(&running.service.connections);
+                self.start_with(name, sockets, phase, connections);
+                running.hand_over().await;
+            }
+            Run::Created | Run::Stopped | Run::Failed(_) => self.start(name, sockets, self.phase),
         }
-        let stop = CancellationToken::new();
-        let loops = sockets.iter().map(|(_, socket)| {
-            let (stop, socket, gate) = (stop.clone(), Arc::clone(socket), gate.clone());
-            let (config, service) = (Arc::clone(&config), Arc::clone(&service));
-            let events = self.sender.clone();
-            let (listener, address) = (config.name.clone(), socket.address().clone());
-            let whose = Arc::clone(&service);
-            let accepting = tokio::spawn(async move {
-                let start = |client, entry| {
-                    // Not in the task, which begins later: a drain must know of it already.
-                    let registration = service.connections.register();
-                    // Boxed here, or the runtime moves all of it several times.
-                    let service = Arc::clone(&service);
-                    tokio::spawn(Box::pin(serve(service, registration, client, entry)));
-                };
-                accept_until(&stop, &socket, &gate, &config, start).await
-            });
-            // A server must not go on as if it accepted when nobody does.
-            tokio::spawn(async move {
-                let ended = accepting.await.unwrap_or_else(|_| Err(Gone::panicked(address)));
-                if let Err(gone) = ended {
-                    // A server that has ended hears no more.
-                    let _ = events.send(Event::Gone { listener, service: whose, gone });
-                }
-            })
-        });
-        let loops = loops.collect();
-        self.listeners
-            .insert(config.name.clone(), Running { config, sockets, service, gate, stop, loops });
     }
 
-    /// Accepts no more.
-    fn unlisten(&mut self, name: &str) -> Option<Left> {
-        let running = self.listeners.remove(name)?;
-        running.stop.cancel();
-        self.stopping.retain(|accepting| !accepting.is_finished());
-        self.stopping.extend(running.loops);
-        let connections = Arc::clone(&running.service.connections);
-        Some(Left { connections, gate: running.gate })
-    }
-
-    /// Stops a listener; its connections are asked to finish.
+    /// Ends a listener; its connections are asked to finish, within the time of a drain.
     fn retire(&mut self, name: &str) {
-        let Some(Left { connections, .. }) = self.unlisten(name) else { return };
-        connections.order(Order::Drain);
+        let Some(Listener { run: Run::Running(mut running), .. }) = self.listeners.remove(name)
+        else {
+            return;
+        };
+        let drain = running.drain();
+        self.keep(&drain.connections);
+        tokio::spawn(drain.end(self.drain_deadline()));
+    }
+
+    /// Remembers connections whose listener is gone or begins anew.
+    fn keep(&mut self, connections: &Arc<Connections>) {
         // Whoever may still add a connection holds the set, too.
         self.retired.retain(|set| Arc::strong_count(set) > 1);
-        self.retired.push(connections);
+        self.retired.push(Arc::clone(connections));
     }
 
     fn sets(&self) -> impl Iterator<Item = &Arc<Connections>> {
-        let running = self.listeners.values().map(|running| &running.service.connections);
-        running.chain(&self.retired)
+        let running = self.listeners.values().filter_map(Listener::running);
+        running.map(|running| &running.service.connections).chain(&self.retired)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        for life in self.listeners.values().filter_map(Listener::life) {
+            life.ask(Phase::Stopped);
+        }
     }
 }
 
 /// The keys of the server that change only by a restart, and whether they are the same in both.
 fn fixed(a: &ServerConfig, b: &ServerConfig) -> [(&'static str, bool); 3] {
     [
-        ("max_connections", a.max_connections == b.max_connections),
         ("max_handshakes", a.max_handshakes == b.max_handshakes),
+        ("max_flows", a.max_flows == b.max_flows),
         ("receipts", a.receipts == b.receipts),
     ]
 }
 
 /// How many connections there can be on this machine with `config`.
 pub fn capacity(config: &Config) -> Result<Capacity, TooMany> {
-    let handshakes = match OPENING {
-        Opening::Plaintext | Opening::Datagram => 0,
-        Opening::Handshake => config.server.max_handshakes.get(),
-    };
+    let queues = config.listeners.iter().map(|listener| match listener.when_full {
+        WhenFull::Queue { most, .. } => most.get(),
+        WhenFull::Wait | WhenFull::Refuse => 0,
+    });
     // An instance that has used a granted folder keeps it open, most often with one file in it.
     let files = |handler: &Arc<HandlerConfig>| match handler.dirs.len() {
         0 => 0,
         dirs => dirs + 1,
     };
     let files = config.handlers.iter().map(files).max().unwrap_or(0);
-    let needs = Needs { handshakes, descriptors: 1 + files as u64, addresses: Engine::SLOT };
+    let needs = Needs {
+        waiting: queues.fold(0, u32::saturating_add),
+        flows: flows(config),
+        descriptors: 1 + files as u64,
+        addresses: Engine::SLOT,
+    };
     Capacity::of_this_machine(config.server.max_connections, &needs)
 }
 
-fn min(a: Option<NonZeroU32>, b: Option<NonZeroU32>) -> Option<NonZeroU32> {
-    a.into_iter().chain(b).min()
+/// How many flows need room: none where there is no address that may be UDP's.
+fn flows(config: &Config) -> u32 {
+    let may_be_udp =
+        |address: &Address| matches!(address, Address::Udp { .. } | Address::Inherited(_));
+    let any = config.listeners.iter().flat_map(|listener| &listener.bind).any(may_be_udp);
+    if any { config.server.max_flows.get() } else { 0 }
 }
 
 /// `listening on tcp://127.0.0.1:7000 (echo)`.

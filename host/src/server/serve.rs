@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::admission::Entry;
-use crate::connection::Connection;
+use crate::admission::{Entry, Full};
+use crate::connection::{Connection, dismiss};
 use crate::drain::{Connections, Registration};
 use crate::exit::Exit;
 use crate::instance;
-use crate::listener::Accepted;
+use crate::listener::{Accepted, Life};
 use crate::receipt::{Receipt, Receipts};
 use crate::route::Routes;
 
@@ -17,6 +17,9 @@ pub(super) struct Service {
     pub(super) routes: Routes,
     pub(super) connections: Arc<Connections>,
     pub(super) receipts: Arc<Receipts>,
+    pub(super) life: Arc<Life>,
+    /// What a client is sent that waited for a place in vain.
+    pub(super) farewell: String,
 }
 
 /// One connection, from its arrival to its receipt.
@@ -27,12 +30,20 @@ pub(super) async fn serve(
     entry: Entry,
 ) {
     let socket = client.into_socket();
-    let _permit = entry.connection().await;
-    let route = service.routes.find();
     let account = Arc::clone(registration.account());
+    let permit = tokio::select! {
+        permit = entry.connection() => permit,
+        () = account.cut() => Err(Full),
+    };
+    let Ok(_permit) = permit else {
+        service.life.counts().refused.add(1);
+        return dismiss(socket, &service.farewell).await;
+    };
+    let route = service.routes.find();
     let connection = Connection::new(socket, Arc::clone(&account), Arc::clone(&route.placement));
     let receipt = service.receipts.are_wanted().then(|| Receipt::begin(&connection, &route));
-    let (connection, exit) = instance::run(&route.handler, connection, route.limits).await;
+    let made = |made| service.life.was_handed_over(made);
+    let (connection, exit) = instance::run(&route.handler, connection, route.limits, made).await;
     if exit == Exit::Cut {
         registration.was_cut();
     }

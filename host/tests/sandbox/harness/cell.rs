@@ -33,7 +33,8 @@ impl Cell {
         let (route, given) = (Arc::clone(route), Arc::clone(&account));
         let running = tokio::spawn(async move {
             let connection = Connection::new(socket, given, Arc::clone(&route.placement));
-            let (connection, exit) = instance::run(&route.handler, connection, route.limits).await;
+            let (connection, exit) =
+                instance::run(&route.handler, connection, route.limits, |_| {}).await;
             let closing = exit.closing();
             // Whoever does not ask how it ended is not told.
             let _ = said.send(exit);

@@ -1,0 +1,197 @@
+//! What a server does when it is told something.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Server;
+use super::control::{Action, Command, ControlError, Event, Limit, Reply};
+use super::end::End;
+use super::error::StartError;
+use super::listener::Run;
+use super::status::Status;
+use crate::config::{Config, HandlerConfig, ListenerConfig, nearest};
+use crate::listener::Phase;
+
+impl Server {
+    /// Does what an event asks for; gives the end of the server, if it is that.
+    pub(super) async fn handle(&mut self, event: Event) -> Option<End> {
+        let command = match event {
+            Event::Command(command) => command,
+            Event::Gone { service, gone } => return self.lose(&service, gone),
+            Event::Drained(service) => {
+                let listener = self.listeners.values_mut().find(|listener| {
+                    listener.running().is_some_and(|r| Arc::ptr_eq(&r.service, &service))
+                });
+                if let Some(listener) = listener {
+                    listener.run = Run::Stopped;
+                }
+                return None;
+            }
+        };
+        match command {
+            Command::Drain => return Some(End::Drain),
+            Command::Stop => return Some(End::Stop),
+            Command::Apply(config, reply) => answer(reply, self.apply_and_announce(*config).await),
+            Command::Swap { handler, module, reply } => {
+                answer(reply, self.swap(&handler, module).await);
+            }
+            Command::Limit { limit, most, reply } => answer(reply, self.limit(&limit, most)),
+            Command::Listener { name, action, reply } => {
+                answer(reply, self.act(&name, action).await);
+            }
+            Command::DrainListener { name, deadline, reply } => {
+                self.drain_listener(&name, deadline, reply);
+            }
+            Command::Status(reply) => answer(reply, Ok(Status::of(self))),
+        }
+        None
+    }
+
+    async fn apply_and_announce(&mut self, config: Config) -> Result<(), ControlError> {
+        let before = self.listening();
+        self.apply(config).await?;
+        for new in self.listening().iter().filter(|on| !before.contains(on)) {
+            tracing::info!("{new}");
+        }
+        Ok(())
+    }
+
+    async fn swap(&mut self, name: &str, module: PathBuf) -> Result<u64, ControlError> {
+        let mut config = self.config.clone();
+        let names = config.handlers.iter().map(|handler| handler.name.as_str());
+        let hint = nearest::did_you_mean(name, names);
+        let Some(handler) = config.handlers.iter_mut().find(|handler| handler.name == name) else {
+            return Err(ControlError::NoHandler { name: name.into(), hint });
+        };
+        *handler = Arc::new(HandlerConfig { module, ..HandlerConfig::clone(handler) });
+        let changed = vec![Arc::clone(handler)];
+        let loaded = self.load_all(changed, config.server.max_module_size).await?;
+        self.config = config;
+        self.handlers.extend(loaded);
+        self.reroute();
+        Ok(self.handlers.get(name).map_or(0, |handler| handler.version()))
+    }
+
+    fn limit(&mut self, limit: &Limit, most: Option<NonZeroU32>) -> Result<(), ControlError> {
+        match limit {
+            Limit::Server => {
+                let room = self.capacity.connections;
+                if let Some(wanted) = most.map(NonZeroU32::get).filter(|wanted| *wanted > room) {
+                    return Err(ControlError::Room { room, wanted });
+                }
+                self.config.server.max_connections = most;
+            }
+            Limit::Pool(name) => {
+                let hint = nearest::did_you_mean(name, self.config.pools.iter().map(|p| &*p.name));
+                let pool = self.config.pools.iter_mut().find(|pool| pool.name == *name);
+                let none = || ControlError::NoPool { name: name.into(), hint };
+                let pool = pool.ok_or_else(none)?;
+                pool.size = most.unwrap_or(pool.size);
+            }
+            Limit::Listener(name) => {
+                let hint = self.nearest_listener(name);
+                let Some(listener) = self.listeners.get_mut(name) else {
+                    return Err(ControlError::NoListener { name: name.into(), hint });
+                };
+                let before = ListenerConfig::clone(&listener.config);
+                let config = Arc::new(ListenerConfig { max_connections: most, ..before });
+                listener.reconfigure(Arc::clone(&config));
+                let in_service = self.config.listeners.iter_mut().find(|c| c.name == *name);
+                if let Some(in_service) = in_service {
+                    *in_service = config;
+                }
+            }
+        }
+        self.set_bounds();
+        Ok(())
+    }
+
+    async fn act(&mut self, name: &str, action: Action) -> Result<(), ControlError> {
+        let hint = self.nearest_listener(name);
+        let Some(listener) = self.listeners.get(name) else {
+            return Err(ControlError::NoListener { name: name.into(), hint });
+        };
+        let phase = listener.life().map(|life| life.phase());
+        match (action, phase) {
+            (_, Some(Phase::Draining)) => Err(ControlError::Draining(name.into())),
+            (Action::Start, None) => self.start_again(name).await,
+            (Action::Suspend | Action::Resume, None) => Err(ControlError::Stopped(name.into())),
+            (Action::Suspend, Some(_)) => {
+                self.ask(name, Phase::Suspended);
+                Ok(())
+            }
+            (Action::Resume, Some(Phase::Suspended)) => {
+                self.ask(name, self.phase);
+                Ok(())
+            }
+            (Action::Start | Action::Resume, Some(_)) => Ok(()),
+        }
+    }
+
+    fn ask(&self, name: &str, phase: Phase) {
+        if let Some(life) = self.listeners.get(name).and_then(|listener| listener.life()) {
+            life.ask(phase);
+            tracing::info!(
+                "listener {name} is {}",
+                if phase == Phase::Suspended { "suspended" } else { "resumed" }
+            );
+        }
+    }
+
+    async fn start_again(&mut self, name: &str) -> Result<(), ControlError> {
+        let Some(listener) = self.listeners.get(name) else { return Ok(()) };
+        let config = Arc::clone(&listener.config);
+        match self.sockets(std::slice::from_ref(&config)).await {
+            Ok(sockets) => {
+                for sockets in sockets {
+                    self.start(name, sockets, self.phase);
+                }
+                Ok(())
+            }
+            Err(StartError::Bind { error, .. }) => {
+                if let Some(listener) = self.listeners.get_mut(name) {
+                    listener.run = Run::Failed(error.to_string());
+                }
+                Err(error.into())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn drain_listener(&mut self, name: &str, bound: Option<Duration>, reply: Reply<usize>) {
+        let hint = self.nearest_listener(name);
+        let Some(listener) = self.listeners.get_mut(name) else {
+            return answer(reply, Err(ControlError::NoListener { name: name.into(), hint }));
+        };
+        let running = match &mut listener.run {
+            Run::Running(running) => running,
+            run => {
+                // Before it runs, too: a listener that was stopped does not begin.
+                *run = Run::Stopped;
+                return answer(reply, Ok(0));
+            }
+        };
+        let drain = running.drain();
+        let (service, sender) = (Arc::clone(&running.service), self.sender.clone());
+        let deadline = bound.map(|bound| Instant::now() + bound);
+        self.keep(&drain.connections);
+        tokio::spawn(async move {
+            let cut = drain.end(deadline).await;
+            let _ = sender.send(Event::Drained(service));
+            answer(reply, Ok(cut));
+        });
+    }
+
+    fn nearest_listener(&self, name: &str) -> String {
+        nearest::did_you_mean(name, self.listeners.keys().map(String::as_str))
+    }
+}
+
+fn answer<T>(reply: Reply<T>, answer: Result<T, ControlError>) {
+    // Who asked may have gone.
+    let _ = reply.send(answer);
+}
