@@ -21,6 +21,7 @@ mod plugins;
 mod receipts;
 mod reload;
 mod start;
+mod systemd;
 mod unix;
 
 /// What a test gives, so that it can use `?`.

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod inspect;
+mod notify;
 mod serve;
 
 use std::io::{self, Write as _};

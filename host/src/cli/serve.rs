@@ -10,7 +10,7 @@ use portcell::telemetry::{self, Format};
 use portcell::{Config, Control, Server};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Failure, print};
+use super::{Failure, notify, print};
 
 /// Reads a configuration.
 pub(super) fn read(path: &Path) -> Result<Config, Failure> {
@@ -52,6 +52,7 @@ async fn serve_until_ended(
     for listener in server.listening() {
         telemetry::announce(format, &listener.to_string());
     }
+    notify::ready();
     tokio::spawn(signals.steer(server.control(), path.map(Path::to_path_buf)));
     server.run().await.map_err(|error| Failure::Failed(error.into()))?;
     Ok(())
@@ -97,6 +98,7 @@ impl Signals {
                 control.stop();
             } else {
                 draining = true;
+                notify::stopping();
                 control.drain();
             }
         }
@@ -108,6 +110,7 @@ async fn reload(control: Control, path: Option<PathBuf>) {
         tracing::info!("SIGHUP: there is no configuration to read again");
         return;
     };
+    notify::reloading();
     let refused = |error: &dyn std::fmt::Display| {
         for line in error.to_string().lines() {
             tracing::error!("the old configuration stays in force: {line}");
@@ -118,10 +121,11 @@ async fn reload(control: Control, path: Option<PathBuf>) {
         Ok(config) => match control.apply(config).await {
             Ok(()) => tracing::info!("the configuration was applied"),
             // It ends, and nobody needs another configuration.
-            Err(ControlError::Ended) => {}
+            Err(ControlError::Ended) => return,
             Err(error) => refused(&error),
         },
     }
+    notify::ready();
 }
 
 /// Everything that [`serve`] checks, with nothing bound.

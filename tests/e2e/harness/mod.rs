@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use self::client::Client;
 pub(crate) use self::folder::Folder;
-pub(crate) use self::program::{Output, Program};
+pub(crate) use self::program::{Output, Program, portcell};
 pub(crate) use self::server::Server;
 
 /// Nothing waits longer: a test that would hang fails.
