@@ -123,8 +123,12 @@ A limit takes a duration or `"none"`, never 0.
 | `tcp://localhost:7000`, `localhost:7000` | a name, looked up at start |
 | `tcp://:7000`, `:7000`, `7000` | every interface, IPv4 and IPv6 |
 | `tcp://127.0.0.1:0` | a free port; the line printed at start says which |
+| `tcp://:http`, `:http` | a port by the name of its service (services(5)), looked up when the file is read |
+| `udp://127.0.0.1:5353`, `udp://:domain` | UDP; everything that `tcp://` can be, but the scheme must be there |
 | `unix:/run/echo.sock`, `unix:echo.sock` | a Unix socket, at most 107 bytes with its folder |
 | `unix:@echo` | a Unix socket with a name that is no file (Linux) |
+| `fd://web` | a socket that the server is started with, by its name (`LISTEN_FDNAMES`, systemd's `FileDescriptorName=`) |
+| `fd://3` | the same by its number, 3 or more |
 
 **Folders** in `dirs` have `host`, a folder that is there when the server starts; `guest`, the
 absolute path under which the guest opens it; and `write`, which is false if it is left out.
