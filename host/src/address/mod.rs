@@ -59,7 +59,7 @@ pub enum Address {
 /// Which of the sockets that this process was started with.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Inherited {
-    /// The one with this name in `LISTEN_FDNAMES` (sd_listen_fds(3)): 1 to
+    /// The one with this name in `LISTEN_FDNAMES` (`sd_listen_fds(3)`): 1 to
     /// [`MAX_DESCRIPTOR_NAME`] printable ASCII characters but `:`, and not digits only.
     Name(String),
     /// The one with this descriptor, 3 to [`MAX_DESCRIPTOR`].
