@@ -182,6 +182,7 @@ mod tests {
         ("tpc://127.0.0.1:7000", "unknown scheme `tpc`; did you mean tcp://?"),
         ("TCP://127.0.0.1:7000", "unknown scheme `TCP`; did you mean tcp://?"),
         ("upd://127.0.0.1:7000", "unknown scheme `upd`; did you mean udp://?"),
+        ("udpx://127.0.0.1:7000", "unknown scheme `udpx`; did you mean udp://?"),
         ("fds://3", "unknown scheme `fds`; did you mean fd://?"),
         ("unx:///run/x", "unknown scheme `unx`; did you mean unix:?"),
         (
