@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use portcell::address::Address;
 use portcell::config::{
-    Config, DrainInput, HandlerConfig, Home, KEYS, MAX_FILE_SIZE, Receipts, Spawn, Stdout,
-    reference,
+    Config, DrainInput, HandlerConfig, Home, KEYS, Keepalive, MAX_FILE_SIZE, PoolConfig, Receipts,
+    SocketOptions, Spawn, Stdout, UdpConfig, UdpMode, WhenFull, reference,
 };
 
 /// Each `NAME.toml` is refused with the lines of `NAME.stderr`.
@@ -57,6 +57,7 @@ fn a_small_file_gets_every_default() {
     let server = &config.server;
     assert_eq!(server.max_connections, None);
     assert_eq!(server.max_handshakes.get(), 1024);
+    assert_eq!(server.max_flows.get(), 1024);
     assert_eq!(server.drain_timeout, Some(Duration::from_secs(30)));
     assert_eq!(server.drain_idle, None);
     assert_eq!(server.receipts, Receipts::Off);
@@ -65,15 +66,43 @@ fn a_small_file_gets_every_default() {
     assert_eq!(listener.name, "echo");
     assert_eq!(listener.bind, ["tcp://127.0.0.1:7000".parse::<Address>().unwrap()]);
     assert_eq!(listener.handler, "echo");
-    assert_eq!(listener.socket.backlog.get(), 1024);
     assert_eq!(listener.max_connections, None);
     assert_eq!(listener.spawn, Spawn::PerConnection);
+    assert_eq!((listener.when_full, listener.farewell.as_str()), (WhenFull::Wait, ""));
     assert_eq!(listener.accept_backoff.min, Duration::from_millis(10));
     assert_eq!(listener.accept_backoff.max, Duration::from_secs(1));
     assert_eq!(listener.max_accept.get(), 100);
-    assert!(listener.socket.nodelay);
     assert_eq!(listener.idle_timeout, Some(Duration::from_mins(1)));
+    assert_eq!(listener.flow_idle_timeout, Some(Duration::from_secs(30)));
     assert_eq!(listener.write_timeout, Some(Duration::from_mins(1)));
+    let socket = SocketOptions {
+        backlog: number(1024),
+        reuse_port: false,
+        v6_only: false,
+        nodelay: true,
+        keepalive: None,
+        user_timeout: None,
+        receive_buffer: None,
+        send_buffer: None,
+        defer_accept: None,
+        ip_freebind: false,
+        mark: None,
+        device: None,
+        unix_mode: None,
+        unix_owner: None,
+        unix_group: None,
+    };
+    assert_eq!(listener.socket, socket);
+    let udp = UdpConfig {
+        mode: UdpMode::Flow,
+        max_datagram: 65_527,
+        max_flows: None,
+        flow_queue: number(64),
+        max_reply_factor: None,
+        multicast: Vec::new(),
+    };
+    assert_eq!(listener.udp, udp);
+    assert_eq!(config.pools, []);
     assert_eq!(listener.origin.to_string(), format!("{}:4", file.path.display()));
     let HandlerConfig {
         name,
@@ -104,12 +133,14 @@ fn a_small_file_gets_every_default() {
 #[test]
 fn every_key_of_a_file_is_read() {
     let file = File::new(&whole(
-        "max_connections = 8192\nmax_handshakes = 7\ndrain_timeout = \"none\"\n\
+        "max_connections = 8192\nmax_handshakes = 7\nmax_flows = 9\ndrain_timeout = \"none\"\n\
          drain_idle = \"5s\"\nreceipts = \"log/receipts.json\"\nmax_module_size = 65536\n",
-        "backlog = 5\nmax_connections = 6\nspawn = 7\naccept_backoff = { max = \"5s\" }\n\
-         max_accept = 8\nnodelay = false\nidle_timeout = \"none\"\nwrite_timeout = \"1m30s\"\n",
+        "max_connections = 6\nspawn = 7\nwhen_full = \"refuse\"\nfarewell = \"421\\r\\n\"\n\
+         accept_backoff = { max = \"5s\" }\nmax_accept = 8\nidle_timeout = \"none\"\n\
+         write_timeout = \"1m30s\"\n",
         "tenant = \"me\"\nmemory = \"64MiB\"\ncpu = \"none\"\ncpu_total = \"1h\"\n\
-         lifetime = \"1d\"\nstdout = \"full\"\nenv = { B = \"2\", A = \"\" }\n\
+         lifetime = \"1d\"\nstdout = \"full\"\ndrain_input = \"end\"\n\
+         env = { B = \"2\", A = \"\" }\n\
          dirs = [{ host = \".\", guest = \"/a\" }, \
          { host = \"/\", guest = \"/\", write = true }]\n",
     ));
@@ -117,19 +148,19 @@ fn every_key_of_a_file_is_read() {
     let server = &config.server;
     assert_eq!(server.max_connections.unwrap().get(), 8192);
     assert_eq!(server.max_handshakes.get(), 7);
+    assert_eq!(server.max_flows.get(), 9);
     assert_eq!(server.drain_timeout, None);
     assert_eq!(server.drain_idle, Some(Duration::from_secs(5)));
     assert_eq!(server.receipts, Receipts::File(file.folder().join("log/receipts.json")));
     assert_eq!(server.max_module_size, 65_536);
     let listener = &config.listeners[0];
-    assert_eq!(listener.socket.backlog.get(), 5);
     assert_eq!(listener.max_connections.unwrap().get(), 6);
-    assert_eq!(listener.spawn, Spawn::AtMost(NonZeroU32::new(7).unwrap()));
+    assert_eq!(listener.spawn, Spawn::AtMost(number(7)));
+    assert_eq!((listener.when_full, listener.farewell.as_str()), (WhenFull::Refuse, "421\r\n"));
     assert_eq!(listener.accept_backoff.min, Duration::from_millis(10));
     assert_eq!(listener.accept_backoff.max, Duration::from_secs(5));
     assert_eq!(listener.max_accept.get(), 8);
-    assert!(!listener.socket.nodelay);
-    assert_eq!(listener.idle_timeout, None);
+    assert_eq!((listener.idle_timeout, listener.flow_idle_timeout), (None, None));
     assert_eq!(listener.write_timeout, Some(Duration::from_secs(90)));
     let handler = &config.handlers[0];
     assert_eq!(handler.tenant, "me");
@@ -138,6 +169,7 @@ fn every_key_of_a_file_is_read() {
     assert_eq!(handler.cpu_total, Some(Duration::from_hours(1)));
     assert_eq!(handler.lifetime, Some(Duration::from_hours(24)));
     assert_eq!(handler.stdout, Stdout::Full);
+    assert_eq!(handler.drain_input, DrainInput::End);
     let env: Vec<_> = handler.env.iter().map(|(name, text)| format!("{name}={text}")).collect();
     assert_eq!(env, ["B=2", "A="]);
     assert_eq!(handler.dirs[0].host, file.folder().join("."));
@@ -147,13 +179,145 @@ fn every_key_of_a_file_is_read() {
 }
 
 #[test]
+fn every_option_of_a_socket_is_read() {
+    let file = File::new(
+        &whole(
+            "",
+            "backlog = 5\nreuse_port = true\nv6_only = true\nip_freebind = true\n\
+             device = \"eth0\"\nmark = 0x10\nreceive_buffer = \"1MiB\"\nsend_buffer = 4096\n\
+             nodelay = false\nkeepalive = { idle = \"2m\", interval = \"5s\", count = 4 }\n\
+             user_timeout = \"1500ms\"\ndefer_accept = \"3s\"\nunix_mode = \"0660\"\n\
+             unix_owner = \"www-data\"\nunix_group = 33\n",
+            "",
+        )
+        .replace("\"tcp://127.0.0.1:7000\"", "[\":7000\", \"unix:x\"]"),
+    );
+    let expected = SocketOptions {
+        backlog: number(5),
+        reuse_port: true,
+        v6_only: true,
+        nodelay: false,
+        keepalive: Some(Keepalive {
+            idle: Duration::from_mins(2),
+            interval: Duration::from_secs(5),
+            count: number(4),
+        }),
+        user_timeout: Some(Duration::from_millis(1500)),
+        receive_buffer: Some(number(1 << 20)),
+        send_buffer: Some(number(4096)),
+        defer_accept: Some(Duration::from_secs(3)),
+        ip_freebind: true,
+        mark: Some(number(16)),
+        device: Some("eth0".into()),
+        unix_mode: Some(0o660),
+        unix_owner: Some("www-data".into()),
+        unix_group: Some("33".into()),
+    };
+    assert_eq!(file.read().unwrap().listeners[0].socket, expected);
+}
+
+#[test]
+fn what_is_left_out_of_keepalive_is_the_default() {
+    let file = File::new(&whole("", "keepalive = { interval = \"1s\" }\n", ""));
+    let expected = Keepalive {
+        idle: Duration::from_mins(1),
+        interval: Duration::from_secs(1),
+        count: number(3),
+    };
+    assert_eq!(file.read().unwrap().listeners[0].socket.keepalive, Some(expected));
+}
+
+#[test]
+fn every_key_of_udp_is_read() {
+    let file = File::new(
+        &whole(
+            "",
+            "mode = \"datagram\"\nmax_datagram = \"1KiB\"\nmax_flows = 9\nflow_queue = 2\n\
+             max_reply_factor = 3\nmulticast = [\"224.0.0.251\", \"ff02::fb\"]\n\
+             idle_timeout = \"5s\"\n",
+            "",
+        )
+        .replace("tcp://127.0.0.1", "udp://"),
+    );
+    let config = file.read().unwrap();
+    let listener = &config.listeners[0];
+    let expected = UdpConfig {
+        mode: UdpMode::Datagram,
+        max_datagram: 1024,
+        max_flows: Some(number(9)),
+        flow_queue: number(2),
+        max_reply_factor: Some(number(3)),
+        multicast: vec!["224.0.0.251".parse().unwrap(), "ff02::fb".parse().unwrap()],
+    };
+    assert_eq!(listener.udp, expected);
+    let both = Some(Duration::from_secs(5));
+    assert_eq!((listener.idle_timeout, listener.flow_idle_timeout), (both, both));
+}
+
+#[test]
+fn listeners_share_a_pool() {
+    let listener = |name: &str, bind: &str| {
+        format!(
+            "[[listener]]\nname = \"{name}\"\nbind = \"{bind}\"\nhandler = \"echo\"\n\
+             spawn = {{ pool = \"small\" }}\nwhen_full = {{ queue = 2, for = \"1s\" }}\n"
+        )
+    };
+    let file = File::new(&format!(
+        "{}{}[handler.echo]\nmodule = \"echo.wasm\"\n[pool.small]\nsize = 5\n",
+        listener("a", "unix:x"),
+        listener("b", "udp://:7000"),
+    ));
+    let config = file.read().unwrap();
+    assert_eq!(config.pools, [PoolConfig { name: "small".into(), size: number(5) }]);
+    for listener in &config.listeners {
+        assert_eq!(listener.spawn, Spawn::Pool("small".into()));
+        let queue = WhenFull::Queue { most: number(2), wait: Duration::from_secs(1) };
+        assert_eq!(listener.when_full, queue);
+    }
+}
+
+#[test]
+fn what_is_not_written_suits_every_kind_of_address() {
+    for bind in ["udp://:1", "unix:x", "unix:@x", "fd://3", "fd://web"] {
+        let file = File::new(&whole("", "", "").replace("tcp://127.0.0.1:7000", bind));
+        let config = file.read().unwrap();
+        assert_eq!(config.listeners[0].bind.len(), 1);
+    }
+}
+
+#[test]
+fn an_inherited_socket_takes_what_can_be_set_on_any() {
+    let file = File::new(
+        &whole(
+            "",
+            "mode = \"datagram\"\nmulticast = \"ff02::fb\"\nmark = 1\nnodelay = false\n\
+             keepalive = {}\nuser_timeout = \"1s\"\ndefer_accept = \"1s\"\n\
+             receive_buffer = 4096\nsend_buffer = 4096\n",
+            "",
+        )
+        .replace("tcp://127.0.0.1:7000", "fd://web"),
+    );
+    assert!(file.read().is_ok());
+}
+
+#[test]
+fn one_port_of_tcp_and_udp_is_bound_twice() {
+    let bind = "[\"tcp://:7000\", \"udp://:7000\"]";
+    let file = File::new(&whole("", "", "").replace("\"tcp://127.0.0.1:7000\"", bind));
+    assert_eq!(file.read().unwrap().listeners[0].bind.len(), 2);
+}
+
+#[test]
 fn every_key_of_the_table_is_checked() {
     let keys = |home: Home| {
         let keys = KEYS.iter().filter(|key| key.home == home);
         keys.fold(String::new(), |text, key| text + key.name + " = 1.5\n")
     };
-    let [server, listener, handler] = [Home::Server, Home::Listener, Home::Handler].map(keys);
-    let text = format!("[server]\n{server}[[listener]]\n{listener}[handler.echo]\n{handler}");
+    let homes = [Home::Server, Home::Listener, Home::Handler, Home::Pool];
+    let [server, listener, handler, pool] = homes.map(keys);
+    let text = format!(
+        "[server]\n{server}[[listener]]\n{listener}[handler.echo]\n{handler}[pool.x]\n{pool}"
+    );
     let file = File::new(&text);
     let errors = file.read().unwrap_err();
     let found: Vec<_> = errors.iter().map(ToString::to_string).collect();
@@ -177,7 +341,8 @@ fn flags_and_keys_have_one_meaning_each() {
     }
     let without: Vec<_> =
         KEYS.iter().filter(|key| key.flag.is_none()).map(|key| key.name).collect();
-    assert_eq!(without, ["name", "handler", "max_connections", "module"]);
+    let none = ["name", "handler", "max_connections", "max_flows", "module", "size"];
+    assert_eq!(without, none);
 }
 
 #[test]
@@ -240,6 +405,10 @@ fn files_that_cannot_be_read_are_named() {
     assert!(Config::read(&path).is_ok());
     fs::write(&path, filled(most + 1)).unwrap();
     refused(&path, ": it is larger than 1MiB, the most for a configuration");
+}
+
+fn number(n: u32) -> NonZeroU32 {
+    NonZeroU32::new(n).unwrap()
 }
 
 /// A configuration that is right, with more keys in its tables.

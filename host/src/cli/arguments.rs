@@ -96,14 +96,15 @@ fn run_command() -> Command {
         .after_help(RUN_EXAMPLES)
         .arg(plugin_argument());
     for (key, flag) in KEYS.iter().filter_map(|key| Some((key, key.flag?))) {
-        let default = match key.default {
-            Some(default) => format!(" [default: {}]", default.trim_matches('"')),
+        let default = match key.default.in_words(in_flag) {
+            Some(default) => format!(" [default: {default}]"),
             None => String::new(),
         };
         let heading = match key.home {
             Home::Listener => "The listener: what bounds the peer",
             Home::Handler => "The handler: what bounds and is granted to the guest",
             Home::Server => "The server",
+            Home::Pool => "Pools",
         };
         command = command.arg(
             Arg::new(flag.name)
@@ -121,6 +122,14 @@ fn run_command() -> Command {
         );
     }
     command
+}
+
+/// A default as it would be written after a flag.
+fn in_flag(toml: &str) -> String {
+    match toml.trim_matches('"') {
+        "" => "nothing".to_owned(),
+        text => text.to_owned(),
+    }
 }
 
 /// The documentation's text without its quotes around code, which help has no use for.
@@ -151,7 +160,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<Config, Errors> {
         .filter_map(|key| key.flag)
         .flat_map(|flag| {
             let values = matches.get_many::<String>(flag.name).unwrap_or_default();
-            values.map(move |value| (flag.name.to_owned(), value.clone()))
+            values.map(move |value| (flag.name, value.as_str()))
         })
         .collect();
     Config::from_flags(plugin(matches), &flags)

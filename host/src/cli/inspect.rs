@@ -31,8 +31,9 @@ pub(super) fn inspect(matches: &ArgMatches) -> Result<(), Failure> {
         print(&as_text(&plugin, &loader));
     }
     // Only the file counts here: it may have as much memory as there is.
-    let memory = ("memory".to_owned(), display_size(MEMORY_SLOT));
-    let config = Config::from_flags(path, &[memory]).map_err(|error| usage(error.into()))?;
+    let memory = display_size(MEMORY_SLOT);
+    let config =
+        Config::from_flags(path, &[("memory", &memory)]).map_err(|error| usage(error.into()))?;
     for handler in &config.handlers {
         loader.load(handler, 1, LARGEST).map_err(|error| usage(error.into()))?;
     }

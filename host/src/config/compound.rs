@@ -1,15 +1,32 @@
-//! Checks of values with parts: addresses, environment, folders, back-off.
+//! Checks of values with parts: lists and tables.
 
 use std::fs;
 use std::io::ErrorKind;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::kind::SPAWN;
 use super::reader::{Checked, Report};
+use super::scalar::Count;
 use super::units::display_duration;
 use super::value::{Data, Field, Value};
-use super::{Backoff, Dir, Origin, nearest, scalar};
+use super::{Backoff, Dir, Keepalive, Origin, Spawn, WhenFull, nearest, scalar};
 use crate::address::Address;
+
+/// What `keepalive` is where its parts are left out.
+const KEEPALIVE: Keepalive = Keepalive {
+    idle: Duration::from_mins(1),
+    interval: Duration::from_secs(10),
+    count: NonZeroU32::new(3).expect("3 is not 0"),
+};
+
+/// What the kernel takes for its waits and its count: `MAX_TCP_KEEPIDLE`, `MAX_TCP_KEEPINTVL` and
+/// `MAX_TCP_KEEPCNT` in Linux's net/tcp.h.
+const KEEPALIVE_WAITS: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(32_767);
+const KEEPALIVE_COUNT: u32 = 127;
 
 /// One address or more, each with its place.
 pub(super) fn addresses(
@@ -17,13 +34,10 @@ pub(super) fn addresses(
     base: &Path,
     report: &mut Report<'_>,
 ) -> Checked<Vec<(Address, Origin)>> {
-    let list = match &value.data {
-        Data::List(list) if list.is_empty() => {
-            return report.wrong(&value.origin, "this list is empty");
-        }
-        Data::List(list) => list.as_slice(),
-        _ => std::slice::from_ref(value),
-    };
+    let list = one_or_more(value);
+    if list.is_empty() {
+        return report.wrong(&value.origin, "this list is empty");
+    }
     let address = |value: &Value| match &value.data {
         Data::Text(text) => {
             match text.parse::<Address>().and_then(|address| address.relative_to(base)) {
@@ -34,6 +48,33 @@ pub(super) fn addresses(
         _ => report.wrong(&value.origin, &scalar::this_is(value)),
     };
     all(list.iter().map(address))
+}
+
+/// Multicast groups: none, one or more, none of them twice.
+pub(super) fn groups(value: &Value, report: &mut Report<'_>) -> Checked<Vec<IpAddr>> {
+    let list = one_or_more(value);
+    let groups = all(list.iter().map(|value| group(value, report)))?;
+    for (i, group) in groups.iter().enumerate() {
+        if groups[..i].contains(group) {
+            return report.refuse(&list[i].origin, &format!("{group} is there twice"));
+        }
+    }
+    Ok(groups)
+}
+
+fn group(value: &Value, report: &mut Report<'_>) -> Checked<IpAddr> {
+    let Data::Text(text) = &value.data else {
+        return report.wrong(&value.origin, &scalar::this_is(value));
+    };
+    match text.parse::<IpAddr>() {
+        Ok(group) if group.is_multicast() => Ok(group),
+        Ok(ip) => {
+            let why =
+                format!("{ip} is not a multicast group; those begin with 224 to 239, or with ff");
+            report.refuse(&value.origin, &why)
+        }
+        Err(_) => report.wrong(&value.origin, &format!("`{text}` is not one")),
+    }
 }
 
 pub(super) fn env(value: &Value, report: &mut Report<'_>) -> Checked<Vec<(String, String)>> {
@@ -137,11 +178,7 @@ pub(super) fn backoff(
         None => {
             default.map_or_else(|| report.wrong(&value.origin, &format!("`{name}` is missing")), Ok)
         }
-        Some(value) => match scalar::duration(value) {
-            Ok(duration) if !duration.is_zero() => Ok(duration),
-            Ok(_) => report.wrong(&value.origin, &format!("`{name}` is above 0")),
-            Err(why) => report.wrong(&value.origin, &why),
-        },
+        Some(value) => duration_above_zero(value, name, report),
     };
     let min = part("min", default.map(|default| default.min));
     let max = part("max", default.map(|default| default.max));
@@ -151,6 +188,88 @@ pub(super) fn backoff(
         return report.refuse(&value.origin, &format!("`min` ({min}) is more than `max` ({max})"));
     }
     known.map(|()| backoff)
+}
+
+pub(super) fn spawn(value: &Value, report: &mut Report<'_>) -> Checked<Spawn> {
+    let Data::Table(fields) = &value.data else {
+        return match scalar::count(value, SPAWN) {
+            Ok(Count::Word(0)) => Ok(Spawn::PerConnection),
+            Ok(Count::Word(_)) => Ok(Spawn::AtMost(NonZeroU32::MIN)),
+            Ok(Count::Number(n)) => Ok(Spawn::AtMost(n)),
+            Err(why) => report.wrong(&value.origin, &why),
+        };
+    };
+    let known = known(fields, &["pool"], report);
+    let pool = required(value, "pool", report)?;
+    match scalar::name(pool) {
+        Ok(pool) => known.map(|()| Spawn::Pool(pool)),
+        Err(why) => report.wrong(&pool.origin, &format!("`pool` is a name, {why}")),
+    }
+}
+
+pub(super) fn when_full(value: &Value, report: &mut Report<'_>) -> Checked<WhenFull> {
+    let fields = match &value.data {
+        Data::Text(text) if text == "wait" => return Ok(WhenFull::Wait),
+        Data::Text(text) if text == "refuse" => return Ok(WhenFull::Refuse),
+        _ => table(value, report)?,
+    };
+    let known = known(fields, &["queue", "for"], report);
+    let most = required(value, "queue", report);
+    let most = most.and_then(|value| match scalar::count(value, &[]) {
+        Ok(Count::Number(n)) => Ok(n),
+        Ok(Count::Word(_)) => report.wrong(&value.origin, &scalar::this_is(value)),
+        Err(why) => report.wrong(&value.origin, &format!("`queue` is a number, {why}")),
+    });
+    let wait = required(value, "for", report);
+    let wait = wait.and_then(|value| duration_above_zero(value, "for", report));
+    known.and(Ok(WhenFull::Queue { most: most?, wait: wait? }))
+}
+
+/// A part that is left out is that of [`KEEPALIVE`].
+pub(super) fn keepalive(value: &Value, report: &mut Report<'_>) -> Checked<Option<Keepalive>> {
+    let fields = match &value.data {
+        Data::Text(text) if text == "none" => return Ok(None),
+        _ => table(value, report)?,
+    };
+    let known = known(fields, &["idle", "interval", "count"], report);
+    let mut seconds = |name: &str, default| match field(value, name) {
+        None => Ok(default),
+        Some(value) => match scalar::duration(value) {
+            Ok(duration) if duration.subsec_nanos() == 0 && KEEPALIVE_WAITS.contains(&duration) => {
+                Ok(duration)
+            }
+            Ok(_) => {
+                report.wrong(&value.origin, &format!("`{name}` is whole seconds from 1s to 32767s"))
+            }
+            Err(why) => report.wrong(&value.origin, &why),
+        },
+    };
+    let idle = seconds("idle", KEEPALIVE.idle);
+    let interval = seconds("interval", KEEPALIVE.interval);
+    let count = match field(value, "count") {
+        None => Ok(KEEPALIVE.count),
+        Some(value) => match scalar::count(value, &[]) {
+            Ok(Count::Number(n)) if n.get() <= KEEPALIVE_COUNT => Ok(n),
+            _ => report
+                .wrong(&value.origin, &format!("`count` is a number from 1 to {KEEPALIVE_COUNT}")),
+        },
+    };
+    known.and(Ok(Some(Keepalive { idle: idle?, interval: interval?, count: count? })))
+}
+
+fn duration_above_zero(value: &Value, name: &str, report: &mut Report<'_>) -> Checked<Duration> {
+    match scalar::duration(value) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        Ok(_) => report.wrong(&value.origin, &format!("`{name}` is above 0")),
+        Err(why) => report.wrong(&value.origin, &why),
+    }
+}
+
+fn one_or_more(value: &Value) -> &[Value] {
+    match &value.data {
+        Data::List(list) => list,
+        _ => std::slice::from_ref(value),
+    }
 }
 
 fn table<'a>(value: &'a Value, report: &mut Report<'_>) -> Checked<&'a [Field]> {

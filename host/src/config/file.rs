@@ -94,6 +94,7 @@ fn empty(path: &Path, place: &Place) -> Document {
         server: Section::new(Home::Server, Home::Server.header(), place.whole()),
         listeners: Vec::new(),
         handlers: Vec::new(),
+        pools: Vec::new(),
         whole: true,
     }
 }
@@ -118,9 +119,12 @@ impl Walk {
                     }
                 }
                 ("handler", Data::Table(fields)) => {
-                    for field in fields {
-                        self.handler(field);
-                    }
+                    let handlers = self.named(Home::Handler, "handler", fields);
+                    self.document.handlers.extend(handlers);
+                }
+                ("pool", Data::Table(fields)) => {
+                    let pools = self.named(Home::Pool, "pool", fields);
+                    self.document.pools.extend(pools);
                 }
                 ("server", _) => self.malformed(field.origin, "[server] is one table"),
                 ("listener", _) => self.malformed(
@@ -130,6 +134,10 @@ impl Walk {
                 ("handler", _) => self.malformed(
                     field.origin,
                     "a handler has a name; write [handler.NAME], with one bracket",
+                ),
+                ("pool", _) => self.malformed(
+                    field.origin,
+                    "a pool has a name; write [pool.NAME], with one bracket",
                 ),
                 (name, data) => {
                     let message = unknown_table(name, &data);
@@ -149,18 +157,23 @@ impl Walk {
         }
     }
 
-    fn handler(&mut self, field: Field) {
-        let Field { name, origin, value } = field;
-        let Data::Table(fields) = value.data else {
-            let message = format!("`{name}` is not in a handler; write it under [handler.NAME]");
-            return self.malformed(origin, &message);
-        };
-        if let Err(why) = scalar::name(&Value::text(origin.clone(), name.clone())) {
-            self.errors.push(ConfigError::new(origin, format!("bad name of a handler: {why}")));
+    /// The tables `[kind.NAME]`.
+    fn named(&mut self, home: Home, kind: &str, tables: Vec<Field>) -> Vec<(String, Section)> {
+        let mut sections = Vec::new();
+        for Field { name, origin, value } in tables {
+            let Data::Table(fields) = value.data else {
+                let message =
+                    format!("`{name}` is not in a {kind}; write it under {}", home.header());
+                self.malformed(origin, &message);
+                continue;
+            };
+            if let Err(why) = scalar::name(&Value::text(origin.clone(), name.clone())) {
+                self.errors.push(ConfigError::new(origin, format!("bad name of a {kind}: {why}")));
+            }
+            let header = format!("[{kind}.{name}]");
+            sections.push((name, self.section(home, &header, value.origin, fields)));
         }
-        let header = format!("[handler.{name}]");
-        let section = self.section(Home::Handler, &header, value.origin, fields);
-        self.document.handlers.push((name, section));
+        sections
     }
 
     fn section(&mut self, home: Home, header: &str, origin: Origin, fields: Vec<Field>) -> Section {
@@ -209,16 +222,18 @@ fn unknown_table(name: &str, data: &Data) -> String {
             return format!("unknown key `{name}` outside of a table{hint}");
         }
     };
-    let header = match nearest::nearest(name, ["server", "listener", "handler"]) {
+    let header = match nearest::nearest(name, ["server", "listener", "handler", "pool"]) {
         Some("server") => Some(Home::Server),
         Some("listener") => Some(Home::Listener),
-        Some(_) => Some(Home::Handler),
+        Some("handler") => Some(Home::Handler),
+        Some(_) => Some(Home::Pool),
         None => None,
     };
     match header {
         Some(home) => format!("unknown table {written}; did you mean {}?", home.header()),
-        None => {
-            format!("unknown table {written}; there are [server], [[listener]] and [handler.NAME]")
-        }
+        None => format!(
+            "unknown table {written}; there are [server], [[listener]], [handler.NAME] and \
+             [pool.NAME]"
+        ),
     }
 }

@@ -1,6 +1,14 @@
 //! What a key's value can be, in the words of messages, help and documentation.
 
-use super::units::display_size;
+use std::time::Duration;
+
+use super::units::{display_duration, display_size};
+
+/// The size in messages, unless it would be too much.
+const EXAMPLE_SIZE: u64 = 16 * 1024 * 1024;
+
+/// The words of `spawn`.
+pub(super) const SPAWN: &[&str] = &["default", "inline"];
 
 /// What a key takes. The checks read it, so a message always says what is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,12 +23,18 @@ pub enum Kind {
     Count(&'static [&'static str]),
     /// A duration above zero, or `"none"`.
     Limit,
-    /// A size in bytes between two others.
+    /// A duration above zero and up to this one, or `"none"`.
+    LimitTo(Duration),
+    /// Whole seconds above zero, or `"none"`.
+    Seconds,
+    /// A size in bytes between two others, or one of these words.
     Size {
         /// The least, at least 1.
         min: u64,
         /// The most.
         max: u64,
+        /// What says "no size of its own".
+        words: &'static [&'static str],
     },
     /// `true` or `false`.
     Bool,
@@ -34,6 +48,25 @@ pub enum Kind {
     Dirs,
     /// The first and the longest of growing waits.
     Backoff,
+    /// `"default"`, `"inline"`, a number from 1 on, or a pool.
+    Spawn,
+    /// `"wait"`, `"refuse"`, or a queue with its bounds.
+    WhenFull,
+    /// A text of so many bytes at most, which may be empty.
+    Text {
+        /// The most bytes.
+        max: usize,
+    },
+    /// `"none"`, or when the kernel asks a silent peer if it is there.
+    Keepalive,
+    /// The IP address of a multicast group or a list of them, which may be empty.
+    Groups,
+    /// Octal permissions of a file as text, or `"none"`.
+    Permissions,
+    /// A user or group by name or number, or `"none"`.
+    Owner,
+    /// The name of a network interface, or `"none"`.
+    Device,
 }
 
 impl Kind {
@@ -45,15 +78,16 @@ impl Kind {
             Self::Addresses => {
                 r#"an address like "tcp://127.0.0.1:7000", or a list of them"#.to_owned()
             }
-            Self::Count(words) => {
-                words.iter().fold("a number from 1 on, like 100".to_owned(), |text, word| {
-                    format!(r#"{text}, or "{word}""#)
-                })
-            }
+            Self::Count(words) => or("a number from 1 on, like 100".to_owned(), words),
             Self::Limit => r#"a duration like "30s", or "none""#.to_owned(),
-            Self::Size { min, max } => {
-                let (min, max) = (display_size(min), display_size(max));
-                format!(r#"a size like "16MiB", from {min} to {max}"#)
+            Self::LimitTo(most) => {
+                format!(r#"a duration like "30s", up to {}, or "none""#, display_duration(most))
+            }
+            Self::Seconds => r#"a duration in whole seconds like "30s", or "none""#.to_owned(),
+            Self::Size { min, max, words } => {
+                let like = if max < EXAMPLE_SIZE { 1024 } else { EXAMPLE_SIZE };
+                let [like, min, max] = [like, min, max].map(display_size);
+                or(format!(r#"a size like "{like}", from {min} to {max}"#), words)
             }
             Self::Bool => "true or false".to_owned(),
             Self::Choice(words) => {
@@ -65,6 +99,23 @@ impl Kind {
                 r#"a list like [{ host = "www", guest = "/www", write = false }]"#.to_owned()
             }
             Self::Backoff => r#"a table like { min = "10ms", max = "1s" }"#.to_owned(),
+            Self::Spawn => {
+                let text = or("a number from 1 on, like 100".to_owned(), SPAWN);
+                format!(r#"{text}, or {{ pool = "small" }}"#)
+            }
+            Self::WhenFull => {
+                r#""wait", "refuse" or a table like { queue = 100, for = "2s" }"#.to_owned()
+            }
+            Self::Text { max } => {
+                format!(r#"a text of at most {max} bytes like "421 too many connections\r\n""#)
+            }
+            Self::Keepalive => {
+                r#""none" or a table like { idle = "60s", interval = "10s", count = 3 }"#.to_owned()
+            }
+            Self::Groups => r#"an IP address like "224.0.0.251", or a list of them"#.to_owned(),
+            Self::Permissions => r#"permissions like "0660", or "none""#.to_owned(),
+            Self::Owner => r#"a name like "www-data" or a number, or "none""#.to_owned(),
+            Self::Device => r#"the name of an interface like "eth0", or "none""#.to_owned(),
         }
     }
 
@@ -75,7 +126,15 @@ impl Kind {
             Self::Env => "NAME=VALUE like GREETING=hello".to_owned(),
             Self::Dirs => "HOST::GUEST like www::/www, or HOST::GUEST::rw".to_owned(),
             Self::Backoff => "MIN..MAX like 10ms..1s".to_owned(),
+            Self::Spawn => Self::Count(SPAWN).in_flag(),
+            Self::WhenFull => "wait, refuse, or queue:N:DURATION like queue:100:2s".to_owned(),
+            Self::Keepalive => "none, or IDLE:INTERVAL:COUNT like 60s:10s:3".to_owned(),
+            Self::Groups => "an IP address like 224.0.0.251".to_owned(),
             _ => self.in_file().replace('"', ""),
         }
     }
+}
+
+fn or(text: String, words: &[&str]) -> String {
+    words.iter().fold(text, |text, word| format!(r#"{text}, or "{word}""#))
 }

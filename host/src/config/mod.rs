@@ -26,7 +26,7 @@ use std::time::Duration;
 use crate::address::Address;
 
 pub use error::{ConfigError, Errors, Origin};
-pub use keys::{Change, DEFAULT_LISTEN, Flag, Home, KEYS, Key};
+pub use keys::{Change, DEFAULT_LISTEN, DefaultValue, Flag, Home, KEYS, Key};
 pub use kind::Kind;
 pub use reference::reference;
 pub use units::{UnitError, display_duration, display_size, parse_duration, parse_size};
@@ -71,7 +71,15 @@ impl Config {
     /// `flags` are pairs of a flag's long name without dashes (`idle-timeout`, `listen`; the key's
     /// name, `idle_timeout`, is the same) and the text of its value, in the order given. Without
     /// `listen` the listener is at [`DEFAULT_LISTEN`]. Relative paths stay as they are.
-    pub fn from_flags(plugin: &Path, flags: &[(String, String)]) -> Result<Self, Errors> {
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use portcell::config::Config;
+    /// let plugin = Path::new("plugins/echo.wasm");
+    /// let config = Config::from_flags(plugin, &[("listen", "127.0.0.1:0")])?;
+    /// # Ok::<_, portcell::config::Errors>(())
+    /// ```
+    pub fn from_flags(plugin: &Path, flags: &[(&str, &str)]) -> Result<Self, Errors> {
         flags::read(plugin, flags)
     }
 }
@@ -153,7 +161,10 @@ pub struct ListenerConfig {
 /// How the sockets of a listener are made. Options that a kind of address does not have are not
 /// set on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is an option of the kernel's")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own that the kernel has"
+)]
 pub struct SocketOptions {
     /// How many connections the kernel queues before they are accepted (listen(2)).
     pub backlog: NonZeroU32,
@@ -245,7 +256,7 @@ pub struct UdpConfig {
     pub flow_queue: NonZeroU32,
     /// How many bytes a peer may be sent for each that came from it; `None` is no bound.
     pub max_reply_factor: Option<NonZeroU32>,
-    /// Groups that are joined, on every socket of the same kind of address.
+    /// Groups that are joined, each on every socket that takes its kind of address.
     pub multicast: Vec<std::net::IpAddr>,
 }
 

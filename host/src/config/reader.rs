@@ -1,5 +1,6 @@
 //! Reads the keys of one section as the types that the checks give.
 
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,7 +8,9 @@ use std::time::Duration;
 use super::keys::{self, Home, Key};
 use super::scalar::{self, Count};
 use super::value::{Data, Value};
-use super::{Backoff, ConfigError, Dir, Kind, Origin, Receipts, Stdout, compound};
+use super::{
+    Backoff, ConfigError, Dir, Keepalive, Kind, Origin, Receipts, Spawn, WhenFull, compound,
+};
 use crate::address::Address;
 
 /// One table of the configuration: known keys with their values.
@@ -84,15 +87,6 @@ impl Reader<'_> {
         })
     }
 
-    /// A number, for a key whose first word says that there is none and whose second is 1.
-    pub(super) fn spawn(&mut self, key: &str) -> Checked<Option<NonZeroU32>> {
-        self.any_count(key).map(|count| match count {
-            Count::Number(n) => Some(n),
-            Count::Word(0) => None,
-            Count::Word(_) => Some(NonZeroU32::MIN),
-        })
-    }
-
     fn any_count(&mut self, key: &str) -> Checked<Count> {
         self.scalar(key, |value, kind, _| match kind {
             Kind::Count(words) => scalar::count(value, words),
@@ -101,12 +95,40 @@ impl Reader<'_> {
     }
 
     pub(super) fn limit(&mut self, key: &str) -> Checked<Option<Duration>> {
-        self.scalar(key, |value, _, _| scalar::limit(value))
+        self.scalar(key, |value, kind, _| match kind {
+            Kind::LimitTo(most) => scalar::limit_to(value, most),
+            Kind::Seconds => scalar::seconds(value),
+            _ => scalar::limit(value),
+        })
     }
 
+    /// The limits for connections and for flows; what was written holds for both.
+    pub(super) fn limits(&mut self, key: &str) -> Checked<(Option<Duration>, Option<Duration>)> {
+        let connections = self.limit(key)?;
+        let default = find(self.section.home, key).default.flows();
+        match (self.section.value(key), default.map(Value::from_default)) {
+            (None, Some(default)) => {
+                let flows = scalar::limit(&default).map_err(|_| Reported)?;
+                Ok((connections, flows))
+            }
+            _ => Ok((connections, connections)),
+        }
+    }
+
+    /// A size, for a key that takes no words.
     pub(super) fn size(&mut self, key: &str) -> Checked<u64> {
+        self.any_size(key)?.ok_or(Reported)
+    }
+
+    /// A size of at most 4GiB, for a key whose words say that there is none.
+    pub(super) fn size_or_none(&mut self, key: &str) -> Checked<Option<NonZeroU32>> {
+        let size = self.any_size(key)?;
+        Ok(size.and_then(|size| NonZeroU32::new(u32::try_from(size).unwrap_or(u32::MAX))))
+    }
+
+    fn any_size(&mut self, key: &str) -> Checked<Option<u64>> {
         self.scalar(key, |value, kind, _| match kind {
-            Kind::Size { min, max } => scalar::size(value, min, max),
+            Kind::Size { min, max, words } => scalar::size_or(value, min, max, words),
             _ => Err(scalar::this_is(value)),
         })
     }
@@ -115,12 +137,49 @@ impl Reader<'_> {
         self.scalar(key, |value, _, _| scalar::boolean(value))
     }
 
-    pub(super) fn stdout(&mut self, key: &str) -> Checked<Stdout> {
+    /// What stands for the first and for the second word of the key.
+    pub(super) fn choice<T: Copy>(&mut self, key: &str, of: [T; 2]) -> Checked<T> {
         self.scalar(key, |value, kind, _| match kind {
-            Kind::Choice(words) => scalar::choice(value, words)
-                .map(|place| if place == 0 { Stdout::Terminal } else { Stdout::Full }),
+            Kind::Choice(words) => {
+                scalar::choice(value, words).map(|place| of[usize::from(place > 0)])
+            }
             _ => Err(scalar::this_is(value)),
         })
+    }
+
+    pub(super) fn text(&mut self, key: &str) -> Checked<String> {
+        self.scalar(key, |value, kind, _| match kind {
+            Kind::Text { max } => scalar::text(value, max),
+            _ => Err(scalar::this_is(value)),
+        })
+    }
+
+    pub(super) fn permissions(&mut self, key: &str) -> Checked<Option<u32>> {
+        self.scalar(key, |value, _, _| scalar::permissions(value))
+    }
+
+    pub(super) fn owner(&mut self, key: &str) -> Checked<Option<String>> {
+        self.scalar(key, |value, _, _| scalar::owner(value))
+    }
+
+    pub(super) fn device(&mut self, key: &str) -> Checked<Option<String>> {
+        self.scalar(key, |value, _, _| scalar::device(value))
+    }
+
+    pub(super) fn spawn(&mut self, key: &str) -> Checked<Spawn> {
+        self.compound(key, |value, _, report| compound::spawn(value, report))
+    }
+
+    pub(super) fn when_full(&mut self, key: &str) -> Checked<WhenFull> {
+        self.compound(key, |value, _, report| compound::when_full(value, report))
+    }
+
+    pub(super) fn keepalive(&mut self, key: &str) -> Checked<Option<Keepalive>> {
+        self.compound(key, |value, _, report| compound::keepalive(value, report))
+    }
+
+    pub(super) fn groups(&mut self, key: &str) -> Checked<Vec<IpAddr>> {
+        self.compound(key, |value, _, report| compound::groups(value, report))
     }
 
     pub(super) fn addresses(&mut self, key: &str) -> Checked<Vec<(Address, Origin)>> {
@@ -136,12 +195,20 @@ impl Reader<'_> {
     }
 
     pub(super) fn backoff(&mut self, key: &str) -> Checked<Backoff> {
-        let default = find(self.section.home, key).default.map(Value::from_default);
+        let default = find(self.section.home, key).default.connections();
+        let default = default.map(Value::from_default);
         self.compound(key, |value, _, report| {
             let default =
                 default.map(|default| compound::backoff(&default, None, report)).transpose()?;
             compound::backoff(value, default, report)
         })
+    }
+
+    /// Says why what was written for `key` cannot be had.
+    pub(super) fn refuse<T>(&mut self, key: &str, why: &str) -> Checked<T> {
+        let Section { home, origin, .. } = self.section;
+        let origin = self.section.value(key).map_or(origin, |value| &value.origin);
+        Report { key: find(*home, key), errors: self.errors }.refuse(origin, why)
     }
 
     fn scalar<T>(
@@ -163,7 +230,7 @@ impl Reader<'_> {
         let Section { home, header, origin, .. } = self.section;
         let key = find(*home, key);
         let mut report = Report { key, errors: self.errors };
-        match (self.section.value(key.name), key.default) {
+        match (self.section.value(key.name), key.default.connections()) {
             (Some(value), _) => check(value, self.base, &mut report),
             (None, Some(default)) => check(&Value::from_default(default), self.base, &mut report),
             (None, None) => {
@@ -199,7 +266,7 @@ impl Report<'_> {
     /// The value is of the right kind but cannot be had: says only `why`.
     pub(super) fn refuse<T>(&mut self, origin: &Origin, why: &str) -> Checked<T> {
         match origin {
-            Origin::Flag(_) => self.say(origin, why.to_owned()),
+            Origin::Flag(_) => self.say(origin, why.replace('"', "")),
             _ => self.say(origin, format!("`{}`: {why}", self.key.name)),
         }
     }

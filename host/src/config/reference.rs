@@ -8,7 +8,7 @@ use super::keys::{Change, DEFAULT_LISTEN, Home, KEYS, Key};
 /// flag, and what goes wrong without it.
 pub fn reference() -> String {
     let mut page = START.replace("DEFAULT_LISTEN", DEFAULT_LISTEN);
-    for home in [Home::Server, Home::Listener, Home::Handler] {
+    for home in [Home::Server, Home::Listener, Home::Handler, Home::Pool] {
         let (title, about) = match home {
             Home::Server => {
                 ("[server]", "What bounds the whole server. The table may be left out.")
@@ -16,13 +16,19 @@ pub fn reference() -> String {
             Home::Listener => (
                 "[[listener]]",
                 "Where connections come in, and what bounds the peer. At least one, each with a \
-                 name of its own.",
+                 name of its own. A key that none of a listener's addresses has a use for is \
+                 refused.",
             ),
             Home::Handler => (
                 "[handler.NAME]",
                 "A plugin under a name, with what bounds and what is granted to the guest. Each \
                  is used by a listener. `NAME` is 1 to 64 letters, digits, `-`, `_` and `.`; one \
                  with a dot is written in quotes.",
+            ),
+            Home::Pool => (
+                "[pool.NAME]",
+                "A number of places that listeners share: those with \
+                 `spawn = { pool = \"NAME\" }`. Each is used by a listener. `NAME` is like a handler's.",
             ),
         };
         push(&mut page, format_args!("\n## `{title}`\n\n{about}\n"));
@@ -36,8 +42,8 @@ pub fn reference() -> String {
 fn entry(page: &mut String, key: &Key) {
     push(page, format_args!("\n### `{}`\n\n{}\n\n", key.name, key.doc));
     push(page, format_args!("- Takes {}.\n", code(&key.kind.in_file())));
-    match key.default {
-        Some(default) => push(page, format_args!("- Default: `{default}`.\n")),
+    match key.default.in_words(|toml| format!("`{toml}`")) {
+        Some(default) => push(page, format_args!("- Default: {default}.\n")),
         None => push(page, format_args!("- Must be there.\n")),
     }
     if let Some(flag) = key.flag {
@@ -50,17 +56,21 @@ fn entry(page: &mut String, key: &Key) {
     push(page, format_args!("- Without it: {}\n", lower(key.without)));
 }
 
-/// Puts the TOML in a phrase into code marks: strings, and whatever is in brackets.
+/// Puts the TOML in a phrase into code marks: strings, and whatever is in brackets, of which a
+/// phrase has one pair.
 fn code(phrase: &str) -> String {
-    let from = phrase.find(['{', '[']);
-    if let Some(from) = from {
-        return format!("{}`{}`", &phrase[..from], &phrase[from..]);
-    }
+    let end = |from: usize| match phrase[from..].chars().next() {
+        Some('"') => phrase[from + 1..].find('"').map(|length| from + 1 + length),
+        _ => phrase.rfind(['}', ']']),
+    };
     let mut out = String::new();
-    for (i, part) in phrase.split('"').enumerate() {
-        if i % 2 == 0 { out.push_str(part) } else { push(&mut out, format_args!("`\"{part}\"`")) }
+    let mut at = 0;
+    while let Some(from) = phrase[at..].find(['"', '{', '[']).map(|skipped| at + skipped) {
+        let Some(to) = end(from) else { break };
+        push(&mut out, format_args!("{}`{}`", &phrase[at..from], &phrase[from..=to]));
+        at = to + 1;
     }
-    out
+    out + &phrase[at..]
 }
 
 fn lower(sentence: &str) -> String {
@@ -100,9 +110,10 @@ env = { GREETING = "hello" }
 ```
 
 `portcell run PLUGIN.wasm` takes the same keys as flags: `--idle-timeout 5m`, `--memory 16MiB`,
-`--env GREETING=hello`, `--dir www::/www` (read-only; `www::/www::rw` is not). It makes one handler
-and one listener, both called after the plugin's file; without `--listen` they are at
-`DEFAULT_LISTEN`. `--max-connections` is the server's.
+`--env GREETING=hello`, `--dir www::/www` (read-only; `www::/www::rw` is not),
+`--accept-backoff 10ms..1s`, `--when-full queue:100:2s`, `--keepalive 60s:10s:3`. It makes one
+handler and one listener, both called after the plugin's file; without `--listen` they are at
+`DEFAULT_LISTEN`. `--max-connections` and `--max-flows` are the server's.
 
 Relative paths in a file are taken from the file's folder, those of flags from the current one.
 
@@ -123,8 +134,12 @@ A limit takes a duration or `"none"`, never 0.
 | `tcp://localhost:7000`, `localhost:7000` | a name, looked up at start |
 | `tcp://:7000`, `:7000`, `7000` | every interface, IPv4 and IPv6 |
 | `tcp://127.0.0.1:0` | a free port; the line printed at start says which |
+| `tcp://:http`, `:http` | a port by the name of its service (services(5)), looked up when the file is read |
+| `udp://127.0.0.1:5353`, `udp://:domain` | UDP; everything that `tcp://` can be, but the scheme must be there |
 | `unix:/run/echo.sock`, `unix:echo.sock` | a Unix socket, at most 107 bytes with its folder |
 | `unix:@echo` | a Unix socket with a name that is no file (Linux) |
+| `fd://web` | a socket that the server is started with, by its name (`LISTEN_FDNAMES`, systemd's `FileDescriptorName=`) |
+| `fd://3` | the same by its number, 3 or more |
 
 **Folders** in `dirs` have `host`, a folder that is there when the server starts; `guest`, the
 absolute path under which the guest opens it; and `write`, which is false if it is left out.
@@ -133,6 +148,18 @@ absolute path under which the guest opens it; and `write`, which is false if it 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn toml_in_phrases_is_code() {
+        for (phrase, marked) in [
+            ("true or false", "true or false"),
+            (r#"a "b" or "c""#, r#"a `"b"` or `"c"`"#),
+            (r#""none" or { a = "b" }"#, r#"`"none"` or `{ a = "b" }`"#),
+            (r#"[{ a = "b" }], or 1"#, r#"`[{ a = "b" }]`, or 1"#),
+        ] {
+            assert_eq!(code(phrase), marked);
+        }
+    }
 
     #[test]
     fn every_key_has_its_entry() {

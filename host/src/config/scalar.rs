@@ -5,11 +5,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Receipts;
-use super::units::{UnitError, display_size, parse_duration, parse_size};
+use super::units::{UnitError, display_duration, display_size, parse_duration, parse_size};
 use super::value::{Data, Value};
 
 /// The longest name, in bytes.
 const MAX_NAME: usize = 64;
+
+/// The longest name of a network interface, in bytes: `IFNAMSIZ` is 16, one of them for the NUL at
+/// the end (netdevice(7)).
+const MAX_DEVICE: usize = 15;
 
 /// A number of at least 1, or the place of a word in `words`.
 pub(super) enum Count {
@@ -60,7 +64,38 @@ pub(super) fn duration(value: &Value) -> Result<Duration, String> {
     }
 }
 
-pub(super) fn size(value: &Value, min: u64, max: u64) -> Result<u64, String> {
+/// A limit of at most `most`.
+pub(super) fn limit_to(value: &Value, most: Duration) -> Result<Option<Duration>, String> {
+    match limit(value)? {
+        Some(limit) if limit > most => Err(format!("{} is too much", display_duration(limit))),
+        limit => Ok(limit),
+    }
+}
+
+/// A limit in whole seconds.
+pub(super) fn seconds(value: &Value) -> Result<Option<Duration>, String> {
+    match limit(value)? {
+        Some(limit) if limit.subsec_nanos() > 0 => {
+            Err(format!("{} is not whole seconds", display_duration(limit)))
+        }
+        limit => Ok(limit),
+    }
+}
+
+/// A size; `None` is one of `words`.
+pub(super) fn size_or(
+    value: &Value,
+    min: u64,
+    max: u64,
+    words: &[&str],
+) -> Result<Option<u64>, String> {
+    match &value.data {
+        Data::Text(text) if words.contains(&text.as_str()) => Ok(None),
+        _ => size(value, min, max).map(Some),
+    }
+}
+
+fn size(value: &Value, min: u64, max: u64) -> Result<u64, String> {
     let bytes = match &value.data {
         Data::Text(text) => parse_size(text).map_err(|error| error.to_string())?,
         Data::Integer(n) if *n < 0 => return Err(format!("{n} is negative")),
@@ -112,6 +147,76 @@ pub(super) fn to_name(text: &str) -> String {
 
 fn is_name_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')
+}
+
+/// A text of at most `max` bytes.
+pub(super) fn text(value: &Value, max: usize) -> Result<String, String> {
+    match &value.data {
+        Data::Text(text) if text.len() > max => Err(format!("this one has {} bytes", text.len())),
+        Data::Text(text) => Ok(text.clone()),
+        _ => Err(this_is(value)),
+    }
+}
+
+/// The permission bits of a file; `None` is `"none"`.
+pub(super) fn permissions(value: &Value) -> Result<Option<u32>, String> {
+    match &value.data {
+        Data::Text(text) if text == "none" => Ok(None),
+        Data::Text(text) => {
+            let digits = text.strip_prefix('0').filter(|rest| rest.len() == 3).unwrap_or(text);
+            let octal =
+                digits.len() == 3 && digits.bytes().all(|digit| matches!(digit, b'0'..=b'7'));
+            let bits = u32::from_str_radix(digits, 8).ok().filter(|_| octal);
+            bits.map(Some).ok_or_else(|| {
+                format!("`{text}` is not three digits from 0 to 7, with a 0 in front or without")
+            })
+        }
+        Data::Integer(_) => Err(format!("{}: write the octal digits as text", this_is(value))),
+        _ => Err(this_is(value)),
+    }
+}
+
+/// A user or group, by name or number; `None` is `"none"`.
+pub(super) fn owner(value: &Value) -> Result<Option<String>, String> {
+    // The kernel takes the largest number for "leave it": chown(2).
+    let number = |n: Option<u32>| match n.filter(|n| *n < u32::MAX) {
+        Some(n) => Ok(Some(n.to_string())),
+        None => Err(format!("the largest number is {}", u32::MAX - 1)),
+    };
+    match &value.data {
+        Data::Text(text) if text == "none" => Ok(None),
+        Data::Text(text) if text.is_empty() => Err("this one is empty".to_owned()),
+        Data::Text(text) if text.bytes().all(|digit| digit.is_ascii_digit()) => {
+            number(text.parse().ok())
+        }
+        Data::Text(text)
+            if text.contains(|c: char| c == ':' || c.is_whitespace() || c.is_control()) =>
+        {
+            Err(format!("`{text}` has a colon, a space or a control character"))
+        }
+        Data::Text(text) => Ok(Some(text.clone())),
+        Data::Integer(n) if *n < 0 => Err(format!("{n} is negative")),
+        Data::Integer(n) => number(u32::try_from(*n).ok()),
+        _ => Err(this_is(value)),
+    }
+}
+
+/// The name of a network interface, as the kernel takes them; `None` is `"none"`.
+pub(super) fn device(value: &Value) -> Result<Option<String>, String> {
+    let Data::Text(text) = &value.data else { return Err(this_is(value)) };
+    match text.len() {
+        _ if text == "none" => Ok(None),
+        _ if matches!(text.as_str(), "." | "..")
+            || text.contains(|c: char| {
+                c == '/' || c == ':' || c.is_whitespace() || c.is_control()
+            }) =>
+        {
+            Err(format!("`{text}` cannot be one"))
+        }
+        0 => Err("this one is empty".to_owned()),
+        1..=MAX_DEVICE => Ok(Some(text.clone())),
+        length => Err(format!("this one has {length} bytes, the most is {MAX_DEVICE}")),
+    }
 }
 
 /// A path, relative ones taken from `base`.

@@ -124,7 +124,8 @@ impl Guest {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join(&self.file);
         fs::write(&path, &self.module).unwrap();
-        let config = Config::from_flags(&path, &self.flags).unwrap();
+        let flags: Vec<_> = self.flags.iter().map(|(name, text)| (&**name, &**text)).collect();
+        let config = Config::from_flags(&path, &flags).unwrap();
         let handler = loader.load(&config.handlers[0], 1, config.server.max_module_size)?;
         let handler: Arc<Handler> = Arc::new(handler);
         Ok(Route::new(&config.server, &config.listeners[0], handler))

@@ -1,20 +1,22 @@
 //! Reads the flags of `portcell run` as the same document that a file gives.
 
+mod value;
+
 use std::path::{Path, PathBuf};
 
 use super::check::{Document, check};
 use super::keys::{DEFAULT_LISTEN, Home, KEYS, Key, find};
 use super::reader::Section;
-use super::value::{Data, Field, Value};
+use super::value::{Data, Value};
 use super::{Config, ConfigError, Errors, Kind, Origin, nearest, scalar};
 
-pub(super) fn read(plugin: &Path, flags: &[(String, String)]) -> Result<Config, Errors> {
+pub(super) fn read(plugin: &Path, flags: &[(&str, &str)]) -> Result<Config, Errors> {
     let origin = Origin::Plugin(plugin.to_owned());
     let name = scalar::to_name(&plugin.file_stem().unwrap_or_default().to_string_lossy());
     let section = |home: Home| Section::new(home, home.header(), origin.clone());
     let mut sections = [Home::Server, Home::Listener, Home::Handler].map(section);
     let mut errors = Vec::new();
-    for (given, text) in flags {
+    for &(given, text) in flags {
         match KEYS.iter().find(|key| is_flag(key, given)) {
             Some(key) => {
                 let section = sections.iter_mut().find(|section| section.home == key.home);
@@ -43,6 +45,7 @@ pub(super) fn read(plugin: &Path, flags: &[(String, String)]) -> Result<Config, 
         server,
         listeners: vec![listener],
         handlers: vec![(name, handler)],
+        pools: Vec::new(),
         whole: true,
     };
     check(&document, errors)
@@ -65,7 +68,7 @@ fn unknown(given: &str) -> ConfigError {
 fn add(section: &mut Section, key: &'static Key, text: &str) -> Result<(), ConfigError> {
     let name = key.flag.map_or(key.name, |flag| flag.name);
     let origin = Origin::Flag(name.to_owned());
-    let data = data(key.kind, &origin, text).map_err(|why| {
+    let data = value::data(key.kind, &origin, text).map_err(|why| {
         ConfigError::new(origin.clone(), format!("takes {}; {why}", key.kind.in_flag()))
     })?;
     let before = section.entries.iter_mut().find(|(other, _)| other.name == key.name);
@@ -80,54 +83,14 @@ fn add(section: &mut Section, key: &'static Key, text: &str) -> Result<(), Confi
     Ok(())
 }
 
-/// The text as the file would have it.
-fn data(kind: Kind, origin: &Origin, text: &str) -> Result<Data, String> {
-    let value = |text: &str| Value::text(origin.clone(), text);
-    let field = |name: &str, value| Field { name: name.to_owned(), origin: origin.clone(), value };
-    let plain = || Data::Text(text.to_owned());
-    Ok(match kind {
-        Kind::Count(_) => text.parse().map_or_else(|_| plain(), Data::Integer),
-        Kind::Bool => text.parse().map_or_else(|_| plain(), Data::Bool),
-        Kind::Addresses => Data::List(vec![value(text)]),
-        Kind::Env => {
-            let (name, text) =
-                text.split_once('=').ok_or_else(|| format!("`{text}` has no `=`"))?;
-            Data::Table(vec![field(name, value(text))])
-        }
-        Kind::Backoff => {
-            let (min, max) =
-                text.split_once("..").ok_or_else(|| format!("`{text}` has no `..`"))?;
-            Data::Table(vec![field("min", value(min)), field("max", value(max))])
-        }
-        Kind::Dirs => {
-            let (host, guest) =
-                text.split_once("::").ok_or_else(|| format!("`{text}` has no `::`"))?;
-            let (guest, write) = match guest.split_once("::") {
-                None => (guest, false),
-                Some((guest, "rw")) => (guest, true),
-                Some((_, other)) => return Err(format!("`::{other}` is not `::rw`")),
-            };
-            let write = Value { origin: origin.clone(), data: Data::Bool(write) };
-            let dir = [("host", value(host)), ("guest", value(guest)), ("write", write)];
-            let fields = dir.map(|(name, value)| field(name, value)).into();
-            Data::List(vec![Value { origin: origin.clone(), data: Data::Table(fields) }])
-        }
-        _ => plain(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU32;
     use std::time::Duration;
 
     use super::*;
-    use crate::config::{Receipts, Spawn, Stdout};
 
     fn run(flags: &[(&str, &str)]) -> Result<Config, String> {
-        let flags: Vec<_> =
-            flags.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-        Config::from_flags(Path::new("plugins/echo.wasm"), &flags)
+        Config::from_flags(Path::new("plugins/echo.wasm"), flags)
             .map_err(|errors| errors.to_string())
     }
 
@@ -144,68 +107,6 @@ mod tests {
         assert_eq!(handler.module, Path::new("plugins/echo.wasm"));
         assert_eq!(handler.origin.to_string(), "plugins/echo.wasm");
         assert_eq!(config.server.max_connections, None);
-    }
-
-    #[test]
-    fn every_flag_reaches_its_key() {
-        let config = run(&[
-            ("listen", "7000"),
-            ("listen", "unix:x.sock"),
-            ("max-connections", "10"),
-            ("max_handshakes", "3"),
-            ("drain-timeout", "none"),
-            ("drain-idle", "1s"),
-            ("receipts", "stderr"),
-            ("max-module-size", "1MiB"),
-            ("backlog", "5"),
-            ("spawn", "inline"),
-            ("accept-backoff", "1ms..2ms"),
-            ("max-accept", "7"),
-            ("nodelay", "false"),
-            ("idle-timeout", "1m30s"),
-            ("write-timeout", "none"),
-            ("tenant", "me"),
-            ("memory", "131072"),
-            ("cpu", "500ms"),
-            ("cpu-total", "2s"),
-            ("lifetime", "1d"),
-            ("env", "A=b=c"),
-            ("env", "B="),
-            ("dir", "/::/root"),
-            ("dir", "/::/data::rw"),
-            ("stdout", "full"),
-        ])
-        .unwrap();
-        let server = &config.server;
-        assert_eq!(server.max_connections.unwrap().get(), 10);
-        assert_eq!(server.max_handshakes.get(), 3);
-        assert_eq!(server.drain_timeout, None);
-        assert_eq!(server.drain_idle, Some(Duration::from_secs(1)));
-        assert_eq!(server.receipts, Receipts::Stderr);
-        assert_eq!(server.max_module_size, 1 << 20);
-        let listener = &config.listeners[0];
-        let bind: Vec<_> = listener.bind.iter().map(ToString::to_string).collect();
-        assert_eq!(bind, ["tcp://:7000", "unix:x.sock"]);
-        assert_eq!(listener.max_connections, None);
-        assert_eq!(listener.socket.backlog.get(), 5);
-        assert_eq!(listener.spawn, Spawn::AtMost(NonZeroU32::MIN));
-        assert_eq!(listener.accept_backoff.min, Duration::from_millis(1));
-        assert_eq!(listener.accept_backoff.max, Duration::from_millis(2));
-        assert_eq!(listener.max_accept.get(), 7);
-        assert!(!listener.socket.nodelay);
-        assert_eq!(listener.idle_timeout, Some(Duration::from_secs(90)));
-        assert_eq!(listener.write_timeout, None);
-        let handler = &config.handlers[0];
-        assert_eq!(handler.tenant, "me");
-        assert_eq!(handler.memory, 128 * 1024);
-        assert_eq!(handler.cpu, Some(Duration::from_millis(500)));
-        assert_eq!(handler.cpu_total, Some(Duration::from_secs(2)));
-        assert_eq!(handler.lifetime, Some(Duration::from_hours(24)));
-        let pair = |name: &str, text: &str| (name.to_owned(), text.to_owned());
-        assert_eq!(handler.env, [pair("A", "b=c"), pair("B", "")]);
-        let dirs: Vec<_> = handler.dirs.iter().map(|dir| (dir.guest.as_str(), dir.write)).collect();
-        assert_eq!(dirs, [("/root", false), ("/data", true)]);
-        assert_eq!(handler.stdout, Stdout::Full);
     }
 
     #[test]
@@ -228,6 +129,57 @@ mod tests {
                 "0",
                 "takes a number from 1 on, like 100, or default, or inline; \
                  0 would allow nothing: leave it out, or write default",
+            ),
+            (
+                "spawn",
+                "small",
+                "takes a number from 1 on, like 100, or default, or inline; \
+                 this is the text small",
+            ),
+            (
+                "when-full",
+                "queue:100",
+                "takes wait, refuse, or queue:N:DURATION like queue:100:2s; \
+                 `queue:100` has one `:`",
+            ),
+            (
+                "when-full",
+                "queue:0:2s",
+                "takes wait, refuse, or queue:N:DURATION like queue:100:2s; \
+                 `queue` is a number, 0 would allow nothing",
+            ),
+            (
+                "when-full",
+                "drop",
+                "takes wait, refuse, or queue:N:DURATION like queue:100:2s; this is the text drop",
+            ),
+            (
+                "farewell",
+                r"bye\0",
+                "takes a text of at most 512 bytes like 421 too many connections\\r\\n; \
+                 `\\0` is not an escape; those are \\r, \\n, \\t and \\\\",
+            ),
+            (
+                "farewell",
+                "bye",
+                "nobody is turned away while `when_full` is wait; make it refuse or a queue, \
+                 or leave this out",
+            ),
+            (
+                "keepalive",
+                "1s:2s:3:4",
+                "takes none, or IDLE:INTERVAL:COUNT like 60s:10s:3; \
+                 `1s:2s:3:4` has more than two `:`",
+            ),
+            (
+                "keepalive",
+                "60s::3",
+                "takes none, or IDLE:INTERVAL:COUNT like 60s:10s:3; it is empty",
+            ),
+            (
+                "flow-queue",
+                "2",
+                "this is for udp:// addresses, and this listener has none; leave it out",
             ),
             ("nodelay", "yes", "takes true or false; this is the text yes"),
             ("memory", "1GiB", "takes a size like 16MiB, from 64KiB to 64MiB; 1GiB is too much"),

@@ -1,20 +1,37 @@
-//! Addresses that a listener can have, as text: TCP and Unix sockets.
+//! Addresses that a listener can have, as text: TCP, UDP, Unix sockets, inherited ones.
 //!
-//! A name is not looked up here and nothing is bound.
+//! The name of a service becomes its port here. That of a host is not looked up, and nothing is
+//! bound.
+
+mod error;
+mod parse;
+mod service;
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+
+pub use error::AddressError;
+use error::Reason;
 
 /// The longest path of a Unix socket, in bytes: `sun_path` has 108 on Linux, one of them for the
 /// NUL at the end (unix(7)).
 pub const MAX_UNIX_PATH: usize = 107;
 
+/// The largest descriptor that an address can name. The kernel gives a process fewer than this
+/// unless it is told otherwise (`fs.nr_open`, proc(5)).
+pub const MAX_DESCRIPTOR: u32 = 1_048_575;
+
+/// The longest name of an inherited socket, in bytes (`FileDescriptorName=`, systemd.socket(5)).
+pub const MAX_DESCRIPTOR_NAME: usize = 255;
+
 /// Where a listener listens.
 ///
-/// Parsed from `tcp://HOST:PORT`, `HOST:PORT`, `:PORT`, `PORT`, `unix:PATH` and `unix:@NAME`;
-/// displayed as the first and the last two.
+/// Parsed from `tcp://HOST:PORT`, `udp://HOST:PORT`, `unix:PATH`, `unix:@NAME`, `fd://NAME` and
+/// `fd://NUMBER`, which is also how they are displayed, and from `HOST:PORT`, `:PORT` and `PORT`,
+/// which are TCP. After a colon a port can be the name of a service (services(5)); it becomes the
+/// number, so `:80` and `:http` are equal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Address {
     /// A TCP port.
@@ -42,9 +59,10 @@ pub enum Address {
 /// Which of the sockets that this process was started with.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Inherited {
-    /// The one with this name in `LISTEN_FDNAMES` (`sd_listen_fds(3)`).
+    /// The one with this name in `LISTEN_FDNAMES` (`sd_listen_fds(3)`): 1 to
+    /// [`MAX_DESCRIPTOR_NAME`] printable ASCII characters but `:`, and not digits only.
     Name(String),
-    /// The one with this descriptor, 3 or more.
+    /// The one with this descriptor, 3 to [`MAX_DESCRIPTOR`].
     Number(u32),
 }
 
@@ -68,9 +86,7 @@ impl Address {
         let whole: PathBuf = folder.join(path).components().collect();
         match whole.as_os_str().len() {
             0..=MAX_UNIX_PATH => Ok(Self::Unix(whole)),
-            length => {
-                Err(AddressError { address: self.to_string(), reason: Reason::LongPath(length) })
-            }
+            length => Err(AddressError::new(self.to_string(), Reason::LongPath(length))),
         }
     }
 
@@ -108,224 +124,8 @@ impl FromStr for Address {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
-        parse(text).map_err(|reason| AddressError { address: text.to_owned(), reason })
+        parse::parse(text).map_err(|reason| AddressError::new(text, reason))
     }
-}
-
-/// A text that is no address; the message is one line that says why and what to write.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("bad address `{}`: {reason}", .address.escape_debug())]
-pub struct AddressError {
-    address: String,
-    reason: Reason,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-enum Reason {
-    #[error("it is empty; write one like tcp://127.0.0.1:7000")]
-    Empty,
-    #[error("it has a space or a control character in it")]
-    Space,
-    #[error("{0} addresses are not in this version; tcp:// and unix: are")]
-    NotYet(&'static str),
-    #[error("unknown scheme `{scheme}`; {}", hint(*.nearest))]
-    Scheme { scheme: String, nearest: Option<&'static str> },
-    #[error("tcp needs two slashes; write tcp://{0}")]
-    Slashes(String),
-    #[error("a path needs its scheme; write unix:{0}")]
-    BarePath(String),
-    #[error("nothing may follow the port; leave out `{0}`")]
-    Tail(String),
-    #[error("an address has no user; leave out `{0}@`")]
-    User(String),
-    #[error("there is no port; write one like {0}")]
-    NoPort(String),
-    #[error("`{0}` is not a port; write a number from 0 to 65535")]
-    Port(String),
-    #[error("port {0} is out of range; the largest is 65535")]
-    PortRange(String),
-    #[error("an IPv6 address needs brackets; write {0}")]
-    NoBrackets(String),
-    #[error("there is more than one colon; write one like tcp://127.0.0.1:7000")]
-    Colons,
-    #[error("the brackets do not match; write one like tcp://[::1]:7000")]
-    Brackets,
-    #[error("`{0}` is not an IPv6 address; only those have brackets")]
-    Ip6(String),
-    #[error("`{0}` has a zone, which is not in this version")]
-    Zone(String),
-    #[error("`{0}` is not an IPv4 address; those have four numbers from 0 to 255")]
-    Ip4(String),
-    #[error("for every interface leave out the host; write tcp://:{0}")]
-    Star(String),
-    #[error("`{0}` is not a host name; those have letters, digits, `-`, `_` and `.`")]
-    Name(String),
-    #[error("the path is missing; write one like unix:/run/portcell.sock")]
-    NoPath,
-    #[error("`{0}` names a folder; write one like unix:/run/portcell.sock")]
-    Folder(String),
-    #[error("a path follows unix: directly; write unix:/{0}, or unix:{0} if it is relative")]
-    Authority(String),
-    #[error("the path of a Unix socket has at most {MAX_UNIX_PATH} bytes; this one has {0}")]
-    LongPath(usize),
-}
-
-fn hint(nearest: Option<&str>) -> String {
-    match nearest {
-        Some(scheme) => format!("did you mean {scheme}?"),
-        None => "write one like tcp://127.0.0.1:7000 or unix:/run/portcell.sock".to_owned(),
-    }
-}
-
-fn parse(text: &str) -> Result<Address, Reason> {
-    if text.is_empty() {
-        return Err(Reason::Empty);
-    }
-    if text.trim() != text || text.chars().any(char::is_control) {
-        return Err(Reason::Space);
-    }
-    if let Some(path) = text.strip_prefix("unix:") {
-        return unix(path);
-    }
-    if text.starts_with(['/', '@']) || text.starts_with("./") || text.starts_with("../") {
-        return Err(Reason::BarePath(text.to_owned()));
-    }
-    match text.split_once("://") {
-        Some(("tcp", rest)) => tcp(rest),
-        Some(("udp", _)) => Err(Reason::NotYet("udp")),
-        Some(("fd", _)) => Err(Reason::NotYet("fd")),
-        Some((scheme, _)) => Err(unknown(scheme)),
-        None => match text.strip_prefix("tcp:") {
-            Some(rest) => Err(Reason::Slashes(rest.to_owned())),
-            None if text.bytes().all(|b| b.is_ascii_digit()) => {
-                Ok(Address::Tcp { host: Host::Any, port: port(text)? })
-            }
-            None => tcp(text),
-        },
-    }
-}
-
-fn unknown(scheme: &str) -> Reason {
-    let near = |known: &str| strsim::damerau_levenshtein(&scheme.to_lowercase(), known) <= 2;
-    let nearest = [("tcp", "tcp://"), ("unix", "unix:")]
-        .into_iter()
-        .find(|(known, _)| near(known))
-        .map(|(_, written)| written);
-    Reason::Scheme { scheme: scheme.to_owned(), nearest }
-}
-
-fn unix(path: &str) -> Result<Address, Reason> {
-    if let Some(name) = path.strip_prefix('@') {
-        return match name.len() {
-            0 => Err(Reason::NoPath),
-            1..=MAX_UNIX_PATH => Ok(Address::UnixAbstract(name.to_owned())),
-            length => Err(Reason::LongPath(length)),
-        };
-    }
-    // `unix:///run/x` is the same as `unix:/run/x`; `unix://run/x` could mean two paths.
-    let below_root = path.trim_start_matches('/');
-    let path = match path.len() - below_root.len() {
-        0 | 1 => path,
-        2 => return Err(Reason::Authority(below_root.to_owned())),
-        slashes => &path[slashes - 1..],
-    };
-    match path.len() {
-        0 => Err(Reason::NoPath),
-        _ if path.ends_with('/') || matches!(path, "." | "..") => {
-            Err(Reason::Folder(path.to_owned()))
-        }
-        1..=MAX_UNIX_PATH => Ok(Address::Unix(PathBuf::from(path))),
-        length => Err(Reason::LongPath(length)),
-    }
-}
-
-fn tcp(text: &str) -> Result<Address, Reason> {
-    if text.contains(char::is_whitespace) {
-        return Err(Reason::Space);
-    }
-    if let Some(at) = text.find(['/', '?', '#']) {
-        return Err(Reason::Tail(text[at..].to_owned()));
-    }
-    if let Some((user, _)) = text.split_once('@') {
-        return Err(Reason::User(user.to_owned()));
-    }
-    if let Some(rest) = text.strip_prefix('[') {
-        let (ip, rest) = rest.split_once(']').ok_or(Reason::Brackets)?;
-        if ip.contains('%') {
-            return Err(Reason::Zone(ip.to_owned()));
-        }
-        let ip: Ipv6Addr = ip.parse().map_err(|_| Reason::Ip6(ip.to_owned()))?;
-        return match rest.strip_prefix(':') {
-            Some(rest) if !rest.is_empty() => {
-                Ok(Address::Tcp { host: Host::Ip(ip.into()), port: port(rest)? })
-            }
-            _ if matches!(rest, "" | ":") => Err(Reason::NoPort(format!("tcp://[{ip}]:7000"))),
-            _ => Err(Reason::Brackets),
-        };
-    }
-    if text.contains(['[', ']']) {
-        return Err(Reason::Brackets);
-    }
-    let Some((host, port_text)) = text.rsplit_once(':') else {
-        return Err(Reason::NoPort(without_port(text)));
-    };
-    if host.contains(':') {
-        return Err(colons(text, host, port_text));
-    }
-    if port_text.is_empty() {
-        return Err(Reason::NoPort(without_port(host)));
-    }
-    if host == "*" {
-        return Err(Reason::Star(port_text.to_owned()));
-    }
-    Ok(Address::Tcp { host: named_host(host)?, port: port(port_text)? })
-}
-
-/// An example for a host that came without its port; a lone number was meant as a port.
-fn without_port(host: &str) -> String {
-    match host.parse::<u16>() {
-        Ok(port) => format!("tcp://:{port}"),
-        Err(_) => format!("tcp://{host}:7000"),
-    }
-}
-
-fn colons(text: &str, host: &str, port: &str) -> Reason {
-    if let (Ok(ip), Ok(port)) = (host.parse::<Ipv6Addr>(), port.parse::<u16>()) {
-        Reason::NoBrackets(format!("tcp://[{ip}]:{port}"))
-    } else if let Ok(ip) = text.parse::<Ipv6Addr>() {
-        Reason::NoBrackets(format!("tcp://[{ip}]:7000"))
-    } else {
-        Reason::Colons
-    }
-}
-
-fn named_host(text: &str) -> Result<Host, Reason> {
-    if text.is_empty() {
-        return Ok(Host::Any);
-    }
-    if let Ok(ip) = text.parse::<Ipv4Addr>() {
-        return Ok(Host::Ip(ip.into()));
-    }
-    if text.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
-        return Err(Reason::Ip4(text.to_owned()));
-    }
-    let label = |label: &str| {
-        matches!(label.len(), 1..=63)
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
-            && !label.starts_with('-')
-    };
-    let name = text.strip_suffix('.').unwrap_or(text);
-    if text.len() > 253 || !name.split('.').all(label) {
-        return Err(Reason::Name(text.to_owned()));
-    }
-    Ok(Host::Name(text.to_owned()))
-}
-
-fn port(text: &str) -> Result<u16, Reason> {
-    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(Reason::Port(text.to_owned()));
-    }
-    text.parse().map_err(|_| Reason::PortRange(text.to_owned()))
 }
 
 #[cfg(test)]
@@ -358,6 +158,18 @@ mod tests {
         ("unix:./a b.sock", "unix:./a b.sock"),
         ("unix:@abstract", "unix:@abstract"),
         ("unix:@a/b:c", "unix:@a/b:c"),
+        ("udp://127.0.0.1:5353", "udp://127.0.0.1:5353"),
+        ("udp://[::]:5353", "udp://[::]:5353"),
+        ("udp://[0:0:0:0:0:0:0:1]:5353", "udp://[::1]:5353"),
+        ("udp://localhost:5353", "udp://localhost:5353"),
+        ("udp://:5353", "udp://:5353"),
+        ("udp://0.0.0.0:0", "udp://0.0.0.0:0"),
+        ("fd://3", "fd://3"),
+        ("fd://003", "fd://3"),
+        ("fd://1048575", "fd://1048575"),
+        ("fd://web", "fd://web"),
+        ("fd://echo.socket", "fd://echo.socket"),
+        ("fd://a b/c@2", "fd://a b/c@2"),
     ];
 
     /// What is given, and why it is refused.
@@ -367,16 +179,19 @@ mod tests {
         ("tcp://127.0.0.1 :7000", "it has a space or a control character in it"),
         ("tcp://a\tb:7000", "it has a space or a control character in it"),
         ("unix:/run/a\0b", "it has a space or a control character in it"),
-        ("udp://[::]:5353", "udp addresses are not in this version; tcp:// and unix: are"),
-        ("fd://web", "fd addresses are not in this version; tcp:// and unix: are"),
         ("tpc://127.0.0.1:7000", "unknown scheme `tpc`; did you mean tcp://?"),
         ("TCP://127.0.0.1:7000", "unknown scheme `TCP`; did you mean tcp://?"),
+        ("upd://127.0.0.1:7000", "unknown scheme `upd`; did you mean udp://?"),
+        ("udpx://127.0.0.1:7000", "unknown scheme `udpx`; did you mean udp://?"),
+        ("fds://3", "unknown scheme `fds`; did you mean fd://?"),
         ("unx:///run/x", "unknown scheme `unx`; did you mean unix:?"),
         (
             "https://a:1",
             "unknown scheme `https`; write one like tcp://127.0.0.1:7000 or unix:/run/portcell.sock",
         ),
         ("tcp:127.0.0.1:7000", "tcp needs two slashes; write tcp://127.0.0.1:7000"),
+        ("udp:7000", "udp needs two slashes; write udp://:7000"),
+        ("fd:3", "fd needs two slashes; write fd://3"),
         ("/run/x.sock", "a path needs its scheme; write unix:/run/x.sock"),
         ("./x.sock", "a path needs its scheme; write unix:./x.sock"),
         ("@x", "a path needs its scheme; write unix:@x"),
@@ -392,7 +207,18 @@ mod tests {
         ("[::1]:", "there is no port; write one like tcp://[::1]:7000"),
         ("tcp://", "there is no port; write one like tcp://:7000"),
         (":", "there is no port; write one like tcp://:7000"),
-        ("a:http", "`http` is not a port; write a number from 0 to 65535"),
+        ("udp://:", "there is no port; write one like udp://:7000"),
+        ("udp://localhost", "there is no port; write one like udp://localhost:7000"),
+        ("udp://[::1]", "there is no port; write one like udp://[::1]:7000"),
+        ("http", "there is no port; write one like tcp://http:7000"),
+        (
+            "a:no-such",
+            "`no-such` is not a tcp service of this machine (services(5)); write the number",
+        ),
+        (
+            "udp://:80x",
+            "`80x` is not a udp service of this machine (services(5)); write the number",
+        ),
         ("a:+80", "`+80` is not a port; write a number from 0 to 65535"),
         ("a:-1", "`-1` is not a port; write a number from 0 to 65535"),
         ("a:65536", "port 65536 is out of range; the largest is 65535"),
@@ -400,6 +226,8 @@ mod tests {
         ("::1:8080", "an IPv6 address needs brackets; write tcp://[::1]:8080"),
         ("tcp://:::8080", "an IPv6 address needs brackets; write tcp://[::]:8080"),
         ("fe80::a:b", "an IPv6 address needs brackets; write tcp://[fe80::a:b]:7000"),
+        ("udp://::1:53", "an IPv6 address needs brackets; write udp://[::1]:53"),
+        ("::1:http", "an IPv6 address needs brackets; write tcp://[::1]:http"),
         ("a:1:2", "there is more than one colon; write one like tcp://127.0.0.1:7000"),
         ("[::1:7000", "the brackets do not match; write one like tcp://[::1]:7000"),
         ("::1]:7000", "the brackets do not match; write one like tcp://[::1]:7000"),
@@ -412,6 +240,7 @@ mod tests {
         ),
         ("127.1:1", "`127.1` is not an IPv4 address; those have four numbers from 0 to 255"),
         ("*:80", "for every interface leave out the host; write tcp://:80"),
+        ("udp://*:domain", "for every interface leave out the host; write udp://:domain"),
         ("tcp://a..b:1", "`a..b` is not a host name; those have letters, digits, `-`, `_` and `.`"),
         ("-a:1", "`-a` is not a host name; those have letters, digits, `-`, `_` and `.`"),
         ("unix:", "the path is missing; write one like unix:/run/portcell.sock"),
@@ -420,6 +249,28 @@ mod tests {
         (
             "unix://run/x",
             "a path follows unix: directly; write unix:/run/x, or unix:run/x if it is relative",
+        ),
+        (
+            "fd://",
+            "the name or number of an inherited socket is missing; write one like fd://web or \
+             fd://3",
+        ),
+        ("fd://0", "descriptors 0 to 2 are standard input, output and error; sockets begin at 3"),
+        ("fd://02", "descriptors 0 to 2 are standard input, output and error; sockets begin at 3"),
+        ("fd://1048576", "descriptor 1048576 is out of range; the largest is 1048575"),
+        (
+            "fd://99999999999999999999",
+            "descriptor 99999999999999999999 is out of range; the largest is 1048575",
+        ),
+        (
+            "fd://a:b",
+            "`a:b` is not the name of an inherited socket; those have printable ASCII characters \
+             but `:`",
+        ),
+        (
+            "fd://w\u{e9}b",
+            "`w\u{e9}b` is not the name of an inherited socket; those have printable ASCII \
+             characters but `:`",
         ),
     ];
 
@@ -446,8 +297,37 @@ mod tests {
         for given in ["7000", ":7000", "tcp://:7000"] {
             assert_eq!(given.parse(), Ok(Address::Tcp { host: Host::Any, port: 7000 }), "{given}");
         }
-        assert!("127.0.0.1:0".parse::<Address>().unwrap().is_port_zero());
-        assert!(!"127.0.0.1:1".parse::<Address>().unwrap().is_port_zero());
+        let any = Address::Udp { host: Host::Any, port: 7000 };
+        assert_eq!("udp://:7000".parse(), Ok(any));
+    }
+
+    #[test]
+    fn the_system_picks_port_zero_only() {
+        for (given, zero) in [
+            ("127.0.0.1:0", true),
+            ("udp://:0", true),
+            ("127.0.0.1:1", false),
+            ("udp://:1", false),
+            ("unix:0", false),
+            ("fd://3", false),
+        ] {
+            assert_eq!(given.parse::<Address>().unwrap().is_port_zero(), zero, "{given}");
+        }
+    }
+
+    #[test]
+    fn one_port_of_two_protocols_is_two_addresses() {
+        let parse = |text: &str| text.parse::<Address>().unwrap();
+        assert_ne!(parse("tcp://:7000"), parse("udp://:7000"));
+        assert_eq!(parse("tcp://:7000"), parse("07000"));
+    }
+
+    #[test]
+    fn the_name_of_an_inherited_socket_has_a_bound() {
+        let fits = format!("fd://{}", "x".repeat(MAX_DESCRIPTOR_NAME));
+        assert!(fits.parse::<Address>().is_ok());
+        let error = format!("{fits}x").parse::<Address>().unwrap_err().to_string();
+        assert!(error.ends_with("has at most 255 characters; this one has 256"), "{error}");
     }
 
     #[test]
@@ -468,6 +348,7 @@ mod tests {
         assert_eq!(relative("unix:/x.sock").unwrap().to_string(), "unix:/x.sock");
         assert_eq!(relative("unix:@x").unwrap().to_string(), "unix:@x");
         assert_eq!(relative(":1").unwrap().to_string(), "tcp://:1");
+        assert_eq!(relative("fd://x.socket").unwrap().to_string(), "fd://x.socket");
         let error = relative(&format!("unix:{}", "x".repeat(100))).unwrap_err().to_string();
         assert!(error.ends_with("this one has 114"), "{error}");
     }

@@ -1,0 +1,105 @@
+//! Names that refer to each other, and those that may be there once.
+
+use super::Document;
+use crate::config::kind::SPAWN;
+use crate::config::reader::Section;
+use crate::config::value::{Data, Value};
+use crate::config::{ConfigError, Origin, nearest, scalar};
+
+/// Every listener has a name of its own and what it names is there, and every handler and pool is
+/// named by a listener. What a mistake that was reported before would cause is not reported again.
+pub(super) fn check(document: &Document, errors: &mut Vec<ConfigError>) {
+    let Document { listeners, handlers, pools, .. } = document;
+    listener_names(document, errors);
+    if listeners.is_empty() && document.whole {
+        errors.push(ConfigError::new(
+            document.origin.clone(),
+            "there is no [[listener]], so nobody could connect; \
+             write one with `name`, `bind` and `handler`",
+        ));
+    }
+    let used: Vec<_> = listeners.iter().map(handler_of).collect();
+    references("handler", &used, handlers, document, errors);
+    let used: Vec<_> = listeners.iter().map(pool_of).collect();
+    references("pool", &used, pools, document, errors);
+}
+
+fn listener_names(document: &Document, errors: &mut Vec<ConfigError>) {
+    let mut seen: Vec<(&str, &Origin)> = Vec::new();
+    for (name, origin) in document.listeners.iter().filter_map(|section| section.text("name")) {
+        match seen.iter().find(|(other, _)| *other == name) {
+            None => seen.push((name, origin)),
+            Some((_, other)) => errors.push(ConfigError::new(
+                origin.clone(),
+                format!("the listener of {other} is called `{name}` too; each has its own name"),
+            )),
+        }
+    }
+}
+
+/// What a listener names.
+#[derive(Clone, Copy)]
+enum Named<'a> {
+    Nothing,
+    This(&'a str, &'a Origin),
+    /// What was written cannot be a name.
+    Unclear,
+}
+
+/// Checks the names that listeners `used` against the tables `[kind.NAME]` that there are.
+fn references(
+    kind: &str,
+    used: &[Named<'_>],
+    defined: &[(String, Section)],
+    document: &Document,
+    errors: &mut Vec<ConfigError>,
+) {
+    let names = || defined.iter().map(|(name, _)| name.as_str());
+    let mut all_found = document.whole && !used.is_empty();
+    for used in used {
+        let (name, origin) = match used {
+            Named::Nothing => continue,
+            Named::This(name, _) if names().any(|known| known == *name) => continue,
+            Named::This(name, origin) => (name, *origin),
+            Named::Unclear => {
+                all_found = false;
+                continue;
+            }
+        };
+        all_found = false;
+        if document.whole {
+            let hint = nearest::did_you_mean(name, names());
+            let message = format!("no [{kind}.{name}] defines this {kind}{hint}");
+            errors.push(ConfigError::new(origin.clone(), message));
+        }
+    }
+    let is_used =
+        |name: &str| used.iter().any(|used| matches!(used, Named::This(this, _) if *this == name));
+    for (name, section) in defined.iter().filter(|(name, _)| all_found && !is_used(name)) {
+        let message = format!("no listener uses [{kind}.{name}]; name it in one, or take it out");
+        errors.push(ConfigError::new(section.origin.clone(), message));
+    }
+}
+
+fn handler_of(section: &Section) -> Named<'_> {
+    section.value("handler").map_or(Named::Unclear, named)
+}
+
+fn pool_of(section: &Section) -> Named<'_> {
+    match section.value("spawn").map(|value| &value.data) {
+        None | Some(Data::Integer(_)) => Named::Nothing,
+        Some(Data::Text(text)) if SPAWN.contains(&text.as_str()) => Named::Nothing,
+        Some(Data::Table(fields)) => {
+            let pool = fields.iter().find(|field| field.name == "pool");
+            pool.map_or(Named::Unclear, |field| named(&field.value))
+        }
+        Some(_) => Named::Unclear,
+    }
+}
+
+fn named(value: &Value) -> Named<'_> {
+    match &value.data {
+        Data::Text(text) if scalar::name(value).is_ok() => Named::This(text, &value.origin),
+        _ => Named::Unclear,
+    }
+}

@@ -1,0 +1,114 @@
+//! The keys of `[handler.NAME]`.
+
+use super::DefaultValue::{Is, Required};
+use super::{Change, Home, Key, flag, repeated};
+use crate::config::{Kind, MEMORY_SLOT, WASM_PAGE};
+
+pub(super) const KEYS: &[Key] = &[
+    Key {
+        name: "module",
+        home: Home::Handler,
+        kind: Kind::Path,
+        default: Required,
+        change: Change::Live,
+        doc: "The plugin's `.wasm` file.",
+        without: "There would be nothing to run.",
+        flag: None,
+    },
+    Key {
+        name: "tenant",
+        home: Home::Handler,
+        kind: Kind::Name,
+        default: Is(r#""default""#),
+        change: Change::Live,
+        doc: "Who owns the handler: a name in receipts and a fact for the guest.",
+        without: "Receipts would not say whose a connection was.",
+        flag: Some(flag("tenant", "NAME")),
+    },
+    Key {
+        name: "memory",
+        home: Home::Handler,
+        kind: Kind::Size { min: WASM_PAGE, max: MEMORY_SLOT, words: &[] },
+        default: Is(r#""32MiB""#),
+        change: Change::Live,
+        doc: "All memories and tables of one instance together: at least 64KiB (a page), at most \
+              64MiB (the pool's slot).",
+        without: "A guest that leaks would take its whole slot.",
+        flag: Some(flag("memory", "SIZE")),
+    },
+    Key {
+        name: "cpu",
+        home: Home::Handler,
+        kind: Kind::Limit,
+        default: Is(r#""1s""#),
+        change: Change::Live,
+        doc: "How much CPU time an instance can use since bytes last moved on its connection.",
+        without: "A guest in an endless loop would keep a core busy.",
+        flag: Some(flag("cpu", "DURATION")),
+    },
+    Key {
+        name: "cpu_total",
+        home: Home::Handler,
+        kind: Kind::Limit,
+        default: Is(r#""none""#),
+        change: Change::Live,
+        doc: "How much CPU time an instance can use in all.",
+        without: "A peer that keeps bytes moving can use as much as it likes.",
+        flag: Some(flag("cpu-total", "DURATION")),
+    },
+    Key {
+        name: "lifetime",
+        home: Home::Handler,
+        kind: Kind::Limit,
+        default: Is(r#""none""#),
+        change: Change::Live,
+        doc: "How long an instance can live, and with it its connection.",
+        without: "A connection lasts as long as both sides keep it going.",
+        flag: Some(flag("lifetime", "DURATION")),
+    },
+    Key {
+        name: "env",
+        home: Home::Handler,
+        kind: Kind::Env,
+        default: Is("{}"),
+        change: Change::Live,
+        doc: "Environment variables that the guest gets; nothing of the host's environment is \
+              passed on.",
+        without: "The guest has only the facts about its connection.",
+        flag: Some(repeated("env", "NAME=VALUE")),
+    },
+    Key {
+        name: "dirs",
+        home: Home::Handler,
+        kind: Kind::Dirs,
+        default: Is("[]"),
+        change: Change::Live,
+        doc: "Folders that the guest can open under a path of its own; read-only unless `write` \
+              is true.",
+        without: "The guest sees no files.",
+        flag: Some(repeated("dir", "HOST::GUEST")),
+    },
+    Key {
+        name: "stdout",
+        home: Home::Handler,
+        kind: Kind::Choice(&["terminal", "full"]),
+        default: Is(r#""terminal""#),
+        change: Change::Live,
+        doc: "What a guest with `_start` is told its stdout is: a terminal, so that C's stdio \
+              sends at each newline, or a pipe, so that it sends when its buffer is full.",
+        without: "Interactive C programs would answer only when their buffer is full.",
+        flag: Some(flag("stdout", "WORD")),
+    },
+    Key {
+        name: "drain_input",
+        home: Home::Handler,
+        kind: Kind::Choice(&["open", "end"]),
+        default: Is(r#""open""#),
+        change: Change::Live,
+        doc: "What a guest with `_start`, which cannot ask for the drain, reads once it has \
+              begun: what the peer sends, as before (`\"open\"`), or what has arrived already and \
+              then the end (`\"end\"`).",
+        without: "A guest that reads until the end would be cut when the drain is over.",
+        flag: Some(flag("drain-input", "WORD")),
+    },
+];

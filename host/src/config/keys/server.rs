@@ -1,0 +1,83 @@
+//! The keys of `[server]`.
+
+use super::DefaultValue::Is;
+use super::{Change, Home, Key, flag};
+use crate::config::Kind;
+
+pub(super) const KEYS: &[Key] = &[
+    Key {
+        name: "max_connections",
+        home: Home::Server,
+        kind: Kind::Count(&["auto"]),
+        default: Is(r#""auto""#),
+        change: Change::Live,
+        doc: "How many connections there can be at once, over all listeners; `\"auto\"` is as \
+              many as the machine allows. It can be lowered and raised again while the server \
+              runs, up to what it started with; more needs a restart.",
+        without: "Connections would use up descriptors and memory maps until unrelated calls fail.",
+        flag: Some(flag("max-connections", "N")),
+    },
+    Key {
+        name: "max_handshakes",
+        home: Home::Server,
+        kind: Kind::Count(&[]),
+        default: Is("1024"),
+        change: Change::Restart,
+        doc: "How many handshakes can be under way at once, beside the connections, at listeners \
+              that begin with one; none does in this version.",
+        without: "Peers that connect and say nothing would take every descriptor.",
+        flag: Some(flag("max-handshakes", "N")),
+    },
+    Key {
+        name: "max_flows",
+        home: Home::Server,
+        kind: Kind::Count(&[]),
+        default: Is("1024"),
+        change: Change::Restart,
+        doc: "How many flows of UDP there can be at once, over all listeners, beside the \
+              connections.",
+        without: "Datagrams with forged senders would take the places of connections, or all of \
+                  the memory.",
+        flag: Some(flag("max-flows", "N")),
+    },
+    Key {
+        name: "drain_timeout",
+        home: Home::Server,
+        kind: Kind::Limit,
+        default: Is(r#""30s""#),
+        change: Change::Live,
+        doc: "How long a drain waits for connections to end before it cuts them.",
+        without: "One connection that never ends would hold up a stop for ever.",
+        flag: Some(flag("drain-timeout", "DURATION")),
+    },
+    Key {
+        name: "drain_idle",
+        home: Home::Server,
+        kind: Kind::Limit,
+        default: Is(r#""none""#),
+        change: Change::Live,
+        doc: "While draining, connections on which nothing moved for this long are ended.",
+        without: "A drain waits for connections that nobody uses.",
+        flag: Some(flag("drain-idle", "DURATION")),
+    },
+    Key {
+        name: "receipts",
+        home: Home::Server,
+        kind: Kind::Receipts,
+        default: Is(r#""off""#),
+        change: Change::Restart,
+        doc: "Where the record of each ended connection goes: one JSON object a line.",
+        without: "How single connections ended is only in the debug log.",
+        flag: Some(flag("receipts", "WHERE")),
+    },
+    Key {
+        name: "max_module_size",
+        home: Home::Server,
+        kind: Kind::Size { min: 1, max: 1024 * 1024 * 1024, words: &[] },
+        default: Is(r#""16MiB""#),
+        change: Change::Live,
+        doc: "The largest module that is loaded.",
+        without: "A huge module would keep the compiler busy and fill the memory.",
+        flag: Some(flag("max-module-size", "SIZE")),
+    },
+];
