@@ -38,13 +38,13 @@ fn must_not_name(parts: &[&str], words: &[&str]) {
 fn the_net_half_and_the_leaves_know_no_wasm() {
     let parts = [
         "listener",
-        "admission.rs",
+        "admission",
         "connection",
         "account.rs",
         "watchdog.rs",
         "drain.rs",
         "exit.rs",
-        "address.rs",
+        "address",
         "capacity.rs",
         "config",
     ];
