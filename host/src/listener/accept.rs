@@ -21,6 +21,10 @@ pub struct Gone {
 }
 
 impl Gone {
+    pub(super) const fn new(address: Bound, source: io::Error) -> Self {
+        Self { address, source }
+    }
+
     /// Its accept loop panicked: a bug.
     pub fn panicked(address: Bound) -> Self {
         Self { address, source: io::Error::other("its accept loop panicked") }

@@ -1,12 +1,11 @@
-//! A listener: bound addresses, and the accept loop of each.
+//! A listener: bound addresses, and the loop of each that takes clients in.
 
 mod accept;
 mod backoff;
 mod bind;
-#[expect(dead_code, reason = "the loops use it next")]
 mod episode;
-#[expect(dead_code, reason = "the loops use it next")]
 mod life;
+mod udp;
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,6 +22,7 @@ use crate::connection::Socket;
 pub use self::accept::{Gone, accept_until};
 pub use self::bind::{BindError, bind};
 pub use self::life::{Counter, Counts, Life, Phase, State};
+pub use self::udp::{Datagrams, JoinError, take_in};
 
 /// A bound socket that listens.
 #[derive(Debug)]
@@ -38,6 +38,8 @@ pub struct Listening {
 pub enum Bound {
     /// TCP.
     Tcp(SocketAddr),
+    /// UDP.
+    Udp(SocketAddr),
     /// A Unix socket at a path, which is removed when the listener goes.
     Unix(PathBuf),
     /// A Unix socket in Linux's abstract namespace.
@@ -88,6 +90,7 @@ impl Listening {
                 };
                 Socket::Tcp(TcpStream::from_std(stream)?, peer)
             }
+            Bound::Udp(_) => return Err(io::ErrorKind::Unsupported.into()),
             Bound::Unix(_) | Bound::UnixAbstract(_) => {
                 Socket::Unix(UnixStream::from_std(client.into())?)
             }
@@ -113,6 +116,7 @@ impl std::fmt::Display for Bound {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Tcp(address) => write!(f, "tcp://{address}"),
+            Self::Udp(address) => write!(f, "udp://{address}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
             Self::UnixAbstract(name) => write!(f, "unix:@{name}"),
         }

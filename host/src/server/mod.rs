@@ -305,7 +305,7 @@ impl Server {
 
     fn route(&self, listener: &ListenerConfig) -> Option<Route> {
         let handler = self.handlers.get(&listener.handler)?;
-        Some(Route::new(&self.config, listener, Arc::clone(handler)))
+        Some(Route::new(&self.config, listener, Arc::clone(handler), OPENING))
     }
 
     /// Begins to accept.
