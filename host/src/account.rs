@@ -33,6 +33,7 @@ pub struct Account {
     bytes_out: AtomicU64,
     memory_peak: AtomicU64,
     order: AtomicU8,
+    evicted: AtomicBool,
     drain_began: AtomicU64,
     waker: AtomicWaker,
 }
@@ -66,6 +67,7 @@ impl Account {
             bytes_out: AtomicU64::new(0),
             memory_peak: AtomicU64::new(0),
             order: AtomicU8::new(Order::Serve as u8),
+            evicted: AtomicBool::new(false),
             drain_began: AtomicU64::new(NEVER),
             waker: AtomicWaker::new(),
         }
@@ -151,6 +153,18 @@ impl Account {
         }
         self.nearer.store(true, Release);
         self.waker.wake();
+    }
+
+    /// Ends it now as if it had been idle for too long, to make room for another.
+    pub fn evict(&self) {
+        self.evicted.store(true, Relaxed);
+        self.nearer.store(true, Release);
+        self.waker.wake();
+    }
+
+    /// Whether it was asked to make room.
+    pub fn is_evicted(&self) -> bool {
+        self.evicted.load(Relaxed)
     }
 
     /// Whether the host asks the handler to finish.

@@ -50,7 +50,15 @@ pub(crate) enum Stop {
 }
 
 impl Guest {
-    pub(crate) fn new(config: Arc<HandlerConfig>, entry: Entry, connection: Connection) -> Self {
+    pub(crate) fn new(
+        config: Arc<HandlerConfig>,
+        entry: Entry,
+        mut connection: Connection,
+    ) -> Self {
+        if entry == Entry::Command {
+            // Its stdin is a stream.
+            connection.skip_empty_datagrams();
+        }
         let account = Arc::clone(connection.account());
         Self {
             log: GuestLog::new(&config.name, account.id()),

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
+use crate::admission::Opening;
 use crate::config::{ListenerConfig, ServerConfig};
 use crate::connection::Placement;
 use crate::handler::Handler;
@@ -24,9 +25,18 @@ pub struct Route {
 pub struct Routes(RwLock<Arc<Route>>);
 
 impl Route {
-    /// The route from this listener to this handler.
-    pub fn new(server: &ServerConfig, listener: &ListenerConfig, handler: Arc<Handler>) -> Self {
+    /// The route from this listener to this handler, of connections that begin so.
+    pub fn new(
+        server: &ServerConfig,
+        listener: &ListenerConfig,
+        handler: Arc<Handler>,
+        opening: Opening,
+    ) -> Self {
         let config = Arc::clone(handler.config());
+        let idle = match opening {
+            Opening::Plaintext | Opening::Handshake => listener.idle_timeout,
+            Opening::Datagram => listener.flow_idle_timeout,
+        };
         Self {
             placement: Arc::new(Placement {
                 listener: listener.name.clone(),
@@ -35,10 +45,10 @@ impl Route {
                 tenant: config.tenant.clone(),
                 memory: config.memory,
                 cpu: config.cpu,
-                idle_timeout: listener.idle_timeout,
+                idle_timeout: idle,
             }),
             limits: Limits {
-                idle: listener.idle_timeout,
+                idle,
                 write: listener.write_timeout,
                 lifetime: config.lifetime,
                 cpu: config.cpu,

@@ -54,7 +54,7 @@ pub(super) async fn linger(account: &Account, socket: Socket, write_ended: bool)
 
 /// Turns a client away: sends `farewell` as far as it fits at once, ends the write side, and waits
 /// for the peer's end, for at most 1 s and 1 MiB, so that the farewell is not lost to a reset.
-pub async fn dismiss(socket: Socket, farewell: &str) {
+pub async fn dismiss(mut socket: Socket, farewell: &str) {
     socket.say(farewell);
     let mut taken = 0;
     if socket.shutdown_write().is_err() {

@@ -21,7 +21,7 @@ pub struct Placement {
     pub memory: u64,
     /// The handler's CPU limit.
     pub cpu: Option<Duration>,
-    /// The listener's idle timeout.
+    /// The listener's idle timeout, that of flows over UDP.
     pub idle_timeout: Option<Duration>,
 }
 
@@ -47,6 +47,7 @@ pub(super) fn info<'a>(
         "handler" => return Some((&*placement.handler).into()),
         "handler.version" => Some(placement.version.to_string()),
         "tenant" => return Some((&*placement.tenant).into()),
+        "datagram.size" => socket.and_then(Socket::datagram_size).map(|size| size.to_string()),
         "limits.memory" => Some(placement.memory.to_string()),
         "limits.cpu" => millis(placement.cpu),
         "limits.idle_timeout" => millis(placement.idle_timeout),

@@ -6,10 +6,13 @@
 
 mod close;
 mod facts;
+mod flow;
+mod outbox;
 mod socket;
 
 use std::borrow::Cow;
 use std::future::{Future as _, poll_fn};
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -23,6 +26,9 @@ use crate::exit::Closing;
 
 pub use self::close::dismiss;
 pub use self::facts::Placement;
+pub use self::flow::Flow;
+pub(crate) use self::flow::{Bounds, Datagram, Ended, Ends, Feed, Source, Undelivered};
+pub(crate) use self::outbox::{Outbox, Outgoing};
 pub use self::socket::{Socket, Transport};
 
 /// One connection. Dropping it without [`Connection::end`] closes the socket as the kernel does.
@@ -55,7 +61,7 @@ enum Input {
     Open,
     /// The guest wants no more of it.
     Unwanted,
-    /// The peer's end of stream has been read.
+    /// The peer's end of stream, or the end of the flow, has been read.
     Ended,
 }
 
@@ -115,6 +121,9 @@ pub enum Shutdown {
 impl Connection {
     /// A connection on `socket`, which is connected and whose handshake is done.
     pub fn new(socket: Socket, account: Arc<Account>, placement: Arc<Placement>) -> Self {
+        if let Socket::Flow(flow) = &socket {
+            flow.belongs_to(&account);
+        }
         Self {
             account,
             placement,
@@ -128,11 +137,16 @@ impl Connection {
     }
 
     /// Waits until something is there: 1 to `buf.len()` bytes, or 0 at the peer's end of stream
-    /// and for an empty `buf`.
+    /// and for an empty `buf`. Of datagrams the next one, cut to `buf`; 0 for an empty one, and
+    /// `NotConn` when the flow is over.
     pub async fn read(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
         self.flush();
         let socket = self.link.socket_mut()?;
-        if self.input != Input::Open || buf.is_empty() {
+        let datagrams = socket.has_datagrams();
+        if self.input != Input::Open {
+            return if datagrams { Err(Errno::NotConn) } else { Ok(0) };
+        }
+        if buf.is_empty() && !datagrams {
             return Ok(0);
         }
         if let Some(errno) = self.broken {
@@ -151,7 +165,7 @@ impl Connection {
             }
         };
         match read {
-            Ok(0) => {
+            Ok(0) if !datagrams => {
                 self.input = Input::Ended;
                 Ok(0)
             }
@@ -164,7 +178,8 @@ impl Connection {
     }
 
     /// Takes all of `buf`, unless an error or the guest's timeout comes in between; then it
-    /// returns the count so far, and an error comes at the next call.
+    /// returns the count so far, and an error comes at the next call. Of datagrams one is sent,
+    /// also an empty one, or `MsgSize`.
     pub async fn write(&mut self, buf: &[u8]) -> Result<usize, Errno> {
         let account = Arc::clone(&self.account);
         let bound = match self.output_timeout {
@@ -194,8 +209,11 @@ impl Connection {
             // The first call after a reset says so, a later write finds a broken pipe: send(2).
             return Err(if errno == Errno::ConnReset { Errno::Pipe } else { errno });
         }
-        if buf.is_empty() {
-            return Ok(0);
+        let longest = socket.longest_datagram();
+        match longest {
+            None if buf.is_empty() => return Ok(0),
+            Some(longest) if buf.len() > longest => return Err(Errno::MsgSize),
+            _ => {}
         }
         let account = &*self.account;
         let mut wait = |cx: &mut Context<'_>| {
@@ -215,12 +233,14 @@ impl Connection {
         };
         match written {
             // The kernel takes at least a byte or says why not.
-            Ok(0) => Err(Errno::Io),
+            Ok(0) if longest.is_none() => Err(Errno::Io),
             Ok(n) => {
                 account.wrote(n);
                 account.write_moves();
                 Ok(n)
             }
+            // Lost, as on a network: nothing has moved, or a guest could keep at it for ever.
+            Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => Ok(buf.len()),
             Err(error) => Err(self.latch(&error)),
         }
     }
@@ -382,6 +402,19 @@ impl Connection {
         &self.account
     }
 
+    /// Whether it is a flow of datagrams, not a stream of bytes. False after the guest's close.
+    pub fn has_datagrams(&self) -> bool {
+        self.link.socket().is_ok_and(Socket::has_datagrams)
+    }
+
+    /// From now on empty datagrams are passed over: a guest that takes what it reads for a stream
+    /// would see an end in each.
+    pub const fn skip_empty_datagrams(&mut self) {
+        if let Link::Open(Socket::Flow(flow)) = &mut self.link {
+            flow.skip_empty();
+        }
+    }
+
     /// Where the connection landed.
     pub const fn placement(&self) -> &Arc<Placement> {
         &self.placement
@@ -409,11 +442,14 @@ impl Connection {
         close::linger(&self.account, socket, self.output == Output::Ended).await;
     }
 
-    fn latch(&mut self, error: &std::io::Error) -> Errno {
+    fn latch(&mut self, error: &io::Error) -> Errno {
         let errno = socket::errno(error);
         match errno {
             // That nothing is there now is no error of the transport.
             Errno::Again => {}
+            Errno::NotConn => self.input = Input::Ended,
+            // It is not the peer that takes no more datagrams.
+            Errno::Pipe if self.has_datagrams() => self.output = Output::Ended,
             Errno::Pipe => self.output = Output::Refused,
             _ => self.broken = Some(errno),
         }

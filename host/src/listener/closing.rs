@@ -16,6 +16,8 @@ impl Listening {
     /// socket is shared with whoever passed it on, who goes on with it.
     pub(super) fn close_door(&self) -> bool {
         match &self.address {
+            // Datagrams are not accepted.
+            Bound::Udp(_) => {}
             Bound::Tcp(_) => {
                 // Without it new clients may be reset in the moment before the close, no more.
                 let _ = SockRef::from(&self.socket).attach_filter(&NO_NEW_CLIENTS);

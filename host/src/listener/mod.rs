@@ -1,4 +1,4 @@
-//! A listener: bound addresses, and the accept loop of each.
+//! A listener: bound addresses, and the loop of each that takes clients in.
 
 mod accept;
 mod backoff;
@@ -7,6 +7,7 @@ mod closing;
 mod episode;
 mod life;
 mod refusal;
+mod udp;
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ use crate::connection::Socket;
 pub use self::accept::{Gone, Source, accept_until};
 pub use self::bind::{BindError, bind};
 pub use self::life::{Counter, Counts, Life, Phase, State};
+pub use self::udp::{Datagrams, JoinError, take_in};
 
 /// A bound socket that listens.
 #[derive(Debug)]
@@ -42,6 +44,8 @@ pub struct Listening {
 pub enum Bound {
     /// TCP.
     Tcp(SocketAddr),
+    /// UDP.
+    Udp(SocketAddr),
     /// A Unix socket at a path, which is removed when the listener goes.
     Unix(PathBuf),
     /// A Unix socket in Linux's abstract namespace.
@@ -90,6 +94,7 @@ impl Listening {
                 };
                 Socket::Tcp(TcpStream::from_std(stream)?, peer)
             }
+            Bound::Udp(_) => return Err(io::ErrorKind::Unsupported.into()),
             Bound::Unix(_) | Bound::UnixAbstract(_) => {
                 Socket::Unix(UnixStream::from_std(client.into())?)
             }
@@ -151,6 +156,7 @@ impl std::fmt::Display for Bound {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Tcp(address) => write!(f, "tcp://{address}"),
+            Self::Udp(address) => write!(f, "udp://{address}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
             Self::UnixAbstract(name) => write!(f, "unix:@{name}"),
         }

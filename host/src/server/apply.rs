@@ -8,6 +8,7 @@ use super::listener::{Listener, Run};
 use super::serve::Service;
 use super::{Server, Sockets, fixed, flows};
 use crate::address::Address;
+use crate::admission::Opening;
 use crate::config::{Config, HandlerConfig, ListenerConfig};
 use crate::drain::Connections;
 use crate::handler::Handler;
@@ -171,7 +172,7 @@ impl Server {
 
     fn route(&self, listener: &ListenerConfig) -> Option<Route> {
         let handler = self.handlers.get(&listener.handler)?;
-        Some(Route::new(&self.config.server, listener, Arc::clone(handler)))
+        Some(Route::new(&self.config.server, listener, Arc::clone(handler), Opening::Plaintext))
     }
 
     /// Starts a listener that does not run.
