@@ -7,7 +7,7 @@ use wasmtime::{AsContextMut as _, Caller, Memory, ResourceLimiter};
 use wasmtime_wasi::p1::WasiP1Ctx;
 
 use crate::account::Account;
-use crate::config::HandlerConfig;
+use crate::config::{DrainInput, HandlerConfig};
 use crate::connection::Connection;
 use crate::engine::TABLE_ELEMENTS;
 use crate::guest_log::GuestLog;
@@ -58,6 +58,9 @@ impl Guest {
         if entry == Entry::Command {
             // Its stdin is a stream.
             connection.skip_empty_datagrams();
+            if config.drain_input == DrainInput::End {
+                connection.end_input_with_drain();
+            }
         }
         let account = Arc::clone(connection.account());
         Self {

@@ -176,3 +176,27 @@ fn clients_for_whom_there_is_no_place_do_not_hold_up_a_drain() {
     client.ends_in_good_order();
     assert_eq!(server.wait().0, 0);
 }
+
+#[test]
+fn a_program_without_a_poll_reads_the_end_where_that_is_asked_for() {
+    for (drain_input, ends) in [("end", true), ("open", false)] {
+        let server = Server::run(plugin("hello-inetd"))
+            .arguments(&["--drain-input", drain_input, "--drain-timeout", "none"])
+            .start();
+        let mut client = server.connect();
+        client.line();
+        server.drain();
+        if ends {
+            client.ends_in_good_order();
+        } else {
+            client.send("ann\n");
+            assert!(client.line().contains("ann"));
+            client.end();
+            client.ends_in_good_order();
+        }
+        drop(client);
+        let (code, log) = server.wait();
+        assert_eq!(code, 0);
+        assert!(log.contains(r#""exit":{"kind":"ok"}"#), "{log}");
+    }
+}

@@ -43,6 +43,8 @@ pub struct Connection {
     output_timeout: Option<Duration>,
     /// The error of the transport, which every further call gives.
     broken: Option<Errno>,
+    /// Whether a drain is the end of input, after what has arrived by then.
+    drain_ends_input: bool,
 }
 
 /// What the guest has left of the connection.
@@ -133,6 +135,7 @@ impl Connection {
             output: Output::Open,
             output_timeout: None,
             broken: None,
+            drain_ends_input: false,
         }
     }
 
@@ -153,16 +156,28 @@ impl Connection {
             return Err(errno);
         }
         let account = &*self.account;
+        let drain_ends = || self.drain_ends_input && account.is_draining();
+        let mut wait = |cx: &mut Context<'_>| match socket.poll_read(cx, buf) {
+            Poll::Pending if drain_ends() => Poll::Ready(None),
+            polled => polled.map(Some),
+        };
         let read = match self.input_timeout {
-            None => poll_fn(|cx| socket.poll_read(cx, buf)).await,
-            Some(Duration::ZERO) => socket.try_read(buf),
+            None => poll_fn(wait).await,
+            Some(Duration::ZERO) => match socket.try_read(buf) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && drain_ends() => None,
+                read => Some(read),
+            },
             Some(timeout) => {
                 let bound = Bound::new(account, timeout);
-                match poll_fn(|cx| bound.poll(cx, |cx| socket.poll_read(cx, buf))).await {
+                match poll_fn(|cx| bound.poll(cx, &mut wait)).await {
                     Some(read) => read,
                     None => return Err(Errno::TimedOut),
                 }
             }
+        };
+        let Some(read) = read else {
+            self.input = Input::Unwanted;
+            return if datagrams { Err(Errno::NotConn) } else { Ok(0) };
         };
         match read {
             Ok(0) if !datagrams => {
@@ -382,7 +397,8 @@ impl Connection {
         if kernel.over || (no_input && no_output) {
             ready |= bits::OVER;
         }
-        if no_input || kernel.readable {
+        let drain_ends = self.drain_ends_input && self.account.is_draining();
+        if no_input || kernel.readable || drain_ends {
             ready |= events & bits::READABLE;
         }
         if no_output || kernel.writable {
@@ -413,6 +429,12 @@ impl Connection {
         if let Link::Open(Socket::Flow(flow)) = &mut self.link {
             flow.skip_empty();
         }
+    }
+
+    /// From now on a drain is the end of input, after what has arrived by then: for a guest that
+    /// cannot ask whether there is one.
+    pub const fn end_input_with_drain(&mut self) {
+        self.drain_ends_input = true;
     }
 
     /// Where the connection landed.
