@@ -231,7 +231,7 @@ async fn the_facts_of_a_flow() {
     let data: Vec<_> =
         (0_u32..).zip(facts).map(|(at, name)| (512 + at * 64, name.as_bytes())).collect();
     let guest = Guest::calls_with(&data, &calls).over_udp();
-    let cell = guest.with("idle-timeout", "90s").serve().await;
+    let cell = guest.serve().await;
     let (peer, local) = (cell.peer.address().to_string(), cell.peer.of_guest().to_string());
     let told = cell.tells().await;
     let texts: Vec<_> = told.chunks(2).map(|pair| pair[1].as_str()).collect();
