@@ -259,6 +259,7 @@ mod tests {
     async fn one_that_moves_again_is_left_alone() {
         let mut flows = Flows::default();
         let first = connect(begin(&mut flows, 1));
+        tokio::time::advance(IDLE).await;
         let second = connect(begin(&mut flows, 2));
         let third = connect(begin(&mut flows, 3));
         // Moments are those of polls.
@@ -266,18 +267,21 @@ mod tests {
             connection.account().poll_begins();
             connection.account().read(1);
         };
-        tokio::time::advance(IDLE / 2).await;
-        moves(&second);
-        tokio::time::advance(IDLE / 2).await;
-        moves(&third);
+        tokio::time::advance(IDLE).await;
         assert!(flows.evict());
         assert!(first.account().is_evicted());
+        // It was found silent just now.
+        moves(&second);
         drop(first);
         flows.try_ended().unwrap();
-        assert!(!flows.evict());
-        tokio::time::advance(IDLE / 2).await;
         assert!(flows.evict());
-        assert!(second.account().is_evicted() && !third.account().is_evicted());
+        assert!(third.account().is_evicted());
+        drop(third);
+        flows.try_ended().unwrap();
+        assert!(!flows.evict());
+        tokio::time::advance(IDLE).await;
+        assert!(flows.evict());
+        assert!(second.account().is_evicted());
     }
 
     #[tokio::test]

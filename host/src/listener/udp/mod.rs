@@ -147,7 +147,7 @@ impl<F: FnMut(Accepted, Entry)> Intake<'_, F> {
                 ended = self.flows.ended() => self.settle(ended, phase),
                 () = over(pause.as_ref().map(|(until, _)| *until)) => pause = None,
                 (trouble, was) = self.troubles.over() => {
-                    tracing::info!("{}: no more {trouble}; it was {was}", self.datagrams.address());
+                    tracing::info!("{}: over: {trouble}, {was}", self.datagrams.address());
                 }
             }
         }
@@ -285,7 +285,7 @@ impl<F: FnMut(Accepted, Entry)> Intake<'_, F> {
                     // Of the first, which is lost.
                     if self.troubles.happened(Trouble::Sending, 1) {
                         let (address, peer) = (self.datagrams.address(), first.ends().peer);
-                        tracing::warn!("{address}: {} to {peer}: {error}", Trouble::Sending);
+                        tracing::warn!("{address}: {}, to {peer}: {error}", Trouble::Sending);
                     }
                     (1, false)
                 }
