@@ -118,7 +118,7 @@ fn a_socket_file_that_somebody_else_has_put_there_is_left_to_them() {
 fn a_file_that_is_no_socket_is_left_alone() {
     let folder = Folder::new();
     let path = folder.write("notes.txt", "notes");
-    refused(&format!("unix:{}", path.display()), "it is taken");
+    refused(&format!("unix:{}", path.display()), "there is a file that is no socket");
     assert_eq!(std::fs::read_to_string(path).unwrap(), "notes");
 }
 

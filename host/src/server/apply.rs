@@ -4,15 +4,16 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::error::{BadPlugin, StartError};
-use super::listener::{Listener, Run};
+use super::listener::{Listener, Run, Services};
 use super::serve::Service;
+use super::socket::Socket;
 use super::{Server, Sockets, fixed, flows};
 use crate::address::Address;
 use crate::admission::Opening;
 use crate::config::{Config, HandlerConfig, ListenerConfig};
 use crate::drain::Connections;
 use crate::handler::Handler;
-use crate::listener::{Life, Listening, Phase, bind};
+use crate::listener::{Life, Phase};
 use crate::route::{Route, Routes};
 
 impl Server {
@@ -58,8 +59,11 @@ impl Server {
     pub(super) fn reroute(&self) {
         for listener in self.listeners.values() {
             let Some(running) = listener.running() else { continue };
-            if let Some(route) = self.route(&listener.config) {
-                running.service.routes.replace(route);
+            let Services { streams, flows } = &running.services;
+            for (service, opening) in [(streams, Opening::Plaintext), (flows, Opening::Datagram)] {
+                if let Some(route) = self.route(&listener.config, opening) {
+                    service.routes.replace(route);
+                }
             }
         }
     }
@@ -70,7 +74,7 @@ impl Server {
             None | Some((Run::Created | Run::Failed(_), _)) => true,
             // Origins do not count: a table that moved in its file has not changed.
             Some((Run::Running(running), listener)) => {
-                listener.config != *config && running.service.life.phase() != Phase::Draining
+                listener.config != *config && running.life().phase() != Phase::Draining
             }
             // What a command has stopped, only a command starts.
             Some((Run::Stopped, _)) => false,
@@ -136,68 +140,84 @@ impl Server {
         for config in configs {
             let before = self.listeners.get(&config.name);
             let same = before.filter(|listener| listener.config.bind == config.bind);
-            if let Some(running) = same.and_then(Listener::running) {
-                // Ports that the kernel picked stay, too.
-                all.push(running.sockets.clone());
-                continue;
-            }
             let addresses = same.map_or(&config.bind, |listener| &listener.addresses);
-            let mut sockets = Vec::new();
+            let mut sockets = Sockets::new();
             for address in addresses {
-                let kept = self.bound_at(address);
-                let bound = if kept.is_empty() {
-                    let bound = bind(address, &config.socket).await.map_err(|error| {
-                        StartError::Bind { origin: config.origin.clone(), error }
-                    })?;
-                    bound.into_iter().map(Arc::new).collect()
-                } else {
-                    kept
-                };
+                let kept = self.kept(address, config)?;
+                let bound =
+                    if kept.is_empty() { Socket::bind(address, config).await? } else { kept };
                 sockets.extend(bound.into_iter().map(|socket| (address.clone(), socket)));
+            }
+            for (_, socket) in &sockets {
+                socket.join(config)?;
             }
             all.push(sockets);
         }
         Ok(all)
     }
 
-    /// The sockets that listen at `address` already.
-    fn bound_at(&self, address: &Address) -> Vec<Arc<Listening>> {
-        let running = self.listeners.values().filter_map(Listener::running);
-        running
-            .flat_map(|running| &running.sockets)
-            .filter(|(bound, _)| bound == address && !address.is_port_zero())
-            .map(|(_, socket)| Arc::clone(socket))
-            .collect()
+    /// The sockets that are at `address` already; an error if they cannot become what `config`
+    /// wants.
+    fn kept(&self, address: &Address, config: &ListenerConfig) -> Result<Vec<Socket>, StartError> {
+        let mut kept = Vec::new();
+        for listener in self.listeners.values() {
+            let Some(running) = listener.running() else { continue };
+            for (asked, socket) in &running.sockets {
+                let bound = socket.address().asked_again(asked);
+                if bound != *address || address.is_port_zero() {
+                    continue;
+                }
+                if socket.must_rebind(&listener.config.socket, &config.socket) {
+                    let origin = config.origin.clone();
+                    let address = socket.address().to_string();
+                    return Err(StartError::Rebind { origin, address });
+                }
+                kept.push(socket.clone());
+            }
+        }
+        Ok(kept)
     }
 
-    fn route(&self, listener: &ListenerConfig) -> Option<Route> {
+    fn route(&self, listener: &ListenerConfig, opening: Opening) -> Option<Route> {
         let handler = self.handlers.get(&listener.handler)?;
-        Some(Route::new(&self.config.server, listener, Arc::clone(handler), Opening::Plaintext))
+        Some(Route::new(&self.config.server, listener, Arc::clone(handler), opening))
     }
 
     /// Starts a listener that does not run.
-    pub(super) fn start(&mut self, name: &str, sockets: Sockets, phase: Phase) {
-        self.start_with(name, sockets, phase, Arc::default());
+    pub(super) async fn start(&mut self, name: &str, sockets: Sockets, phase: Phase) {
+        self.start_with(name, sockets, phase, Arc::default()).await;
     }
 
-    fn start_with(
+    async fn start_with(
         &mut self,
         name: &str,
         sockets: Sockets,
         phase: Phase,
         connections: Arc<Connections>,
     ) {
-        let config = self.listeners.get(name).map(|listener| Arc::clone(&listener.config));
-        let Some(route) = config.and_then(|config| self.route(&config)) else { return };
-        let Some(listener) = self.listeners.get_mut(name) else { return };
-        let service = Arc::new(Service {
-            routes: Routes::new(route),
-            connections,
-            receipts: Arc::clone(&self.receipts),
-            life: Arc::new(Life::new(phase)),
-            farewell: listener.config.farewell.clone(),
-        });
-        listener.start(sockets, &service, &self.sender);
+        let Some(config) = self.listeners.get(name).map(|listener| &listener.config) else {
+            return;
+        };
+        for (_, socket) in &sockets {
+            socket.adjust(config).await;
+        }
+        let routes =
+            (self.route(config, Opening::Plaintext), self.route(config, Opening::Datagram));
+        let (Some(streams), Some(flows)) = routes else { return };
+        let life = Arc::new(Life::new(phase));
+        let service = |route| {
+            Arc::new(Service {
+                routes: Routes::new(route),
+                connections: Arc::clone(&connections),
+                receipts: Arc::clone(&self.receipts),
+                life: Arc::clone(&life),
+                farewell: config.farewell.clone(),
+            })
+        };
+        let services = Services { streams: service(streams), flows: service(flows) };
+        if let Some(listener) = self.listeners.get_mut(name) {
+            listener.start(sockets, services, &self.sender);
+        }
     }
 
     /// Starts a listener anew, or for the first time. One that changes keeps its connections: only
@@ -206,12 +226,14 @@ impl Server {
         let Some(listener) = self.listeners.get_mut(name) else { return };
         match std::mem::replace(&mut listener.run, Run::Stopped) {
             Run::Running(running) => {
-                let phase = running.service.life.phase();
-                let connections = Arc::clone(&running.service.connections);
-                self.start_with(name, sockets, phase, connections);
-                running.hand_over().await;
+                let phase = running.life().phase();
+                let connections = Arc::clone(running.connections());
+                self.start_with(name, sockets.clone(), phase, connections).await;
+                running.hand_over(&sockets).await;
             }
-            Run::Created | Run::Stopped | Run::Failed(_) => self.start(name, sockets, self.phase),
+            Run::Created | Run::Stopped | Run::Failed(_) => {
+                self.start(name, sockets, self.phase).await;
+            }
         }
     }
 

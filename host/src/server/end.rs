@@ -8,10 +8,9 @@ use tokio::time::{Instant, timeout_at};
 use super::control::{Command, Event};
 use super::error::RunError;
 use super::listener::{Listener, Run};
-use super::serve::Service;
 use super::{Ended, Server};
 use crate::account::Order;
-use crate::listener::{Gone, Phase};
+use crate::listener::{Gone, Life, Phase};
 
 /// How long connections that are cut have to close. They do not wait for their peers.
 pub(super) const CUT: Duration = Duration::from_secs(2);
@@ -41,19 +40,18 @@ impl Server {
     }
 
     /// Notes that a listener is gone; its connections go on. The end, if it was the last one.
-    pub(super) fn lose(&mut self, service: &Arc<Service>, gone: Gone) -> Option<End> {
+    pub(super) fn lose(&mut self, life: &Arc<Life>, gone: Gone) -> Option<End> {
         let why = std::error::Error::source(&gone).map_or_else(String::new, ToString::to_string);
         tracing::error!("{gone}: {why}");
-        let is_it = |listener: &&mut Listener| {
-            listener.running().is_some_and(|running| Arc::ptr_eq(&running.service, service))
-        };
-        // Another may have taken its place meanwhile.
-        let listener = self.listeners.values_mut().find(is_it)?;
+        let listener = self.listener_of(life)?;
         let name = listener.config.name.clone();
-        listener.run = Run::Failed(format!("{gone}: {why}"));
+        let failed = Run::Failed(format!("{gone}: {why}"));
+        let Run::Running(running) = std::mem::replace(&mut listener.run, failed) else {
+            return None;
+        };
         // Its other sockets, if it has any.
-        service.life.ask(Phase::Draining);
-        self.keep(&service.connections);
+        life.ask(Phase::Draining);
+        self.keep(running.connections());
         let is_last = !self.listeners.values().any(|listener| listener.running().is_some());
         is_last.then(|| End::Lost(RunError::LastListener { listener: name, source: gone }))
     }
@@ -79,6 +77,9 @@ impl Server {
             }
             for set in &sets {
                 set.ended().await;
+            }
+            for drain in &mut drains {
+                drain.closed().await;
             }
         };
         let stopped = async {
@@ -111,7 +112,7 @@ impl Server {
         }
         let patience = Instant::now() + LOOPS;
         for drain in &mut drains {
-            let _ = timeout_at(patience, drain.taken_in()).await;
+            let _ = timeout_at(patience, drain.closed()).await;
         }
         let sets: Vec<_> = self.sets().map(Arc::clone).collect();
         for set in &sets {

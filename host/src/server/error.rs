@@ -4,7 +4,7 @@ use crate::capacity::TooMany;
 use crate::config::{HandlerConfig, Origin};
 use crate::engine::EngineError;
 use crate::handler::LoadError;
-use crate::listener::{BindError, Gone};
+use crate::listener::{BindError, Gone, JoinError};
 use crate::receipt::ReceiptsError;
 
 /// A configuration cannot be put into service.
@@ -29,6 +29,29 @@ pub enum StartError {
         origin: Origin,
         /// Why.
         error: BindError,
+    },
+    /// A UDP socket cannot be made ready.
+    #[error("cannot receive datagrams at {address}")]
+    Datagrams {
+        /// What it is bound to.
+        address: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A multicast group cannot be joined.
+    #[error(transparent)]
+    Join(#[from] JoinError),
+    /// A socket cannot change while it is bound.
+    #[error(
+        "{origin}: the socket at {address} was made with other options, which are fixed while it \
+         is bound (reuse_port, v6_only, ip_freebind, device, mark, buffers); restart the server"
+    )]
+    Rebind {
+        /// Where the address was written.
+        origin: Origin,
+        /// The address.
+        address: String,
     },
     /// The place of receipts cannot be opened.
     #[error(transparent)]

@@ -8,6 +8,7 @@ mod end;
 mod error;
 mod listener;
 mod serve;
+mod socket;
 mod status;
 
 use std::collections::BTreeMap;
@@ -23,11 +24,12 @@ use crate::config::{Config, HandlerConfig, ServerConfig, WhenFull};
 use crate::drain::Connections;
 use crate::engine::Engine;
 use crate::handler::{Handler, Loader};
-use crate::listener::{Listening, Phase};
+use crate::listener::Phase;
 use crate::receipt::Receipts;
 
 use self::control::Event;
-use self::listener::{Listener, Run};
+use self::listener::{Listener, Run, Running};
+use self::socket::Socket;
 
 pub use self::control::{Control, ControlError, Limit};
 pub use self::error::{BadPlugin, RunError, StartError};
@@ -72,7 +74,7 @@ pub struct Ended {
 }
 
 /// The sockets of one listener: where each was asked to be, and what it is.
-type Sockets = Vec<(Address, Arc<Listening>)>;
+type Sockets = Vec<(Address, Socket)>;
 
 impl Server {
     /// Checks everything, compiles the plugins, and makes room for connections. Nothing is bound.
@@ -114,7 +116,7 @@ impl Server {
         let created: Vec<_> = created.map(|listener| Arc::clone(&listener.config)).collect();
         let sockets = self.sockets(&created).await?;
         for (config, sockets) in created.iter().zip(sockets) {
-            self.start(&config.name, sockets, self.phase);
+            self.start(&config.name, sockets, self.phase).await;
         }
         Ok(())
     }
@@ -128,7 +130,7 @@ impl Server {
     pub fn listening(&self) -> Vec<ListeningOn> {
         let on = |(name, listener): (&String, &Listener)| {
             let sockets = listener.running().map_or(&[][..], |running| &running.sockets);
-            let on = |(_, socket): &(Address, Arc<Listening>)| ListeningOn {
+            let on = |(_, socket): &(Address, Socket)| ListeningOn {
                 address: socket.address().to_string(),
                 listener: name.clone(),
             };
@@ -193,7 +195,7 @@ impl Server {
     /// The connections of all listeners, of those that are gone, too.
     fn sets(&self) -> impl Iterator<Item = &Arc<Connections>> {
         let running = self.listeners.values().filter_map(Listener::running);
-        running.map(|running| &running.service.connections).chain(&self.retired)
+        running.map(Running::connections).chain(&self.retired)
     }
 }
 

@@ -97,7 +97,7 @@ impl ListenerStatus {
     fn of(listener: &Listener) -> Self {
         let none = Counts::default();
         let running = listener.running();
-        let counts = running.map_or(&none, |running| running.service.life.counts());
+        let counts = running.map_or(&none, |running| running.life().counts());
         let addresses = match running {
             Some(running) if !running.sockets.is_empty() => {
                 running.sockets.iter().map(|(_, socket)| socket.address().to_string()).collect()
@@ -108,13 +108,13 @@ impl ListenerStatus {
             name: listener.config.name.clone(),
             state: listener.state(),
             why: match &listener.run {
-                Run::Running(running) => running.service.life.why(),
+                Run::Running(running) => running.life().why(),
                 Run::Created | Run::Stopped => None,
                 Run::Failed(why) => Some(why.clone()),
             },
             addresses,
             handler: listener.config.handler.clone(),
-            connections: running.map_or(0, |running| running.service.connections.count()),
+            connections: running.map_or(0, |running| running.connections().count()),
             accepted: counts.accepted.get(),
             refused: counts.refused.get(),
             backoffs: counts.backoffs.get(),

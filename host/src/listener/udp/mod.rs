@@ -108,7 +108,10 @@ impl<F: FnMut(Accepted, Entry)> Intake<'_, F> {
         // Until when nothing is received, after an error.
         let mut pause = None;
         loop {
-            let phase = *phases.borrow_and_update();
+            let phase = match *phases.borrow_and_update() {
+                Phase::Draining if self.datagrams.has_left(life) => Phase::Stopped,
+                phase => phase,
+            };
             while let Some(ended) = self.flows.try_ended() {
                 self.settle(ended, phase);
             }

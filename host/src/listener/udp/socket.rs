@@ -6,7 +6,10 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicU32, AtomicU64,
+    Ordering::{Relaxed, SeqCst},
+};
 
 use nix::libc::{in_addr, in_pktinfo, in6_addr, in6_pktinfo};
 use nix::sys::socket::{
@@ -21,7 +24,7 @@ use tokio::sync::Mutex;
 use super::flows::Flows;
 use super::multicast::Groups;
 use crate::connection::{Ends, Outbox, Outgoing, Source};
-use crate::listener::Bound;
+use crate::listener::{Bound, Life};
 
 /// Datagrams that one call of the kernel takes or gives.
 pub(super) const BATCH: usize = 32;
@@ -39,6 +42,8 @@ pub struct Datagrams {
     drops: AtomicU32,
     /// What the one loop that reads the socket has.
     pub(super) flows: Mutex<Flows>,
+    /// The [`Life`] that goes on with it.
+    owner: AtomicU64,
 }
 
 /// A datagram just in.
@@ -94,7 +99,18 @@ impl Datagrams {
             outbox: Arc::default(),
             drops: AtomicU32::new(0),
             flows: Mutex::default(),
+            owner: AtomicU64::new(0),
         })
+    }
+
+    /// From now on `life` goes on with it, and the one before leaves its flows alone when it ends.
+    pub fn belongs_to(&self, life: &Life) {
+        self.owner.store(life.id(), SeqCst);
+    }
+
+    /// Whether another than `life` goes on with it.
+    pub(super) fn has_left(&self, life: &Life) -> bool {
+        !matches!(self.owner.load(SeqCst), 0) && self.owner.load(SeqCst) != life.id()
     }
 
     /// What it is bound to.
