@@ -1,21 +1,17 @@
 //! The datagrams of one UDP peer: what its connection has in place of a socket, which all the
 //! peers of a listener share.
 //!
-//! A [`Flow`] is the guest's end, a [`Feed`] that of whoever reads the socket. What comes in waits
-//! in a queue of the flow's own, what goes out in the [`Outbox`] of the socket.
+//! What comes in waits in a queue of the flow's own, what goes out in the outbox of the socket.
 
-use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use atomic_waker::AtomicWaker;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::time::Instant;
 
+use super::feed::{Datagram, Empty, Ended, Feed, Nothing, Shared, weight};
 use super::outbox::{Outbox, Outgoing};
 use super::socket::{KernelEvents, canonical};
 use crate::account::Account;
@@ -25,14 +21,6 @@ pub(super) const LONGEST_4: usize = 65_507;
 
 /// The longest payload over IPv6, in bytes: its length does not count the header of IP.
 pub(super) const LONGEST_6: usize = 65_527;
-
-/// Datagrams of one flow that may be on their way out. Without it a guest that writes faster than
-/// the network takes would fill the memory.
-const OUTGOING: usize = 64;
-
-/// Bytes of one flow that may wait, in each direction; the datagram that exceeds it still may.
-/// Without it those few datagrams could be a hundred times larger than they mostly are.
-const WAITING: usize = 256 << 10;
 
 /// A flow, as its guest has it. Dropping it ends the flow: what comes later from this peer begins
 /// another.
@@ -45,13 +33,9 @@ pub struct Flow {
     sent: u64,
     /// The size of the datagram that was read last.
     size: Option<usize>,
-    skips_empty: bool,
+    empty: Empty,
     over: UnboundedSender<Ended>,
 }
-
-/// The end of a flow for whoever reads the socket. Dropping it means that nothing more will come.
-#[derive(Debug)]
-pub(crate) struct Feed(Arc<Shared>);
 
 /// From where to where datagrams go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -82,61 +66,6 @@ pub(crate) struct Bounds {
     pub(crate) reply_factor: Option<NonZeroU32>,
 }
 
-/// A datagram that came in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Datagram {
-    /// The payload, or what was taken of it.
-    pub(crate) bytes: Box<[u8]>,
-    /// How long it was.
-    pub(crate) size: usize,
-}
-
-/// Why a datagram was not delivered.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Undelivered<D> {
-    /// Too many wait already.
-    Full,
-    /// The guest's end is gone. What would have been delivered is given back.
-    Over(D),
-}
-
-/// A flow that is over: its guest's end is gone.
-#[derive(Debug)]
-pub(crate) struct Ended {
-    shared: Arc<Shared>,
-    /// What had come in for it and was not read, without the datagram that began it: that one had
-    /// its chance, and a handler that reads nothing must not be started for it for ever.
-    pub(crate) rest: VecDeque<Datagram>,
-}
-
-/// What the two ends of a flow share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    ends: Ends,
-    inbox: Mutex<Inbox>,
-    /// Datagrams that may wait in the inbox.
-    most: usize,
-    /// Bytes that came in, an empty datagram counted as one.
-    received: AtomicU64,
-    outgoing: AtomicUsize,
-    outgoing_bytes: AtomicUsize,
-    /// The guest's task, for what comes in and for room.
-    waker: AtomicWaker,
-    account: OnceLock<Arc<Account>>,
-}
-
-#[derive(Debug, Default)]
-struct Inbox {
-    queue: VecDeque<Datagram>,
-    bytes: usize,
-    /// The datagram that began the flow was read.
-    begun: bool,
-    /// Nothing more will come.
-    fed: bool,
-    /// Nobody will read.
-    over: bool,
-}
-
 impl Flow {
     /// Both ends of a new flow, which `first` begins. Its end is told to `over`.
     pub(crate) fn begin(
@@ -146,44 +75,30 @@ impl Flow {
         outbox: Arc<Outbox>,
         over: UnboundedSender<Ended>,
     ) -> (Self, Feed) {
-        let shared = Arc::new(Shared {
-            ends,
-            received: AtomicU64::new(weight(first.size)),
-            inbox: Mutex::new(Inbox {
-                bytes: first.bytes.len(),
-                queue: VecDeque::from([first]),
-                ..Inbox::default()
-            }),
-            most: bounds.queue.get() as usize,
-            outgoing: AtomicUsize::new(0),
-            outgoing_bytes: AtomicUsize::new(0),
-            waker: AtomicWaker::new(),
-            account: OnceLock::new(),
-        });
-        let feed = Feed(Arc::clone(&shared));
+        let shared = Shared::new(ends, first, bounds.queue);
+        let feed = Feed::new(&shared);
         let reply_factor = bounds.reply_factor;
         let flow =
-            Self { shared, outbox, reply_factor, sent: 0, size: None, skips_empty: false, over };
+            Self { shared, outbox, reply_factor, sent: 0, size: None, empty: Empty::Read, over };
         (flow, feed)
     }
 
     /// Whose flow it is: from now on it can be ended early.
     pub(super) fn belongs_to(&self, account: &Arc<Account>) {
-        // It has one connection only.
-        let _ = self.shared.account.set(Arc::clone(account));
+        self.shared.belongs_to(account);
     }
 
     /// From now on empty datagrams are passed over: a byte stream has none.
     pub(super) const fn skip_empty(&mut self) {
-        self.skips_empty = true;
+        self.empty = Empty::Skip;
     }
 
     pub(super) fn peer(&self) -> SocketAddr {
-        canonical(self.shared.ends.peer)
+        canonical(self.shared.ends().peer)
     }
 
     pub(super) fn local(&self) -> SocketAddr {
-        canonical(self.shared.ends.local)
+        canonical(self.shared.ends().local)
     }
 
     /// The size of the datagram that was read last, also of one that was cut.
@@ -207,7 +122,7 @@ impl Flow {
             read => return Poll::Ready(read),
         }
         // One may have come before there was someone to wake.
-        self.shared.waker.register(cx.waker());
+        self.shared.register(cx.waker());
         match self.try_read(buf) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
             read => Poll::Ready(read),
@@ -215,16 +130,10 @@ impl Flow {
     }
 
     pub(super) fn try_read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let mut inbox = self.shared.inbox();
-        let datagram = loop {
-            match inbox.take() {
-                Some(datagram) if datagram.bytes.is_empty() && self.skips_empty => {}
-                Some(datagram) => break datagram,
-                None if inbox.fed => return Err(io::ErrorKind::UnexpectedEof.into()),
-                None => return Err(io::ErrorKind::WouldBlock.into()),
-            }
-        };
-        drop(inbox);
+        let datagram = self.shared.take(self.empty).map_err(|nothing| match nothing {
+            Nothing::Now => io::ErrorKind::WouldBlock,
+            Nothing::Ever => io::ErrorKind::UnexpectedEof,
+        })?;
         self.size = Some(datagram.size);
         let length = datagram.bytes.len().min(buf.len());
         buf[..length].copy_from_slice(&datagram.bytes[..length]);
@@ -242,7 +151,7 @@ impl Flow {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             written => return Poll::Ready(written),
         }
-        self.shared.waker.register(cx.waker());
+        self.shared.register(cx.waker());
         match self.try_write(bytes) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
             written => Poll::Ready(written),
@@ -252,7 +161,7 @@ impl Flow {
     pub(super) fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let sent = self.sent.saturating_add(weight(bytes.len()));
         if let Some(factor) = self.reply_factor
-            && sent > self.shared.received.load(SeqCst).saturating_mul(u64::from(factor.get()))
+            && sent > self.shared.received().saturating_mul(u64::from(factor.get()))
         {
             self.outbox.keeps_back();
             return Err(io::ErrorKind::QuotaExceeded.into());
@@ -279,22 +188,17 @@ impl Flow {
             readable: self.is_readable(),
             writable: self.is_writable(),
             failed: false,
-            over: self.outbox.is_closed() && self.shared.inbox().is_over(),
+            over: self.outbox.is_closed() && self.shared.is_over(),
         }
     }
 
     fn poll_until(&self, cx: &Context<'_>, ready: impl Fn(&Self) -> bool) -> Poll<()> {
-        self.shared.waker.register(cx.waker());
+        self.shared.register(cx.waker());
         if ready(self) { Poll::Ready(()) } else { Poll::Pending }
     }
 
     fn is_readable(&self) -> bool {
-        let mut inbox = self.shared.inbox();
-        let is_empty = |datagram: &Datagram| datagram.bytes.is_empty();
-        while self.skips_empty && inbox.queue.front().is_some_and(is_empty) {
-            inbox.take();
-        }
-        inbox.fed || !inbox.queue.is_empty()
+        self.shared.is_readable(self.empty)
     }
 
     fn is_writable(&self) -> bool {
@@ -304,123 +208,16 @@ impl Flow {
 
 impl Drop for Flow {
     fn drop(&mut self) {
-        let mut inbox = self.shared.inbox();
-        inbox.over = true;
-        if !inbox.begun {
-            inbox.take();
-        }
-        let rest = std::mem::take(&mut inbox.queue);
-        drop(inbox);
         // Nobody wants to know when the socket is gone.
-        let _ = self.over.send(Ended { shared: Arc::clone(&self.shared), rest });
+        let _ = self.over.send(self.shared.end());
     }
-}
-
-impl Feed {
-    /// Puts a datagram of `size` bytes, which is made if there is room for it, into the queue.
-    pub(crate) fn deliver<D: FnOnce() -> Datagram>(
-        &self,
-        size: usize,
-        datagram: D,
-    ) -> Result<(), Undelivered<D>> {
-        let mut inbox = self.0.inbox();
-        if inbox.over {
-            return Err(Undelivered::Over(datagram));
-        }
-        self.0.received.fetch_add(weight(size), SeqCst);
-        if inbox.queue.len() >= self.0.most || inbox.bytes >= WAITING {
-            return Err(Undelivered::Full);
-        }
-        let datagram = datagram();
-        inbox.bytes += datagram.bytes.len();
-        inbox.queue.push_back(datagram);
-        drop(inbox);
-        self.0.waker.wake();
-        Ok(())
-    }
-
-    /// Since when nothing has moved in either direction; `None` before the connection is there.
-    pub(crate) fn silent_since(&self) -> Option<Instant> {
-        self.0.account.get().map(|account| account.moved_at())
-    }
-
-    /// Asks for its end, to make room for another.
-    pub(crate) fn evict(&self) {
-        if let Some(account) = self.0.account.get() {
-            account.evict();
-        }
-    }
-
-    /// Whether it is this one that has ended.
-    pub(crate) fn is(&self, ended: &Ended) -> bool {
-        Arc::ptr_eq(&self.0, &ended.shared)
-    }
-}
-
-impl Drop for Feed {
-    fn drop(&mut self) {
-        self.0.inbox().fed = true;
-        self.0.waker.wake();
-    }
-}
-
-impl Ended {
-    /// The ends of the flow.
-    pub(crate) fn ends(&self) -> &Ends {
-        &self.shared.ends
-    }
-}
-
-impl Shared {
-    pub(super) const fn ends(&self) -> &Ends {
-        &self.ends
-    }
-
-    /// A datagram is on its way out.
-    pub(super) fn fills(&self, bytes: usize) {
-        self.outgoing.fetch_add(1, SeqCst);
-        self.outgoing_bytes.fetch_add(bytes, SeqCst);
-    }
-
-    /// A datagram has left, or is lost.
-    pub(super) fn empties(&self, bytes: usize) {
-        self.outgoing.fetch_sub(1, SeqCst);
-        self.outgoing_bytes.fetch_sub(bytes, SeqCst);
-        self.waker.wake();
-    }
-
-    fn has_room(&self) -> bool {
-        self.outgoing.load(SeqCst) < OUTGOING && self.outgoing_bytes.load(SeqCst) < WAITING
-    }
-
-    fn inbox(&self) -> MutexGuard<'_, Inbox> {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Inbox {
-    /// Whether there is nothing, and never will be.
-    fn is_over(&self) -> bool {
-        self.fed && self.queue.is_empty()
-    }
-
-    fn take(&mut self) -> Option<Datagram> {
-        let datagram = self.queue.pop_front()?;
-        self.bytes -= datagram.bytes.len();
-        self.begun = true;
-        Some(datagram)
-    }
-}
-
-/// What a datagram counts in the bound of replies. Empty ones would be free otherwise.
-fn weight(size: usize) -> u64 {
-    size.max(1) as u64
 }
 
 #[cfg(test)]
 mod tests {
     use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
+    use super::super::feed::{OUTGOING, Undelivered, WAITING};
     use super::*;
 
     struct Both {

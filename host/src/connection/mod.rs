@@ -6,6 +6,7 @@
 
 mod close;
 mod facts;
+mod feed;
 mod flow;
 mod outbox;
 mod socket;
@@ -26,8 +27,9 @@ use crate::exit::Closing;
 
 pub use self::close::dismiss;
 pub use self::facts::Placement;
+pub(crate) use self::feed::{Datagram, Ended, Feed, Undelivered};
 pub use self::flow::Flow;
-pub(crate) use self::flow::{Bounds, Datagram, Ended, Ends, Feed, Source, Undelivered};
+pub(crate) use self::flow::{Bounds, Ends, Source};
 pub(crate) use self::outbox::{Outbox, Outgoing};
 pub use self::socket::{Socket, Transport};
 

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::flow::{Ends, Shared};
+use super::feed::Shared;
+use super::flow::Ends;
 
 /// Datagrams on their way out. Each flow bounds its own, so the queue is bounded with the number
 /// of flows, and none of them can keep others from sending.

@@ -188,9 +188,7 @@ impl<F: FnMut(Accepted, Entry)> Intake<'_, F> {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Ok(Receiving::Done);
                 }
-                // What a peer's machine says of an answer: it is not there any more.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => left -= 1,
-                Err(error) => match backoff.fail(&error) {
+                Err(error) => match verdict(backoff, &error) {
                     Verdict::GoOn => left -= 1,
                     Verdict::GiveUp => return Err(self.gone(error)),
                     Verdict::Wait(delay) => {
@@ -325,6 +323,14 @@ impl<F: FnMut(Accepted, Entry)> Intake<'_, F> {
 
     fn gone(&self, source: io::Error) -> Gone {
         Gone::new(self.datagrams.address().clone(), source)
+    }
+}
+
+/// What to do after an error of receiving. What a peer's machine said of an answer is the peer's.
+fn verdict(backoff: &mut Backoff, error: &io::Error) -> Verdict {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => Verdict::GoOn,
+        _ => backoff.fail(error),
     }
 }
 
