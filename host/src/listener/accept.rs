@@ -92,6 +92,7 @@ pub async fn accept_until(
         reserve: Reserve::new(),
         refusals: Refusals::default(),
         failures: Episode::default(),
+        waits: Episode::default(),
         refused: Episode::default(),
         full: None,
     }
@@ -112,6 +113,7 @@ struct AcceptLoop<'a, S, F> {
     reserve: Reserve,
     refusals: Refusals,
     failures: Episode,
+    waits: Episode,
     refused: Episode,
     /// The last client was turned away.
     full: Option<Condition<'a>>,
@@ -152,6 +154,10 @@ impl<S: Source, F: FnMut(Accepted, Entry)> AcceptLoop<'_, S, F> {
                 tracing::info!("{name}: accepting at {address} again; it failed {failures}");
                 return Ok(());
             }
+            waits = self.waits.over() => {
+                tracing::info!("{name}: there is room at {address} again; a client waited {waits}");
+                return Ok(());
+            }
             turned_away = self.refused.over() => {
                 self.full = None;
                 tracing::info!("{name}: clients at {address} were turned away {turned_away}");
@@ -167,6 +173,9 @@ impl<S: Source, F: FnMut(Accepted, Entry)> AcceptLoop<'_, S, F> {
             }
         }
         for _ in 0..self.config.max_accept.get() {
+            if self.phases.has_changed().unwrap_or(true) {
+                return Ok(());
+            }
             if self.hears_of_failures() {
                 let delay = self.backoff.escalate();
                 self.wait(delay, &NOT_MADE).await;
@@ -214,28 +223,31 @@ impl<S: Source, F: FnMut(Accepted, Entry)> AcceptLoop<'_, S, F> {
     /// meanwhile.
     async fn place(&mut self) -> Option<Entry> {
         let _full = self.life.is_full();
-        let began = Instant::now();
-        let mut said = false;
-        let (name, address) = (&self.config.name, self.source.address());
-        loop {
+        let said_at = Instant::now() + FULL;
+        let mut is_long = false;
+        let entry = loop {
             tokio::select! {
-                entry = self.gate.enter() => {
-                    if said {
-                        let seconds = began.elapsed().as_secs();
-                        tracing::info!("{name}: there is room at {address} again, after {seconds}s");
-                    }
-                    return Some(entry);
-                }
+                // A place that becomes free does not undo what was asked before.
+                biased;
                 _ = self.phases.changed() => {
                     self.phases.mark_changed();
-                    return None;
+                    break None;
                 }
-                () = sleep_until(began + FULL), if !said => {
-                    said = true;
-                    tracing::warn!("{name} is full: clients wait at {address}");
+                entry = self.gate.enter() => break Some(entry),
+                () = sleep_until(said_at), if !is_long => {
+                    is_long = true;
+                    if self.waits.happened(1) {
+                        let (name, address) = (&self.config.name, self.source.address());
+                        tracing::warn!("{name} is full: clients wait at {address}");
+                    }
                 }
             }
+        };
+        if is_long {
+            // It lasted until now.
+            self.waits.happened(0);
         }
+        entry
     }
 
     /// A place in the queue, where there is one.

@@ -38,7 +38,7 @@ use crate::connection::Socket;
 pub use self::accept::{Gone, Source, accept_until};
 pub use self::adopt::Unfit;
 pub use self::bind::{DatagramSocket, Made, bind};
-pub use self::error::BindError;
+pub use self::error::{AdjustError, BindError};
 pub use self::inherit::inherit;
 pub use self::life::{Counter, Counts, Life, Phase, State};
 pub use self::options::must_rebind;
