@@ -176,9 +176,9 @@ impl Server {
             }
         };
         let drain = running.drain();
-        let (service, sender) = (Arc::clone(&running.service), self.sender.clone());
+        let (service, sender) = (Arc::clone(&drain.service), self.sender.clone());
         let deadline = bound.map(|bound| Instant::now() + bound);
-        self.keep(&drain.connections);
+        self.keep(&service.connections);
         tokio::spawn(async move {
             let cut = drain.end(deadline).await;
             let _ = sender.send(Event::Drained(service));

@@ -66,10 +66,10 @@ impl Server {
     /// Accepts no more, lets connections end until the drain's deadline, and cuts the rest.
     pub(super) async fn drain(mut self) -> Ended {
         let deadline = self.drain_deadline();
-        let mut drains = self.drain_all();
+        let drains = self.drain_all();
         let sets: Vec<_> = self.sets().map(Arc::clone).collect();
         let ended = async {
-            for drain in &mut drains {
+            for drain in &drains {
                 drain.taken_in().await;
             }
             let open: usize = sets.iter().map(|set| set.count()).sum();
@@ -105,12 +105,12 @@ impl Server {
 
     /// Cuts what is open and ends.
     pub(super) async fn stop(mut self) -> Ended {
-        let mut drains = self.drain_all();
+        let drains = self.drain_all();
         for life in self.listeners.values().filter_map(Listener::life) {
             life.ask(Phase::Stopped);
         }
         let patience = Instant::now() + LOOPS;
-        for drain in &mut drains {
+        for drain in &drains {
             let _ = timeout_at(patience, drain.taken_in()).await;
         }
         let sets: Vec<_> = self.sets().map(Arc::clone).collect();

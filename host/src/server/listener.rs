@@ -1,10 +1,12 @@
 //! One listener of a server: as it is configured, and as it runs.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
+use tokio_util::task::TaskTracker;
 
 use super::control::Event;
 use super::end::CUT;
@@ -13,8 +15,7 @@ use crate::account::Order;
 use crate::address::Address;
 use crate::admission::{Admission, Bounds, Gate, Opening};
 use crate::config::{ListenerConfig, Spawn, WhenFull};
-use crate::drain::Connections;
-use crate::listener::{Gone, Life, Listening, Phase, State, accept_until};
+use crate::listener::{Bound, Gone, Life, Listening, Phase, State, accept_until};
 
 /// A listener of a server.
 #[derive(Debug)]
@@ -45,13 +46,13 @@ pub(super) enum Run {
 pub(super) struct Running {
     pub(super) sockets: Vec<(Address, Arc<Listening>)>,
     pub(super) service: Arc<Service>,
-    loops: Vec<JoinHandle<()>>,
+    loops: TaskTracker,
 }
 
-/// The end of a listener's connections, under way.
+/// The end of a listener's connections, under way. There can be several of one listener.
 pub(super) struct Drain {
-    pub(super) connections: Arc<Connections>,
-    loops: Vec<JoinHandle<()>>,
+    pub(super) service: Arc<Service>,
+    loops: TaskTracker,
 }
 
 impl Listener {
@@ -100,14 +101,15 @@ impl Listener {
     ) {
         self.addresses = sockets.iter().map(|(address, socket)| socket.bound_at(address)).collect();
         self.addresses.dedup();
-        let loops = sockets
-            .iter()
-            .map(|(_, socket)| {
-                socket.belongs_to(&service.life);
-                socket.adjust(&self.config.socket);
-                watch(self.accept(Arc::clone(socket), service), socket, service, events.clone())
-            })
-            .collect();
+        let loops = TaskTracker::new();
+        for (_, socket) in &sockets {
+            socket.belongs_to(&service.life);
+            socket.adjust(&self.config.socket);
+            let accepting = self.accept(Arc::clone(socket), service);
+            let (address, service) = (socket.address().clone(), Arc::clone(service));
+            loops.spawn(watch(accepting, address, service, events.clone()));
+        }
+        loops.close();
         self.run = Run::Running(Running { sockets, service: Arc::clone(service), loops });
     }
 
@@ -138,10 +140,7 @@ impl Running {
     pub(super) async fn hand_over(self) {
         self.service.life.ask(Phase::Draining);
         drop(self.sockets);
-        for accepting in self.loops {
-            // One that panicked has ended, too.
-            let _ = accepting.await;
-        }
+        self.loops.wait().await;
     }
 
     /// Takes nobody new in, and asks its connections to finish.
@@ -150,55 +149,50 @@ impl Running {
         // The loops have them as long as they need them.
         self.sockets.clear();
         self.service.connections.order(Order::Drain);
-        let connections = Arc::clone(&self.service.connections);
-        Drain { connections, loops: std::mem::take(&mut self.loops) }
+        Drain { service: Arc::clone(&self.service), loops: self.loops.clone() }
     }
 }
 
 impl Drain {
     /// Waits until those that the kernel had connected are taken in or turned away.
-    pub(super) async fn taken_in(&mut self) {
-        for accepting in self.loops.drain(..) {
-            let _ = accepting.await;
-        }
+    pub(super) async fn taken_in(&self) {
+        self.loops.wait().await;
     }
 
     /// Waits for the connections until `deadline`, cuts the rest, and says how many.
-    pub(super) async fn end(mut self, deadline: Option<Instant>) -> usize {
-        let connections = Arc::clone(&self.connections);
+    pub(super) async fn end(self, deadline: Option<Instant>) -> usize {
+        let connections = &self.service.connections;
         let ended = async {
             self.taken_in().await;
             connections.ended().await;
         };
         let Some(deadline) = deadline else {
             ended.await;
-            return 0;
+            return connections.cut();
         };
-        if timeout_at(deadline, ended).await.is_ok() {
-            return 0;
+        let mut ended = pin!(ended);
+        if timeout_at(deadline, &mut ended).await.is_err() {
+            self.service.life.ask(Phase::Stopped);
+            connections.order(Order::Cut);
+            // Guests that hold a worker are cut at their next tick; nobody waits longer.
+            let _ = timeout_at(Instant::now() + CUT, ended).await;
         }
-        connections.order(Order::Cut);
-        // Guests that hold a worker are cut at their next tick; nobody waits longer.
-        let _ = timeout_at(Instant::now() + CUT, connections.ended()).await;
         connections.cut() + connections.count()
     }
 }
 
 /// Reports a loop that ends by itself: a server must not go on as if it accepted when nobody does.
-fn watch(
+async fn watch(
     accepting: JoinHandle<Result<(), Gone>>,
-    socket: &Listening,
-    service: &Arc<Service>,
+    address: Bound,
+    service: Arc<Service>,
     events: mpsc::UnboundedSender<Event>,
-) -> JoinHandle<()> {
-    let (address, service) = (socket.address().clone(), Arc::clone(service));
-    tokio::spawn(async move {
-        let ended = accepting.await.unwrap_or_else(|_| Err(Gone::panicked(address)));
-        if let Err(gone) = ended {
-            // A server that has ended hears no more.
-            let _ = events.send(Event::Gone { service, gone });
-        }
-    })
+) {
+    let ended = accepting.await.unwrap_or_else(|_| Err(Gone::panicked(address)));
+    if let Err(gone) = ended {
+        // A server that has ended hears no more.
+        let _ = events.send(Event::Gone { service, gone });
+    }
 }
 
 fn bounds(config: &ListenerConfig) -> Bounds {

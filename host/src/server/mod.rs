@@ -395,7 +395,7 @@ impl Server {
             return;
         };
         let drain = running.drain();
-        self.keep(&drain.connections);
+        self.keep(&drain.service.connections);
         tokio::spawn(drain.end(self.drain_deadline()));
     }
 
