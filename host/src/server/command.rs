@@ -28,6 +28,8 @@ impl Server {
                 });
                 if let Some(listener) = listener {
                     listener.run = Run::Stopped;
+                    // Those that could not be cut in time.
+                    self.keep(&service.connections);
                 }
                 return None;
             }
@@ -178,7 +180,6 @@ impl Server {
         let drain = running.drain();
         let (service, sender) = (Arc::clone(&drain.service), self.sender.clone());
         let deadline = bound.map(|bound| Instant::now() + bound);
-        self.keep(&service.connections);
         tokio::spawn(async move {
             let cut = drain.end(deadline).await;
             let _ = sender.send(Event::Drained(service));

@@ -139,6 +139,8 @@ impl Server {
             Run::Created | Run::Stopped | Run::Failed(_) => None,
         });
         let drains = running.collect();
+        // Those of them that were cut before are not cut by this.
+        self.forget();
         for set in self.sets() {
             set.order(Order::Drain);
         }

@@ -401,9 +401,14 @@ impl Server {
 
     /// Remembers connections whose listener is gone or begins anew.
     fn keep(&mut self, connections: &Arc<Connections>) {
+        self.forget();
+        self.retired.push(Arc::clone(connections));
+    }
+
+    /// Forgets connections that have ended.
+    fn forget(&mut self) {
         // Whoever may still add a connection holds the set, too.
         self.retired.retain(|set| Arc::strong_count(set) > 1);
-        self.retired.push(Arc::clone(connections));
     }
 
     fn sets(&self) -> impl Iterator<Item = &Arc<Connections>> {
