@@ -35,6 +35,10 @@ pub trait Source {
     /// Waits until a client is there, or an error. Safe to cancel.
     fn ready(&self) -> impl Future<Output = io::Result<()>> + Send;
 
+    /// Whether a client is there now: one that [`Source::ready`] has heard of may be taken by then.
+    /// An error when none can come any more.
+    fn has_client(&self) -> io::Result<bool>;
+
     /// Takes one client; `WouldBlock` if there is none.
     fn accept(&self) -> io::Result<Accepted>;
 
@@ -161,6 +165,9 @@ impl<S: Source, F: FnMut(Accepted, Entry)> AcceptLoop<'_, S, F> {
         // Not before a client is there: a place that is held here is one that others lack.
         let mut entry = self.gate.try_enter();
         if entry.is_none() && self.config.when_full == WhenFull::Wait {
+            if !self.source.has_client()? {
+                return Ok(());
+            }
             entry = self.place().await;
             if entry.is_none() {
                 return Ok(());

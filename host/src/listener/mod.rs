@@ -14,6 +14,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::net::{SocketAddrAny, SocketFlags};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -102,6 +104,23 @@ impl Source for Listening {
         let mut guard = self.socket.ready(Interest::READABLE).await?;
         guard.retain_ready();
         Ok(())
+    }
+
+    fn has_client(&self) -> io::Result<bool> {
+        let there = self.socket.try_io(Interest::READABLE, |socket| {
+            let mut asked = [PollFd::new(socket, PollFlags::IN)];
+            match poll(&mut asked, Some(&Timespec::default()))? {
+                // tokio forgets what it has heard, and waits for the next one.
+                0 => Err(io::ErrorKind::WouldBlock.into()),
+                // It does not listen any more. Accept would say the same.
+                _ if asked[0].revents().contains(PollFlags::HUP) => Err(Errno::INVAL.into()),
+                _ => Ok(()),
+            }
+        });
+        match there {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            there => there.map(|()| true),
+        }
     }
 
     fn accept(&self) -> io::Result<Accepted> {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use rustix::io::Errno;
@@ -29,6 +30,8 @@ struct Script {
     address: Bound,
     began: Instant,
     steps: Mutex<VecDeque<Step>>,
+    /// It was heard of a client who has been taken since.
+    stale: AtomicBool,
     more: Notify,
     /// Milliseconds from the beginning to each call that had something for it.
     calls: Mutex<Vec<u128>>,
@@ -39,11 +42,16 @@ impl Source for Script {
     async fn ready(&self) -> io::Result<()> {
         loop {
             let more = self.more.notified();
-            if !self.steps.lock().unwrap().is_empty() {
+            if !self.steps.lock().unwrap().is_empty() || self.stale.load(SeqCst) {
                 return Ok(());
             }
             more.await;
         }
+    }
+
+    fn has_client(&self) -> io::Result<bool> {
+        self.stale.store(false, SeqCst);
+        Ok(!self.steps.lock().unwrap().is_empty())
     }
 
     fn accept(&self) -> io::Result<Accepted> {
@@ -90,6 +98,7 @@ impl Scene {
             address: Bound::UnixAbstract("script".into()),
             began: Instant::now(),
             steps: Mutex::default(),
+            stale: AtomicBool::new(false),
             more: Notify::new(),
             calls: Mutex::default(),
             closed: Mutex::new(false),
@@ -294,6 +303,22 @@ async fn nobody_is_taken_in_while_it_is_suspended_whatever_becomes_free() {
     scene.life.ask(Phase::Accepting);
     settle().await;
     assert_eq!((scene.taken(), scene.life.state()), (1, State::Accepting));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_is_not_full_as_long_as_no_client_is_there() {
+    let scene = Scene::new().most(1);
+    let _client = scene.client();
+    let _looping = scene.start();
+    settle().await;
+    assert_eq!((scene.taken(), scene.life.state()), (1, State::Accepting));
+    scene.script.stale.store(true, SeqCst);
+    scene.script.more.notify_one();
+    settle().await;
+    assert_eq!((scene.script.stale.load(SeqCst), scene.life.state()), (false, State::Accepting));
+    let _waits = scene.client();
+    settle().await;
+    assert_eq!(scene.life.state(), State::Full);
 }
 
 #[tokio::test(start_paused = true)]
