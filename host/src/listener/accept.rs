@@ -39,8 +39,12 @@ pub trait Source {
     /// An error when none can come any more.
     fn has_client(&self) -> io::Result<bool>;
 
-    /// Takes one client; `WouldBlock` if there is none.
+    /// Takes one client of those that [`Source::ready`] has heard of; `WouldBlock` if there is
+    /// none.
     fn accept(&self) -> io::Result<Accepted>;
+
+    /// Takes one client of those that the kernel has; `WouldBlock` if there is none.
+    fn accept_unheard(&self) -> io::Result<Accepted>;
 
     /// What it is bound to.
     fn address(&self) -> &Bound;
@@ -323,7 +327,8 @@ impl<S: Source, F: FnMut(Accepted, Entry)> AcceptLoop<'_, S, F> {
         let mut turn = 0;
         loop {
             let entry = self.gate.try_enter().or_else(|| self.queue());
-            match (self.source.accept(), entry) {
+            // The last ones may have come a moment ago: nobody will hear of them any more.
+            match (self.source.accept_unheard(), entry) {
                 (Ok(client), Some(place)) => self.take_in(client, place),
                 (Ok(client), None) => self.turn_away(client),
                 (Err(error), _) => match self.backoff.fail(&error) {

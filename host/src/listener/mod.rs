@@ -82,6 +82,13 @@ impl Listening {
         }
     }
 
+    fn take(&self, socket: &OwnedFd) -> io::Result<Accepted> {
+        // One call for a descriptor that does not block and is closed on exec.
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let (client, peer) = rustix::net::acceptfrom_with(socket.as_fd(), flags)?;
+        self.adopt(client, peer)
+    }
+
     fn adopt(&self, client: OwnedFd, peer: Option<SocketAddrAny>) -> io::Result<Accepted> {
         Ok(Accepted(match self.address {
             Bound::Tcp(_) => {
@@ -124,12 +131,11 @@ impl Source for Listening {
     }
 
     fn accept(&self) -> io::Result<Accepted> {
-        self.socket.try_io(Interest::READABLE, |socket| {
-            // One call for a descriptor that does not block and is closed on exec.
-            let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-            let (client, peer) = rustix::net::acceptfrom_with(socket.as_fd(), flags)?;
-            self.adopt(client, peer)
-        })
+        self.socket.try_io(Interest::READABLE, |socket| self.take(socket))
+    }
+
+    fn accept_unheard(&self) -> io::Result<Accepted> {
+        self.take(self.socket.get_ref())
     }
 
     fn address(&self) -> &Bound {

@@ -30,6 +30,8 @@ struct Script {
     address: Bound,
     began: Instant,
     steps: Mutex<VecDeque<Step>>,
+    /// Clients who came when nobody listened for them any more.
+    unheard: Mutex<VecDeque<UnixStream>>,
     /// It was heard of a client who has been taken since.
     stale: AtomicBool,
     more: Notify,
@@ -61,6 +63,13 @@ impl Source for Script {
         match step {
             Step::Client(stream) => Ok(Accepted(Socket::Unix(stream))),
             Step::Error(errno) => Err(errno.into()),
+        }
+    }
+
+    fn accept_unheard(&self) -> io::Result<Accepted> {
+        match self.unheard.lock().unwrap().pop_front() {
+            Some(stream) => Ok(Accepted(Socket::Unix(stream))),
+            None => self.accept(),
         }
     }
 
@@ -98,6 +107,7 @@ impl Scene {
             address: Bound::UnixAbstract("script".into()),
             began: Instant::now(),
             steps: Mutex::default(),
+            unheard: Mutex::default(),
             stale: AtomicBool::new(false),
             more: Notify::new(),
             calls: Mutex::default(),
@@ -368,6 +378,18 @@ async fn a_drain_serves_those_who_are_there_as_far_as_there_is_room_and_turns_aw
     assert!(*scene.script.closed.lock().unwrap());
     assert_eq!((scene.taken(), scene.life.counts().refused.get()), (2, 1));
     assert_eq!(clients[2].read(&mut [0]).await.unwrap(), 0, "it ends in good order");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_serves_those_of_whom_nobody_has_heard_yet() {
+    let scene = Scene::new();
+    let looping = scene.start();
+    settle().await;
+    let (ours, _client) = UnixStream::pair().unwrap();
+    scene.script.unheard.lock().unwrap().push_back(ours);
+    scene.life.ask(Phase::Draining);
+    looping.await.unwrap().unwrap();
+    assert_eq!(scene.taken(), 1);
 }
 
 #[tokio::test(start_paused = true)]
