@@ -170,7 +170,7 @@ fn clients_for_whom_there_is_no_place_do_not_hold_up_a_drain() {
     client.is_echoed();
     let mut waiting = server.connect();
     server.drain();
-    assert!(waiting.rest().is_err() || waiting.rest().unwrap().is_empty());
+    waiting.ends_in_good_order();
     client.is_echoed();
     client.end();
     client.ends_in_good_order();
@@ -199,4 +199,26 @@ fn a_program_without_a_poll_reads_the_end_where_that_is_asked_for() {
         assert_eq!(code, 0);
         assert!(log.contains(r#""exit":{"kind":"ok"}"#), "{log}");
     }
+}
+
+#[test]
+fn the_end_of_a_drain_resets_nobody_who_is_turned_away() {
+    let server = Server::run(plugin("echo")).arguments(&["--max-connections", "1"]).start();
+    let mut place = server.connect();
+    place.is_echoed();
+    let mut waiting: Vec<_> = (0..20).map(|_| server.connect()).collect();
+    // At the same moment the drain begins and the only connection ends.
+    server.signal(Signal::STOP);
+    for client in &mut waiting {
+        client.send("x");
+        client.end();
+    }
+    place.end();
+    server.signal(Signal::TERM);
+    server.signal(Signal::CONT);
+    for client in &mut waiting {
+        let said = client.rest().unwrap();
+        assert!(said.is_empty() || said == b"x", "{said:?}");
+    }
+    assert_eq!(server.wait().0, 0);
 }

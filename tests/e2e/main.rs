@@ -1,5 +1,5 @@
-//! The real binary, real sockets and real clients: each test starts a server of its own at a port
-//! that the kernel picks.
+//! The real binary, and where it says so the library in this process; real sockets and real
+//! clients. Each test starts a server of its own at a port that the kernel picks.
 //!
 //! `harness` runs servers and clients; every other module is about what its name says. The guests
 //! are plugins/*.wasm, which `make guests` builds, and tests/guests/*.wat.
@@ -10,15 +10,20 @@ mod harness;
 
 mod admission;
 mod bad_input;
+mod churn;
 mod command_line;
 mod drain;
 mod exits;
 mod facts;
+mod handlers;
 mod http;
 mod isolation;
+mod library;
+mod life;
 mod limits;
 mod plugins;
 mod receipts;
+mod refusals;
 mod reload;
 mod start;
 mod systemd;

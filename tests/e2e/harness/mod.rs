@@ -2,17 +2,21 @@
 
 mod client;
 mod folder;
+mod local;
 mod log;
 mod program;
 mod server;
+mod sockets;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub(crate) use self::client::Client;
 pub(crate) use self::folder::Folder;
+pub(crate) use self::local::{Local, config, edit, until};
 pub(crate) use self::program::{Output, Program, portcell};
 pub(crate) use self::server::Server;
+pub(crate) use self::sockets::{Port, lose, open_at};
 
 /// Nothing waits longer: a test that would hang fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
