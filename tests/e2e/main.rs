@@ -8,20 +8,27 @@
 
 mod harness;
 
+mod addresses;
 mod admission;
 mod bad_input;
 mod command_line;
+mod dns;
 mod drain;
 mod exits;
 mod facts;
+mod full;
 mod http;
+mod inherited;
 mod isolation;
 mod limits;
+mod lost;
+mod options;
 mod plugins;
 mod receipts;
 mod reload;
 mod start;
 mod systemd;
+mod udp;
 mod unix;
 
 /// What a test gives, so that it can use `?`.
