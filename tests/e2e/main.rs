@@ -8,25 +8,32 @@
 
 mod harness;
 
+mod addresses;
 mod admission;
 mod bad_input;
 mod churn;
 mod command_line;
+mod dns;
 mod drain;
 mod exits;
 mod facts;
+mod full;
 mod handlers;
 mod http;
+mod inherited;
 mod isolation;
 mod library;
 mod life;
 mod limits;
+mod lost;
+mod options;
 mod plugins;
 mod receipts;
 mod refusals;
 mod reload;
 mod start;
 mod systemd;
+mod udp;
 mod unix;
 
 /// What a test gives, so that it can use `?`.

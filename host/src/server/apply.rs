@@ -91,7 +91,7 @@ impl Server {
             Some(most) if most.get() > self.capacity.connections => {
                 Err(StartError::NeedsRestart("max_connections"))
             }
-            _ if flows(wanted) > 0 && flows(&self.config) == 0 => Err(StartError::NoFlows),
+            _ if flows(wanted) > 0 && self.flows == 0 => Err(StartError::NoFlows),
             _ => Ok(()),
         }
     }
