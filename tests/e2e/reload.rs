@@ -62,6 +62,20 @@ fn a_new_listener_has_a_ready_line() {
 }
 
 #[test]
+fn a_udp_listener_can_go_and_come_back() {
+    let folder = Folder::new();
+    let handler = handler(&folder.guest("tells_facts_by_datagram"), "");
+    let unix = format!("unix:{}", folder.at("stays").display());
+    let stays = format!("{}{handler}", listener("stays", &unix, ""));
+    let with = |name: &str| format!("{}{stays}", listener(name, "udp://127.0.0.1:0", ""));
+    let server = Server::serve(&folder, &with("first")).start();
+    assert_eq!(server.peer_of("first").ask("listener"), "first");
+    reload(&server, &folder, 1, &stays);
+    reload(&server, &folder, 2, &with("second"));
+    assert_eq!(server.peer_of("second").ask("listener"), "second");
+}
+
+#[test]
 fn connections_of_a_listener_that_goes_are_told_to_finish() {
     let folder = Folder::new();
     let handler = handler(&folder.guest("does_as_told"), "");
@@ -208,6 +222,10 @@ fn a_bad_configuration_keeps_the_old_one_in_force() {
             "this machine does not have that address",
         ),
         (format!("server.max_handshakes = 7\n{good}"), "server.max_handshakes cannot change"),
+        (
+            format!("{good}{}", listener("m", "udp://127.0.0.1:0", "")),
+            "this server was started without room for UDP flows",
+        ),
     ]
     .into_iter()
     .enumerate()

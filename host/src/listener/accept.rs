@@ -35,8 +35,16 @@ pub trait Source {
     /// Waits until a client is there, or an error. Safe to cancel.
     fn ready(&self) -> impl Future<Output = io::Result<()>> + Send;
 
-    /// Takes one client; `WouldBlock` if there is none.
+    /// Whether a client is there now: one that [`Source::ready`] has heard of may be taken by then.
+    /// An error when none can come any more.
+    fn has_client(&self) -> io::Result<bool>;
+
+    /// Takes one client of those that [`Source::ready`] has heard of; `WouldBlock` if there is
+    /// none.
     fn accept(&self) -> io::Result<Accepted>;
+
+    /// Takes one client of those that the kernel has; `WouldBlock` if there is none.
+    fn accept_unheard(&self) -> io::Result<Accepted>;
 
     /// What it is bound to.
     fn address(&self) -> &Bound;
@@ -167,6 +175,9 @@ impl<S: Source, F: FnMut(Accepted, Entry)> AcceptLoop<'_, S, F> {
         // Not before a client is there: a place that is held here is one that others lack.
         let mut entry = self.gate.try_enter();
         if entry.is_none() && self.config.when_full == WhenFull::Wait {
+            if !self.source.has_client()? {
+                return Ok(());
+            }
             entry = self.place().await;
             if entry.is_none() {
                 return Ok(());
@@ -328,7 +339,8 @@ impl<S: Source, F: FnMut(Accepted, Entry)> AcceptLoop<'_, S, F> {
         let mut turn = 0;
         loop {
             let entry = self.gate.try_enter().or_else(|| self.queue());
-            match (self.source.accept(), entry) {
+            // The last ones may have come a moment ago: nobody will hear of them any more.
+            match (self.source.accept_unheard(), entry) {
                 (Ok(client), Some(place)) => self.take_in(client, place),
                 (Ok(client), None) => self.turn_away(client),
                 (Err(error), _) => match self.backoff.fail(&error) {
