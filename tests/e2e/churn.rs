@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
 use portcell::config::{ListenerConfig, Receipts, WhenFull};
 use portcell::listener::State;
@@ -56,13 +56,14 @@ impl Counts {
     }
 }
 
-/// Clients that connect to `address` again and again until they cannot.
-fn clients(counts: &Arc<Counts>, address: &str) -> Vec<JoinHandle<()>> {
+/// Clients that connect to `address` again and again until `over`.
+fn clients(counts: &Arc<Counts>, over: &Arc<AtomicBool>, address: &str) -> Vec<JoinHandle<()>> {
     let client = |number: usize| {
-        let (counts, address) = (Arc::clone(counts), address.to_owned());
+        let (counts, over, address) = (Arc::clone(counts), Arc::clone(over), address.to_owned());
         spawn_blocking(move || {
             let mut turn = 0;
-            while counts.meets(&address, &format!("client {number}, turn {turn}\n")) {
+            while !over.load(SeqCst) {
+                counts.meets(&address, &format!("client {number}, turn {turn}\n"));
                 turn += 1;
             }
         })
@@ -70,9 +71,9 @@ fn clients(counts: &Arc<Counts>, address: &str) -> Vec<JoinHandle<()>> {
     (0..24).map(client).collect()
 }
 
-/// Drains a listener at `bind` several times, and at last the server, while clients connect.
+/// Drains a listener at `bind` many times, and at last the server, while clients connect.
 async fn check(bind: &str, change: impl FnOnce(&mut ListenerConfig)) -> TestResult {
-    const ROUNDS: usize = 5;
+    const ROUNDS: usize = 30;
     let mut config = config(&plugin("echo"), &["a"]);
     edit(&mut config, "a", |listener| {
         listener.bind = vec![bind.parse().unwrap()];
@@ -80,59 +81,69 @@ async fn check(bind: &str, change: impl FnOnce(&mut ListenerConfig)) -> TestResu
         change(listener);
     });
     let server = Local::start(config).await;
-    let address = server.address("a").to_owned();
     let counts = Arc::default();
-    for _ in 1..ROUNDS {
-        let clients = clients(&counts, &address);
-        counts.serves(100).await;
-        assert_eq!(server.stop("a").await, 0);
+    let mut server = Some(server);
+    for round in 0..ROUNDS {
+        let over = Arc::default();
+        let clients = clients(&counts, &over, server.as_ref().unwrap().address("a"));
+        counts.serves(50).await;
+        if round + 1 < ROUNDS {
+            let server = server.as_ref().unwrap();
+            assert_eq!(server.stop("a").await, 0);
+        } else {
+            assert_eq!(server.take().unwrap().drain().await.cut, 0);
+        }
+        over.store(true, SeqCst);
         for client in clients {
             client.await?;
         }
-        server.control().start("a").await?;
-    }
-    let clients = clients(&counts, &address);
-    counts.serves(100).await;
-    assert_eq!(server.drain().await.cut, 0);
-    for client in clients {
-        client.await?;
+        if let Some(server) = &server {
+            server.control().start("a").await?;
+        }
     }
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_drain_resets_nobody_at_a_tcp_socket() -> TestResult {
-    check("tcp://127.0.0.1:0", |_| {}).await
+const TCP: &str = "tcp://127.0.0.1:0";
+
+fn unix(folder: &Folder) -> String {
+    format!("unix:{}", folder.at("a.sock").display())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_drain_resets_nobody_at_a_tcp_socket_with_a_short_backlog() -> TestResult {
-    check("tcp://127.0.0.1:0", |listener| listener.socket.backlog = NonZeroU32::MIN).await
+async fn a_drain_resets_nobody_at_tcp_sockets() -> TestResult {
+    check(TCP, |_| {}).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_drain_resets_nobody_at_a_unix_socket() -> TestResult {
-    let folder = Folder::new();
-    check(&format!("unix:{}", folder.at("a.sock").display()), |_| {}).await
+async fn a_drain_resets_nobody_at_tcp_sockets_with_a_short_backlog() -> TestResult {
+    check(TCP, |listener| listener.socket.backlog = NonZeroU32::MIN).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_drain_resets_nobody_at_an_abstract_socket() -> TestResult {
-    check(&format!("unix:@portcell-churn-{}", std::process::id()), |_| {}).await
+async fn a_drain_resets_nobody_at_unix_sockets() -> TestResult {
+    check(&unix(&Folder::new()), |_| {}).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_drain_resets_nobody_for_whom_there_is_no_place() -> TestResult {
-    let folder = Folder::new();
-    let unix = format!("unix:{}", folder.at("a.sock").display());
-    for bind in ["tcp://127.0.0.1:0", &unix] {
-        check(bind, |listener| {
-            listener.max_connections = NonZeroU32::new(2);
-            listener.when_full = WhenFull::Refuse;
-        })
-        .await?;
-    }
-    Ok(())
+async fn a_drain_resets_nobody_at_abstract_sockets() -> TestResult {
+    let process = std::process::id();
+    check(&format!("unix:@portcell-churn-{process}"), |_| {}).await
+}
+
+fn has_little_room(listener: &mut ListenerConfig) {
+    listener.max_connections = NonZeroU32::new(2);
+    listener.when_full = WhenFull::Refuse;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_resets_nobody_at_tcp_sockets_for_whom_there_is_no_place() -> TestResult {
+    check(TCP, has_little_room).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_resets_nobody_at_unix_sockets_for_whom_there_is_no_place() -> TestResult {
+    check(&unix(&Folder::new()), has_little_room).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

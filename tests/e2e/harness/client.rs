@@ -30,8 +30,8 @@ impl Client {
         Self::new(UnixStream::connect(path).unwrap().into())
     }
 
-    /// Connects to an address as listeners have it, and waits for that no longer than for
-    /// anything else.
+    /// Connects to an address as listeners have it. Does not wait for a kernel that does not
+    /// answer.
     pub(crate) fn try_connect(address: &str) -> io::Result<Self> {
         let (address, domain) = match address.split_once(':').unwrap() {
             ("tcp", address) => {
@@ -44,9 +44,11 @@ impl Client {
                 None => (SockAddr::unix(path)?, Domain::UNIX),
             },
         };
-        let client = Self::new(Socket::new(domain, Type::STREAM, None)?);
-        client.0.connect(&address)?;
-        Ok(client)
+        let socket = Socket::new(domain, Type::STREAM, None)?;
+        // It bounds the call, too.
+        socket.set_write_timeout(Some(A_MOMENT))?;
+        socket.connect(&address)?;
+        Ok(Self::new(socket))
     }
 
     fn new(socket: Socket) -> Self {
