@@ -22,6 +22,7 @@ mod receipts;
 mod reload;
 mod start;
 mod systemd;
+mod tls;
 mod unix;
 
 /// What a test gives, so that it can use `?`.

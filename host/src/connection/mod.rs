@@ -34,7 +34,7 @@ pub use self::flow::Flow;
 pub(crate) use self::flow::{Bounds, Ends, Source};
 pub(crate) use self::outbox::{Outbox, Outgoing};
 pub use self::socket::{Socket, Transport};
-pub use self::tls::{HandshakeError, PeerCertificate, Secured, Selected, Tls, accept};
+pub use self::tls::{HandshakeError, PeerCertificate, Secured, Tls, accept};
 pub use self::upgrade::{NotSecured, Upgrade, UpgradeError};
 
 /// One connection. Dropping it without [`Connection::end`] closes the socket as the kernel does.
@@ -489,9 +489,14 @@ impl Connection {
         &self.placement
     }
 
-    /// Whether the peer, or the network, broke the connection.
-    pub const fn is_broken(&self) -> bool {
-        self.broken.is_some() || matches!(self.output, Output::Refused)
+    /// Whether the peer, or the network, broke the connection. An end without TLS's goodbye is for
+    /// the guest to judge.
+    pub fn is_broken(&self) -> bool {
+        self.is_lost() || self.output == Output::Refused
+    }
+
+    fn is_lost(&self) -> bool {
+        self.broken.is_some_and(|errno| errno != Errno::ConnAborted)
     }
 
     /// Closes whatever is still open, as `closing` says; waits as [`Connection::close`] does.
@@ -506,7 +511,7 @@ impl Connection {
     async fn finish(&self, socket: Socket) {
         // Nothing is unread and nothing more can come: the kernel's own close is in good order.
         let is_over = self.input == Input::Ended && !socket.owes_goodbye();
-        if is_over || self.broken.is_some() {
+        if is_over || self.is_lost() {
             return;
         }
         close::linger(&self.account, socket, self.output == Output::Ended).await;

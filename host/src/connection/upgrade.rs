@@ -12,8 +12,10 @@ use std::time::Duration;
 
 use portcell_abi::Errno;
 
-use super::tls::{HandshakeError, Selected, accept};
+use super::tls::{HandshakeError, accept};
 use super::{Bound, Connection, Input, Link, Output, Socket, dismiss};
+use crate::config::{Truncation, display_duration};
+use crate::tls::{Selected, UnknownName};
 
 /// Bytes that are taken before the reply, at most. Without it a peer that sends without end would
 /// keep the handshake from beginning.
@@ -27,8 +29,11 @@ pub trait Upgrade: Debug + Send + Sync {
     /// How long the reply and the handshake may take.
     fn timeout(&self) -> Duration;
 
-    /// The certificate for a client that asks for this name, and the rest; `None` if there is none.
-    fn select(&self, server_name: Option<&str>) -> Option<Selected<()>>;
+    /// What a client gets that asks for this name. It has a handler already.
+    fn select(&self, server_name: Option<&str>) -> Result<Selected, UnknownName>;
+
+    /// What the end of the transport is, without `close_notify`.
+    fn truncation(&self) -> Truncation;
 
     /// Hears that a client has sent so many bytes before it was asked to.
     fn discarded(&self, bytes: usize);
@@ -44,7 +49,7 @@ pub enum UpgradeError {
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
     /// It took too long.
-    #[error("it took longer than {}", crate::config::display_duration(*.0))]
+    #[error("it took longer than {}", display_duration(*.0))]
     TimedOut(Duration),
     /// The client sends on and on in plaintext.
     #[error("the client does not wait for the reply")]
@@ -131,12 +136,12 @@ impl Connection {
                     Err(error) => return Err((socket, HandshakeError::Transport(error))),
                 }
             }
-            accept(socket, |name| upgrade.select(name)).await
+            accept(socket, upgrade.truncation(), |name| upgrade.select(name)).await
         };
         let mut handshake = pin!(handshake);
         let bound = Bound::new(account, upgrade.timeout());
         match poll_fn(|cx| bound.poll(cx, |cx| handshake.as_mut().poll(cx))).await {
-            Some(Ok((socket, ()))) => Ok(socket),
+            Some(Ok((socket, _))) => Ok(socket),
             Some(Err((socket, why))) => Err((Some(socket), why.into())),
             None => Err((None, UpgradeError::TimedOut(upgrade.timeout()))),
         }

@@ -10,6 +10,7 @@ mod listener;
 mod serve;
 mod socket;
 mod status;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -18,17 +19,18 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::address::Address;
-use crate::admission::Admission;
+use crate::admission::{Admission, Opening};
 use crate::capacity::{Capacity, Needs, TooMany};
-use crate::config::{Config, HandlerConfig, ServerConfig, WhenFull};
+use crate::config::{Config, HandlerConfig, ListenerConfig, ServerConfig, WhenFull};
 use crate::drain::Connections;
 use crate::engine::Engine;
 use crate::handler::{Handler, Loader};
 use crate::listener::Phase;
 use crate::receipt::Receipts;
+use crate::tls::Profile;
 
 use self::control::Event;
-use self::listener::{Listener, Run, Running};
+use self::listener::{Listener, Run, Running, opening};
 use self::socket::Socket;
 
 pub use self::control::{Control, ControlError, Limit};
@@ -49,6 +51,8 @@ pub struct Server {
     receipts: Arc<Receipts>,
     handlers: BTreeMap<String, Arc<Handler>>,
     listeners: BTreeMap<String, Listener>,
+    /// By which listeners come to TLS, by their names.
+    profiles: Profiles,
     /// Connections of listeners that are gone.
     retired: Vec<Arc<Connections>>,
     /// What a listener does that is bound now.
@@ -73,6 +77,9 @@ pub struct Ended {
     pub cut: usize,
 }
 
+/// The certificates of listeners, and the rest, by the listeners' names.
+type Profiles = BTreeMap<String, Arc<Profile>>;
+
 /// The sockets of one listener: where each was asked to be, and what it is.
 type Sockets = Vec<(Address, Socket)>;
 
@@ -92,6 +99,7 @@ impl Server {
             loader: Arc::new(loader),
             handlers: BTreeMap::new(),
             listeners: BTreeMap::new(),
+            profiles: Profiles::new(),
             retired: Vec::new(),
             phase: Phase::Bound,
             events,
@@ -100,6 +108,7 @@ impl Server {
         };
         let handlers = this.config.handlers.clone();
         this.handlers.extend(this.load_all(handlers, this.config.server.max_module_size).await?);
+        this.profiles = this.load_profiles(&this.config).await?;
         this.set_bounds();
         for config in &this.config.listeners {
             let listener = Listener::new(Arc::clone(config), &this.admission);
@@ -228,8 +237,13 @@ pub fn capacity(config: &Config) -> Result<Capacity, TooMany> {
         dirs => dirs + 1,
     };
     let files = config.handlers.iter().map(files).max().unwrap_or(0);
+    let shakes = |config: &Arc<ListenerConfig>| opening(config) == Opening::Handshake;
+    let handshakes = match config.listeners.iter().any(shakes) {
+        true => config.server.max_handshakes.get(),
+        false => 0,
+    };
     let needs = Needs {
-        waiting: queues.fold(0, u32::saturating_add),
+        waiting: queues.fold(handshakes, u32::saturating_add),
         flows: flows(config),
         descriptors: 1 + files as u64,
         addresses: Engine::SLOT,

@@ -1,18 +1,22 @@
 //! What tests are made of: servers, clients, programs, and folders for their files.
 
+mod authority;
 mod client;
 mod folder;
 mod log;
 mod program;
 mod server;
+mod tls;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+pub(crate) use self::authority::{Authority, Leaf};
 pub(crate) use self::client::Client;
 pub(crate) use self::folder::Folder;
 pub(crate) use self::program::{Output, Program, portcell};
 pub(crate) use self::server::Server;
+pub(crate) use self::tls::TlsClient;
 
 /// Nothing waits longer: a test that would hang fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);

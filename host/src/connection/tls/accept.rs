@@ -6,26 +6,12 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use rustls::server::Acceptor;
-use rustls::{InvalidMessage, ServerConfig, ServerConnection};
+use rustls::{InvalidMessage, ServerConnection};
 
 use super::wire::{AtOnce, Polled, Waiting};
 use super::{Secured, Session, Socket, Tls};
-use crate::text::printable;
-
-/// The alert `unrecognized_name` (RFC 6066, section 3), fatal, as a record in plaintext: rustls
-/// sends only what it finds wrong itself.
-const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
-
-/// What a client's first message leads to.
-#[derive(Debug)]
-pub struct Selected<T> {
-    /// The certificate to show, and the rest.
-    pub config: Arc<ServerConfig>,
-    /// The end of the transport is the end of the stream, also without `close_notify`.
-    pub eof_is_end: bool,
-    /// Whatever whoever selects wants to know afterwards.
-    pub then: T,
-}
+use crate::config::Truncation;
+use crate::tls::{Selected, UnknownName};
 
 /// Why a handshake has failed.
 #[derive(Debug, thiserror::Error)]
@@ -43,34 +29,34 @@ pub enum HandshakeError {
     #[error("{0}")]
     Protocol(rustls::Error),
     /// There is no certificate for the name that the peer asks for.
-    #[error("there is no certificate for {}", shown(.0.as_deref()))]
-    UnknownName(Option<String>),
+    #[error(transparent)]
+    UnknownName(#[from] UnknownName),
 }
 
 /// Does the handshake on a plain stream. `select` is called once, when the peer's first message is
-/// there as a whole, with the server name in it; with `None` the peer is told that its name is not
-/// known.
+/// there as a whole, with the server name in it. Gives the stream, and the handler of that name.
 ///
 /// Waits for the peer without a bound of its own; dropped while it waits, it closes the stream.
 /// After an error the peer has been sent the alert, if there is one, and the stream is still open.
-pub async fn accept<T>(
+pub async fn accept(
     mut socket: Socket,
-    select: impl FnOnce(Option<&str>) -> Option<Selected<T>>,
-) -> Result<(Socket, T), (Socket, HandshakeError)> {
+    truncation: Truncation,
+    select: impl FnOnce(Option<&str>) -> Result<Selected, UnknownName>,
+) -> Result<(Socket, Option<String>), (Socket, HandshakeError)> {
     match handshake(&mut socket, select).await {
-        Ok((tls, selected, then)) => {
+        Ok((tls, handler)) => {
             let secured = Arc::new(Secured::of(&tls));
-            let session = Session::new(tls, selected);
-            Ok((Socket::Tls(Box::new(Tls::new(socket, session, secured))), then))
+            let session = Session::new(tls, truncation == Truncation::Eof);
+            Ok((Socket::Tls(Box::new(Tls::new(socket, session, secured))), handler))
         }
         Err(error) => Err((socket, error)),
     }
 }
 
-async fn handshake<T>(
+async fn handshake(
     socket: &mut Socket,
-    select: impl FnOnce(Option<&str>) -> Option<Selected<T>>,
-) -> Result<(ServerConnection, bool, T), HandshakeError> {
+    select: impl FnOnce(Option<&str>) -> Result<Selected, UnknownName>,
+) -> Result<(ServerConnection, Option<String>), HandshakeError> {
     let mut acceptor = Acceptor::default();
     let accepted = loop {
         if receive(socket, |wire| acceptor.read_tls(wire)).await? == 0 {
@@ -86,19 +72,19 @@ async fn handshake<T>(
             }
         }
     };
-    let name = accepted.client_hello().server_name().map(str::to_owned);
-    let Some(Selected { config, eof_is_end, then }) = select(name.as_deref()) else {
-        let _ = AtOnce(socket).write(&UNRECOGNIZED_NAME);
-        return Err(HandshakeError::UnknownName(name));
-    };
-    let mut tls = accepted.into_connection(config).map_err(|(error, mut alert)| {
+    let selected = select(accepted.client_hello().server_name());
+    let Selected { server, handler } = selected.inspect_err(|_| {
+        // rustls sends only what it finds wrong itself.
+        let _ = AtOnce(socket).write(&UnknownName::ALERT);
+    })?;
+    let mut tls = accepted.into_connection(server).map_err(|(error, mut alert)| {
         let _ = alert.write_all(&mut AtOnce(socket));
         error
     })?;
     loop {
         send(socket, &mut tls).await?;
         if !tls.is_handshaking() {
-            return Ok((tls, eof_is_end, then));
+            return Ok((tls, handler));
         }
         if receive(socket, |wire| tls.read_tls(wire)).await? == 0 {
             return Err(HandshakeError::Left);
@@ -142,11 +128,4 @@ impl From<rustls::Error> for HandshakeError {
             error => Self::Protocol(error),
         }
     }
-}
-
-fn shown(name: Option<&str>) -> String {
-    name.map_or_else(
-        || "a client that asks for no name".into(),
-        |name| format!("`{}`", printable(name)),
-    )
 }

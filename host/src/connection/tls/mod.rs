@@ -15,7 +15,7 @@ use std::task::{Context, Poll, ready};
 
 use super::socket::{KernelEvents, Socket};
 
-pub use self::accept::{HandshakeError, Selected, accept};
+pub use self::accept::{HandshakeError, accept};
 pub use self::certificate::PeerCertificate;
 pub use self::secured::Secured;
 use self::session::Session;
@@ -37,7 +37,7 @@ pub struct Tls {
 }
 
 impl Tls {
-    pub(super) fn new(wire: Socket, session: Session, secured: Arc<Secured>) -> Self {
+    fn new(wire: Socket, session: Session, secured: Arc<Secured>) -> Self {
         Self { wire, session: Mutex::new(session), secured }
     }
 
