@@ -11,7 +11,7 @@ mod tls;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-pub(crate) use self::authority::{Authority, Leaf};
+pub(crate) use self::authority::Authority;
 pub(crate) use self::client::Client;
 pub(crate) use self::folder::Folder;
 pub(crate) use self::program::{Output, Program, portcell};

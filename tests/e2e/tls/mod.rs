@@ -5,6 +5,7 @@ mod closing;
 mod handshakes;
 mod names;
 mod renewal;
+mod start_tls;
 
 use std::sync::Arc;
 
