@@ -113,7 +113,8 @@ impl Handshaking {
         let (socket, handler) = match shaken {
             Ok(shaken) => shaken,
             Err((socket, failure)) => {
-                self.failures.happened(&peer, &failure);
+                let has_left = matches!(failure, Failure::Failed(HandshakeError::Left));
+                self.failures.happened(&peer, &failure, has_left);
                 if let Some(socket) = socket {
                     handshake.failed();
                     tokio::select! {
@@ -177,15 +178,20 @@ impl Upgrade for Handshaking {
     }
 
     fn failed(&self, peer: &str, why: &UpgradeError) {
-        self.failures.happened(peer, why);
+        let has_left = matches!(why, UpgradeError::Handshake(HandshakeError::Left));
+        self.failures.happened(peer, why, has_left);
     }
 }
 
 impl Failures {
-    fn happened(self: &Arc<Self>, peer: &str, why: &impl Display) {
+    fn happened(self: &Arc<Self>, peer: &str, why: &impl Display, has_left: bool) {
         let name = &self.listener;
         self.life.counts().handshakes_failed.add(1);
         tracing::debug!(listener = name, peer, "the handshake failed: {why}");
+        // Whoever watches a server connects and leaves, and goes on with that for ever.
+        if has_left {
+            return;
+        }
         let mut episode = self.episode();
         // Who says that many have failed also says when that is over.
         let is_said = episode.count() >= MANY;

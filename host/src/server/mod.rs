@@ -11,6 +11,7 @@ mod serve;
 mod socket;
 mod status;
 mod tls;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -36,6 +37,8 @@ use self::socket::Socket;
 pub use self::control::{Control, ControlError, Limit};
 pub use self::error::{BadPlugin, RunError, StartError};
 pub use self::status::{HandlerStatus, ListenerStatus, Status};
+pub use self::tls::check_certificates;
+use self::watch::Watched;
 
 /// A server. Dropping it ends its listeners; connections end with the runtime.
 ///
@@ -53,6 +56,8 @@ pub struct Server {
     listeners: BTreeMap<String, Listener>,
     /// By which listeners come to TLS, by their names.
     profiles: Profiles,
+    /// The files of the profiles.
+    watched: Watched,
     /// Connections of listeners that are gone.
     retired: Vec<Arc<Connections>>,
     /// What a listener does that is bound now.
@@ -100,6 +105,7 @@ impl Server {
             handlers: BTreeMap::new(),
             listeners: BTreeMap::new(),
             profiles: Profiles::new(),
+            watched: Watched::default(),
             retired: Vec::new(),
             phase: Phase::Bound,
             events,
@@ -180,7 +186,14 @@ impl Server {
             }
         }
         loop {
-            let Some(event) = self.events.recv().await else { return Ok(self.stop().await) };
+            let event = tokio::select! {
+                event = self.events.recv() => event,
+                () = Self::files_change(&mut self.watched, &self.profiles) => {
+                    self.read_again().await;
+                    continue;
+                }
+            };
+            let Some(event) = event else { return Ok(self.stop().await) };
             if let Some(end) = self.handle(event).await {
                 return self.end(end).await;
             }
@@ -238,10 +251,8 @@ pub fn capacity(config: &Config) -> Result<Capacity, TooMany> {
     };
     let files = config.handlers.iter().map(files).max().unwrap_or(0);
     let shakes = |config: &Arc<ListenerConfig>| opening(config) == Opening::Handshake;
-    let handshakes = match config.listeners.iter().any(shakes) {
-        true => config.server.max_handshakes.get(),
-        false => 0,
-    };
+    let any = config.listeners.iter().any(shakes);
+    let handshakes = if any { config.server.max_handshakes.get() } else { 0 };
     let needs = Needs {
         waiting: queues.fold(handshakes, u32::saturating_add),
         flows: flows(config),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Secured;
-use crate::harness::{Program, TlsClient, plugin};
+use crate::harness::{Authority, Folder, Program, TlsClient, plugin};
 
 /// `openssl s_client`, which must end well; gives what it writes, the text of the server last.
 fn s_client(secured: &Secured, flags: &[&str]) -> (i32, String) {
@@ -53,10 +53,10 @@ fn openssl_resumes_its_sessions() {
 
 #[test]
 fn only_clients_with_a_certificate_are_served_where_one_is_required() {
-    let folder = crate::harness::Folder::new();
-    let clients = crate::harness::Authority::new("Clients");
+    let folder = Folder::new();
+    let clients = Authority::new("Clients");
     let leaf = clients.sign(&folder, "client", &["client.example", "192.0.2.1"]);
-    let others = crate::harness::Authority::new("Others");
+    let others = Authority::new("Others");
     let other = others.sign(&folder, "other", &["client.example"]);
     let ca = clients.file(&folder);
     let ca = ca.to_str().unwrap();
@@ -65,10 +65,7 @@ fn only_clients_with_a_certificate_are_served_where_one_is_required() {
     let port = secured.server.port();
     let connect = |leaf| {
         let config = Arc::new(secured.authority.client_as(leaf));
-        let mut client = TlsClient::connect(port, &config, "localhost")?;
-        // With TLS 1.3 the client hears only now that it is not wanted.
-        client.session().writer();
-        Ok::<_, std::io::Error>(client)
+        TlsClient::connect(port, &config, "localhost")
     };
     let mut client = connect(Some(&leaf)).unwrap();
     assert_eq!(client.ask("transport"), "tls");
@@ -79,6 +76,7 @@ fn only_clients_with_a_certificate_are_served_where_one_is_required() {
     let digest = client.ask("tls.peer.sha256");
     assert_eq!(digest.len(), 64);
     assert_eq!(client.ask("tls.peer.chain"), "-----BEGIN CERTIFICATE-----");
+    // With TLS 1.3 a client hears only after its handshake that it is not wanted.
     for refused in [None, Some(&other)] {
         let refused = connect(refused).and_then(|mut client| client.rest());
         assert_eq!(refused.unwrap_err().kind(), std::io::ErrorKind::InvalidData, "an alert");
@@ -127,4 +125,31 @@ assert plain.recv(1) == b"", "something after the goodbye"
     assert_eq!(output.code, 0, "{}", output.stderr);
     let receipt = secured.server.receipt();
     assert_eq!((&receipt["exit"]["kind"], &receipt["bytes_in"]), (&"ok".into(), &256_000.into()));
+}
+
+#[test]
+fn a_command_finds_tls_in_its_environment() {
+    let (folder, clients) = (Folder::new(), Authority::new("Clients"));
+    let leaf = clients.sign(&folder, "client", &["client.example"]);
+    let ca = clients.file(&folder);
+    let flags = ["--tls-client-auth", "optional", "--tls-client-ca", ca.to_str().unwrap()];
+    let secured = Secured::run(|folder| folder.guest("tells_environment"), &flags);
+    let environment = |leaf| {
+        let config = Arc::new(secured.authority.client_as(leaf));
+        let mut client = TlsClient::connect(secured.server.port(), &config, "localhost").unwrap();
+        String::from_utf8(client.rest().unwrap()).unwrap()
+    };
+    let told = environment(Some(&leaf));
+    for variable in [
+        "PROTO=SSL\0",
+        "TCPREMOTEIP=127.0.0.1\0",
+        "SSL_PROTOCOL=TLSv1.3\0",
+        "SSL_CIPHER=TLS_",
+        "SSL_TLS_SNI_SERVERNAME=localhost\0",
+        "SSL_PEER_CERT_HASH=SHA256:",
+        "SSL_PEER_CERT_SUBJECT=CN=client.example\0",
+    ] {
+        assert!(told.contains(variable), "{variable:?}: {told:?}");
+    }
+    assert!(!environment(None).contains("SSL_PEER"));
 }

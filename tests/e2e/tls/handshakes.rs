@@ -8,7 +8,7 @@ use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
 
 use super::Secured;
-use crate::harness::{Client, PATIENCE, TlsClient};
+use crate::harness::{Authority, Client, Folder, PATIENCE, Server, TlsClient, plugin};
 
 /// The first message of a client, as bytes.
 fn client_hello(secured: &Secured) -> Vec<u8> {
@@ -114,8 +114,8 @@ fn beside_half_open_handshakes_clients_are_served() {
 
 #[test]
 fn the_oldest_silent_handshake_makes_room() {
-    let folder = crate::harness::Folder::new();
-    let authority = crate::harness::Authority::new("Test CA");
+    let folder = Folder::new();
+    let authority = Authority::new("Test CA");
     let leaf = authority.sign(&folder, "server", &["localhost"]);
     let config = format!(
         r#"
@@ -134,9 +134,9 @@ fn the_oldest_silent_handshake_makes_room() {
         "#,
         leaf.certificate.display(),
         leaf.key.display(),
-        crate::harness::plugin("echo").display(),
+        plugin("echo").display(),
     );
-    let server = crate::harness::Server::serve(&folder, &config).start();
+    let server = Server::serve(&folder, &config).start();
     let mut silent: Vec<_> = (0..2).map(|_| server.connect()).collect();
     let config = Arc::new(authority.client());
     for _ in 0..3 {

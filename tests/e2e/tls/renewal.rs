@@ -96,3 +96,29 @@ fn what_has_not_changed_keeps_its_sessions() {
     again.is_echoed();
     assert_eq!(again.session().handshake_kind(), Some(rustls::HandshakeKind::Resumed));
 }
+
+#[test]
+fn files_that_change_are_read_without_being_told() {
+    let Renewed { folder, authority, server } = start();
+    let client = || Arc::new(authority.client());
+    let before = shown(server.port(), &client());
+    // One after the other, as renewal tools do; the key alone is no use.
+    let elsewhere = Folder::new();
+    let new = authority.sign(&elsewhere, "server", &["localhost"]);
+    fs::rename(new.key, folder.at("server.key")).unwrap();
+    fs::rename(new.certificate, folder.at("server.pem")).unwrap();
+    server.find_line("echo: new certificates are in force");
+    assert_ne!(shown(server.port(), &client()), before);
+    let log = server.log();
+    assert!(!log.contains("stay in force"), "{log}");
+}
+
+#[test]
+fn files_that_are_no_use_are_told_when_that_lasts() {
+    let Renewed { folder, authority, server } = start();
+    let client = Arc::new(authority.client());
+    let before = shown(server.port(), &client);
+    folder.write("server.pem", "nothing");
+    server.find_line("the old certificates stay in force: ");
+    assert_eq!(shown(server.port(), &client), before);
+}

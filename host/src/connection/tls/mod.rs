@@ -170,3 +170,6 @@ impl Tls {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;
