@@ -40,6 +40,7 @@ fn the_net_half_and_the_leaves_know_no_wasm() {
         "listener",
         "admission",
         "connection",
+        "tls",
         "account.rs",
         "watchdog.rs",
         "drain.rs",
