@@ -11,9 +11,9 @@ use std::time::Duration;
 use portcell::address::Address;
 use portcell::config::{
     CIPHERS, CertificateConfig, CertificateFiles, ClientAuth, ClientTrust, Config, CrlScope,
-    DrainInput, HandlerConfig, Home, KEYS, Keepalive, Key, MAX_FILE_SIZE, NameConfig, Origin,
-    PoolConfig, Receipts, SocketOptions, Spawn, Stdout, TlsConfig, TlsStart, Truncation, UdpConfig,
-    UdpMode, Version, Versions, WhenFull, reference,
+    DrainInput, HandlerConfig, Home, KEYS, Keepalive, Key, MAX_FILE_SIZE, NameConfig, NamedFile,
+    Origin, PoolConfig, Receipts, SocketOptions, Spawn, Stdout, TlsConfig, TlsStart, Truncation,
+    UdpConfig, UdpMode, Version, Versions, WhenFull, reference,
 };
 
 /// Each `NAME.toml` is refused with the lines of `NAME.stderr`.
@@ -274,9 +274,9 @@ fn a_certificate_alone_is_tls() {
         origin,
     } = config.listeners[0].tls.as_ref().unwrap();
     let Some(CertificateConfig::Files(files)) = certificate else { panic!("{certificate:?}") };
-    assert_eq!(files.certificate, file.folder().join("both.pem"));
+    assert_eq!(files.certificate.path, file.folder().join("both.pem"));
     assert_eq!((&files.key, &files.ocsp), (&files.certificate, &None));
-    assert_eq!(files.origin.to_string(), format!("{}:7", file.path.display()));
+    assert_eq!(files.key.origin.to_string(), format!("{}:7", file.path.display()));
     assert_eq!(origin.to_string(), format!("{}:6", file.path.display()));
     assert_eq!((names.len(), alpn.len()), (0, 0));
     assert_eq!((client_auth, *versions), (&ClientAuth::None, Versions::Both));
@@ -302,11 +302,10 @@ fn every_key_of_tls_is_read() {
     let config = file.read().unwrap();
     let listener = &config.listeners[0];
     assert_eq!(listener.handshake_timeout, Duration::from_mins(1));
-    let path = |name: &str| file.folder().join(name);
+    let path = |name: &str| NamedFile { path: file.folder().join(name), origin: Origin::Default };
     let files = |certificate, key, ocsp| {
         let [certificate, key, ocsp] = [certificate, key, ocsp].map(path);
-        let origin = Origin::Default;
-        CertificateConfig::Files(CertificateFiles { certificate, key, ocsp: Some(ocsp), origin })
+        CertificateConfig::Files(CertificateFiles { certificate, key, ocsp: Some(ocsp) })
     };
     let own = files("cert.pem", "key.der", "/ocsp.der");
     let expected = TlsConfig {
@@ -323,7 +322,6 @@ fn every_key_of_tls_is_read() {
             ca: vec![path("ca.pem")],
             crl: vec![path("a.crl"), path("b.crl")],
             crl_scope: CrlScope::Leaf,
-            origin: Origin::Default,
         }),
         versions: Versions::Only(Version::Tls13),
         ciphers: vec![&CIPHERS[1]],

@@ -13,7 +13,8 @@ use super::scalar::Count;
 use super::units::display_duration;
 use super::value::{Data, Field, Value};
 use super::{
-    Backoff, Cipher, Dir, Keepalive, Origin, Spawn, Version, Versions, WhenFull, nearest, scalar,
+    Backoff, Cipher, Dir, Keepalive, NamedFile, Origin, Spawn, Version, Versions, WhenFull,
+    nearest, scalar,
 };
 use crate::address::Address;
 
@@ -52,10 +53,14 @@ pub(super) fn addresses(
     all(list.iter().map(address))
 }
 
-/// Paths, relative ones taken from `base`.
-pub(super) fn paths(value: &Value, base: &Path, report: &mut Report<'_>) -> Checked<Vec<PathBuf>> {
+/// Files, relative ones taken from `base`, each with its place.
+pub(super) fn files(
+    value: &Value,
+    base: &Path,
+    report: &mut Report<'_>,
+) -> Checked<Vec<NamedFile>> {
     all(one_or_more(value).iter().map(|value| match scalar::path(value, base) {
-        Ok(path) => Ok(path),
+        Ok(path) => Ok(NamedFile { path, origin: value.origin.clone() }),
         Err(why) => report.wrong(&value.origin, &why),
     }))
 }

@@ -34,8 +34,8 @@ pub use keys::{Change, DEFAULT_LISTEN, DefaultValue, Flag, Home, KEYS, Key};
 pub use kind::Kind;
 pub use reference::reference;
 pub use tls::{
-    CertificateConfig, CertificateFiles, ClientAuth, ClientTrust, CrlScope, NameConfig, TlsConfig,
-    TlsStart, Truncation, Version, Versions,
+    CertificateConfig, CertificateFiles, ClientAuth, ClientTrust, CrlScope, NameConfig, NamedFile,
+    TlsConfig, TlsStart, Truncation, Version, Versions,
 };
 pub use units::{UnitError, display_duration, display_size, parse_duration, parse_size};
 

@@ -9,8 +9,8 @@ use super::keys::{self, Home, Key};
 use super::scalar::{self, Count};
 use super::value::{Data, Value};
 use super::{
-    Backoff, Cipher, ConfigError, Dir, Keepalive, Kind, Origin, Receipts, Spawn, Versions,
-    WhenFull, compound, server_name,
+    Backoff, Cipher, ConfigError, Dir, Keepalive, Kind, NamedFile, Origin, Receipts, Spawn,
+    Versions, WhenFull, compound, server_name,
 };
 use crate::address::Address;
 
@@ -84,8 +84,15 @@ impl Reader<'_> {
         self.scalar(key, |value, _, base| scalar::path(value, base))
     }
 
-    pub(super) fn paths(&mut self, key: &str) -> Checked<Vec<PathBuf>> {
-        self.compound(key, compound::paths)
+    pub(super) fn files(&mut self, key: &str) -> Checked<Vec<NamedFile>> {
+        self.compound(key, compound::files)
+    }
+
+    /// A file, for a key that need not be there.
+    pub(super) fn file(&mut self, key: &str) -> Checked<Option<NamedFile>> {
+        let path = self.written(key, Reader::path)?;
+        let origin = self.section.value(key).map(|value| value.origin.clone());
+        Ok(path.zip(origin).map(|(path, origin)| NamedFile { path, origin }))
     }
 
     pub(super) fn receipts(&mut self, key: &str) -> Checked<Receipts> {

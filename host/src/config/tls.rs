@@ -42,12 +42,19 @@ pub enum CertificateConfig {
 #[derive(Clone, Debug, PartialEq)]
 pub struct CertificateFiles {
     /// The certificate with its chain.
-    pub certificate: PathBuf,
+    pub certificate: NamedFile,
     /// Its key; it can be the same file.
-    pub key: PathBuf,
+    pub key: NamedFile,
     /// An OCSP response about it.
-    pub ocsp: Option<PathBuf>,
-    /// Where `certificate` was written, for errors when it is loaded.
+    pub ocsp: Option<NamedFile>,
+}
+
+/// A file, and where the configuration names it, for errors when it is loaded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamedFile {
+    /// The file.
+    pub path: PathBuf,
+    /// Where it was written.
     pub origin: Origin,
 }
 
@@ -78,13 +85,11 @@ pub enum ClientAuth {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClientTrust {
     /// Who may sign them; at least one file.
-    pub ca: Vec<PathBuf>,
+    pub ca: Vec<NamedFile>,
     /// What was revoked; nothing is looked up if there are none.
-    pub crl: Vec<PathBuf>,
+    pub crl: Vec<NamedFile>,
     /// What is looked up there.
     pub crl_scope: CrlScope,
-    /// Where `client_ca` was written, for errors when the files are loaded.
-    pub origin: Origin,
 }
 
 /// Which certificates of a client's chain are looked up among those that were revoked.

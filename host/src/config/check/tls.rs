@@ -1,6 +1,5 @@
 //! `[listener.tls]`.
 
-use super::origin_of;
 use crate::address::{Address, Host};
 use crate::config::reader::{Checked, Reader, Reported, Section};
 use crate::config::{
@@ -104,9 +103,9 @@ fn once(read: &mut Reader<'_>) -> Checked<()> {
 
 /// The files of a certificate, in `[listener.tls]` or for a name.
 fn files(read: &mut Reader<'_>) -> Checked<Option<CertificateFiles>> {
-    let certificate = read.written("certificate", Reader::path);
-    let mut key = read.written("key", Reader::path);
-    let mut ocsp = read.written("ocsp", Reader::path);
+    let certificate = read.file("certificate");
+    let mut key = read.file("key");
+    let mut ocsp = read.file("ocsp");
     let Some(certificate) = certificate? else {
         let why = "there is no `certificate` here that it is for";
         if matches!(key, Ok(Some(_))) {
@@ -121,7 +120,6 @@ fn files(read: &mut Reader<'_>) -> Checked<Option<CertificateFiles>> {
         key: key?.unwrap_or_else(|| certificate.clone()),
         certificate,
         ocsp: ocsp?,
-        origin: origin_of(read.section, "certificate"),
     }))
 }
 
@@ -206,8 +204,8 @@ fn nothing_to_show<T>(read: &mut Reader<'_>) -> Checked<T> {
 
 fn client_auth(read: &mut Reader<'_>) -> Checked<ClientAuth> {
     let wanted = read.choice("client_auth", [Asked::No, Asked::Yes, Asked::MustHave]);
-    let ca = read.paths("client_ca");
-    let crl = read.paths("client_crl");
+    let ca = read.files("client_ca");
+    let crl = read.files("client_crl");
     let scope = read.choice("client_crl_scope", [CrlScope::Chain, CrlScope::Leaf]);
     let (wanted, ca, crl, crl_scope) = (wanted?, ca?, crl?, scope?);
     if wanted == Asked::No {
@@ -224,7 +222,7 @@ fn client_auth(read: &mut Reader<'_>) -> Checked<ClientAuth> {
         let why = "there is no `client_crl`, so nothing is looked up; leave this out";
         refuse_written(read, &["client_crl_scope"], why)?;
     }
-    let trust = ClientTrust { ca, crl, crl_scope, origin: origin_of(read.section, "client_ca") };
+    let trust = ClientTrust { ca, crl, crl_scope };
     Ok(match wanted {
         Asked::MustHave => ClientAuth::Required(trust),
         Asked::No | Asked::Yes => ClientAuth::Optional(trust),

@@ -98,8 +98,8 @@ mod tests {
 
     use crate::config::{
         CIPHERS, CertificateConfig, CertificateFiles, ClientAuth, ClientTrust, Config, CrlScope,
-        DrainInput, KEYS, Keepalive, Origin, Receipts, SocketOptions, Spawn, Stdout, TlsConfig,
-        TlsStart, Truncation, UdpConfig, UdpMode, Versions, WhenFull,
+        DrainInput, KEYS, Keepalive, NamedFile, Origin, Receipts, SocketOptions, Spawn, Stdout,
+        TlsConfig, TlsStart, Truncation, UdpConfig, UdpMode, Versions, WhenFull,
     };
 
     /// Every flag there is, once or more.
@@ -279,17 +279,16 @@ mod tests {
         assert_eq!(listener.handshake_timeout, Duration::from_secs(3));
         let tls = listener.tls.clone().unwrap();
         assert_eq!(tls.origin.to_string(), "--tls");
+        let file = |path: &str| NamedFile { path: path.into(), origin: Origin::Default };
         let files = CertificateFiles {
-            certificate: "cert.pem".into(),
-            key: "key.pem".into(),
-            ocsp: Some("ocsp.der".into()),
-            origin: Origin::Default,
+            certificate: file("cert.pem"),
+            key: file("key.pem"),
+            ocsp: Some(file("ocsp.der")),
         };
         let trust = ClientTrust {
-            ca: vec!["ca.pem".into(), "ca2.pem".into()],
-            crl: vec!["crl.pem".into()],
+            ca: vec![file("ca.pem"), file("ca2.pem")],
+            crl: vec![file("crl.pem")],
             crl_scope: CrlScope::Leaf,
-            origin: Origin::Default,
         };
         let expected = TlsConfig {
             certificate: Some(CertificateConfig::Files(files)),
