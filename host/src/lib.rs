@@ -47,6 +47,7 @@ pub mod admission;
 pub mod listener;
 pub mod route;
 pub mod server;
+pub mod tls;
 
 pub mod connection;
 pub mod instance;

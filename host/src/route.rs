@@ -1,5 +1,6 @@
 //! From what is known at arrival to a handler.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::admission::Opening;
@@ -20,9 +21,18 @@ pub struct Route {
     pub limits: Limits,
 }
 
-/// The route of a listener, as it is now.
+/// The routes of a listener, as they are now.
 #[derive(Debug)]
-pub struct Routes(RwLock<Arc<Route>>);
+pub struct Routes(RwLock<Arc<Table>>);
+
+/// Where the connections of one listener go.
+#[derive(Debug)]
+pub struct Table {
+    /// The listener's own route.
+    pub own: Arc<Route>,
+    /// Those of the handlers that clients are given by the name that they ask for.
+    pub named: BTreeMap<String, Arc<Route>>,
+}
 
 impl Route {
     /// The route from this listener to this handler, of connections that begin so.
@@ -61,18 +71,23 @@ impl Route {
 }
 
 impl Routes {
-    /// All connections go by `route`.
-    pub fn new(route: Route) -> Self {
-        Self(RwLock::new(Arc::new(route)))
+    /// Connections go by `table`.
+    pub fn new(table: Table) -> Self {
+        Self(RwLock::new(Arc::new(table)))
     }
 
-    /// The route of a connection that arrives now.
-    pub fn find(&self) -> Arc<Route> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    /// The route of a connection that arrives now, to the listener's handler or to the one of this
+    /// name, which can be gone by now.
+    pub fn find(&self, handler: Option<&str>) -> Option<Arc<Route>> {
+        let table = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner));
+        match handler {
+            None => Some(Arc::clone(&table.own)),
+            Some(name) => table.named.get(name).map(Arc::clone),
+        }
     }
 
-    /// Connections that arrive from now on go by `route`.
-    pub fn replace(&self, route: Route) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(route);
+    /// Connections that arrive from now on go by `table`.
+    pub fn replace(&self, table: Table) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
     }
 }

@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use portcell::address::Address;
 use portcell::config::{
-    Config, DrainInput, HandlerConfig, Home, KEYS, Keepalive, MAX_FILE_SIZE, PoolConfig, Receipts,
-    SocketOptions, Spawn, Stdout, UdpConfig, UdpMode, WhenFull, reference,
+    CIPHERS, CertificateConfig, CertificateFiles, ClientAuth, ClientTrust, Config, CrlScope,
+    DrainInput, HandlerConfig, Home, KEYS, Keepalive, Key, MAX_FILE_SIZE, NameConfig, NamedFile,
+    Origin, PoolConfig, Receipts, SocketOptions, Spawn, Stdout, TlsConfig, TlsStart, Truncation,
+    UdpConfig, UdpMode, Version, Versions, WhenFull, reference,
 };
 
 /// Each `NAME.toml` is refused with the lines of `NAME.stderr`.
@@ -102,6 +104,8 @@ fn a_small_file_gets_every_default() {
         multicast: Vec::new(),
     };
     assert_eq!(listener.udp, udp);
+    assert_eq!(listener.tls, None);
+    assert_eq!(listener.handshake_timeout, Duration::from_secs(5));
     assert_eq!(config.pools, []);
     assert_eq!(listener.origin.to_string(), format!("{}:4", file.path.display()));
     let HandlerConfig {
@@ -255,6 +259,106 @@ fn every_key_of_udp_is_read() {
 }
 
 #[test]
+fn a_certificate_alone_is_tls() {
+    let file = File::new(&whole("", "[listener.tls]\ncertificate = \"both.pem\"\n", ""));
+    let config = file.read().unwrap();
+    let TlsConfig {
+        certificate,
+        names,
+        client_auth,
+        versions,
+        ciphers,
+        alpn,
+        start,
+        truncation,
+        origin,
+    } = config.listeners[0].tls.as_ref().unwrap();
+    let Some(CertificateConfig::Files(files)) = certificate else { panic!("{certificate:?}") };
+    assert_eq!(files.certificate.path, file.folder().join("both.pem"));
+    assert_eq!((&files.key, &files.ocsp), (&files.certificate, &None));
+    assert_eq!(files.key.origin.to_string(), format!("{}:7", file.path.display()));
+    assert_eq!(origin.to_string(), format!("{}:6", file.path.display()));
+    assert_eq!((names.len(), alpn.len()), (0, 0));
+    assert_eq!((client_auth, *versions), (&ClientAuth::None, Versions::Both));
+    assert_eq!(*ciphers, CIPHERS.iter().collect::<Vec<_>>());
+    assert_eq!((*start, *truncation), (TlsStart::Connect, Truncation::Error));
+}
+
+#[test]
+fn every_key_of_tls_is_read() {
+    let file = File::new(&whole(
+        "",
+        "handshake_timeout = \"1m\"\n[listener.tls]\ncertificate = \"cert.pem\"\n\
+         key = \"key.der\"\nocsp = \"/ocsp.der\"\nclient_auth = \"optional\"\n\
+         client_ca = \"ca.pem\"\nclient_crl = [\"a.crl\", \"b.crl\"]\n\
+         client_crl_scope = \"leaf\"\nversions = \"1.3\"\n\
+         ciphers = \"TLS_AES_128_GCM_SHA256\"\nalpn = [\"h2\", \"http/1.1\"]\n\
+         truncation = \"eof\"\n\
+         [[listener.tls.name]]\nname = \"A.example.\"\ncertificate = \"a.pem\"\nkey = \"a.key\"\n\
+         ocsp = \"a.ocsp\"\nhandler = \"echo\"\n\
+         [[listener.tls.name]]\nname = \"*.example\"\n",
+        "",
+    ));
+    let config = file.read().unwrap();
+    let listener = &config.listeners[0];
+    assert_eq!(listener.handshake_timeout, Duration::from_mins(1));
+    let path = |name: &str| NamedFile { path: file.folder().join(name), origin: Origin::Default };
+    let files = |certificate, key, ocsp| {
+        let [certificate, key, ocsp] = [certificate, key, ocsp].map(path);
+        CertificateConfig::Files(CertificateFiles { certificate, key, ocsp: Some(ocsp) })
+    };
+    let own = files("cert.pem", "key.der", "/ocsp.der");
+    let expected = TlsConfig {
+        certificate: Some(own.clone()),
+        names: vec![
+            NameConfig {
+                name: "a.example".into(),
+                certificate: files("a.pem", "a.key", "a.ocsp"),
+                handler: Some("echo".into()),
+            },
+            NameConfig { name: "*.example".into(), certificate: own, handler: None },
+        ],
+        client_auth: ClientAuth::Optional(ClientTrust {
+            ca: vec![path("ca.pem")],
+            crl: vec![path("a.crl"), path("b.crl")],
+            crl_scope: CrlScope::Leaf,
+        }),
+        versions: Versions::Only(Version::Tls13),
+        ciphers: vec![&CIPHERS[1]],
+        alpn: vec!["h2".into(), "http/1.1".into()],
+        start: TlsStart::Connect,
+        truncation: Truncation::Eof,
+        origin: Origin::Default,
+    };
+    assert_eq!(listener.tls, Some(expected));
+}
+
+#[test]
+fn a_handler_that_only_a_server_name_uses_is_used() {
+    let file = File::new(&whole(
+        "",
+        "[listener.tls]\nself_signed = true\n\
+         [[listener.tls.name]]\nname = \"a.example\"\nhandler = \"other\"\n",
+        "[handler.other]\nmodule = \"other.wasm\"\n",
+    ));
+    let config = file.read().unwrap();
+    let tls = config.listeners[0].tls.as_ref().unwrap();
+    assert_eq!(tls.names[0].handler.as_deref(), Some("other"));
+    let names = ["localhost", "127.0.0.1", "::1", "a.example"].map(str::to_owned).to_vec();
+    assert_eq!(tls.names[0].certificate, CertificateConfig::SelfSigned(names));
+    assert_eq!(tls.certificate.as_ref(), Some(&tls.names[0].certificate));
+}
+
+#[test]
+fn tls_is_for_every_kind_of_stream() {
+    for bind in ["tcp://:1", "unix:x", "unix:@x", "fd://3", "fd://web"] {
+        let tls = "[listener.tls]\ncertificate = \"both.pem\"\n";
+        let file = File::new(&whole("", tls, "").replace("tcp://127.0.0.1:7000", bind));
+        assert!(file.read().unwrap().listeners[0].tls.is_some(), "{bind}");
+    }
+}
+
+#[test]
 fn listeners_share_a_pool() {
     let listener = |name: &str, bind: &str| {
         format!(
@@ -313,11 +417,15 @@ fn every_key_of_the_table_is_checked() {
         let keys = KEYS.iter().filter(|key| key.home == home);
         keys.fold(String::new(), |text, key| text + key.name + " = 1.5\n")
     };
-    let homes = [Home::Server, Home::Listener, Home::Handler, Home::Pool];
-    let [server, listener, handler, pool] = homes.map(keys);
-    let text = format!(
-        "[server]\n{server}[[listener]]\n{listener}[handler.echo]\n{handler}[pool.x]\n{pool}"
-    );
+    let homes = [
+        ("[server]", Home::Server),
+        ("[[listener]]", Home::Listener),
+        ("[listener.tls]", Home::Tls),
+        ("[[listener.tls.name]]", Home::TlsName),
+        ("[handler.echo]", Home::Handler),
+        ("[pool.x]", Home::Pool),
+    ];
+    let text = homes.map(|(header, home)| format!("{header}\n{}", keys(home))).concat();
     let file = File::new(&text);
     let errors = file.read().unwrap_err();
     let found: Vec<_> = errors.iter().map(ToString::to_string).collect();
@@ -336,11 +444,17 @@ fn flags_and_keys_have_one_meaning_each() {
         for other in &KEYS[..i] {
             assert!(key.home != other.home || key.name != other.name, "{}", key.name);
             let same = key.flag.is_some() && key.flag.map(|f| f.name) == other.flag.map(|f| f.name);
-            assert!(!same, "{} and {} have the same flag", key.name, other.name);
+            let neighbours = other.name == "certificate" && key.name == "key";
+            assert!(!same || neighbours, "{} and {} have the same flag", key.name, other.name);
         }
     }
-    let without: Vec<_> =
-        KEYS.iter().filter(|key| key.flag.is_none()).map(|key| key.name).collect();
+    let of_names = |key: &Key| key.home == Home::TlsName;
+    assert!(KEYS.iter().filter(|key| of_names(key)).all(|key| key.flag.is_none()));
+    let without: Vec<_> = KEYS
+        .iter()
+        .filter(|key| key.flag.is_none() && !of_names(key))
+        .map(|key| key.name)
+        .collect();
     let none = ["name", "handler", "max_connections", "max_flows", "module", "size"];
     assert_eq!(without, none);
 }

@@ -33,6 +33,7 @@ mod refusals;
 mod reload;
 mod start;
 mod systemd;
+mod tls;
 mod udp;
 mod unix;
 

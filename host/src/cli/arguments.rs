@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use portcell::config::{Config, Errors, Home, KEYS};
+use portcell::config::{Config, Errors, Flag, Home, KEYS, Key};
 use portcell::telemetry::Format;
 
 const ABOUT: &str = "A socket server whose handlers are sandboxed WebAssembly";
@@ -95,33 +95,47 @@ fn run_command() -> Command {
         .long_about(RUN)
         .after_help(RUN_EXAMPLES)
         .arg(plugin_argument());
-    for (key, flag) in KEYS.iter().filter_map(|key| Some((key, key.flag?))) {
+    for (key, flag) in flags() {
         let default = match key.default.in_words(in_flag) {
-            Some(default) => format!(" [default: {default}]"),
+            Some(default) => format!(" [default: {}]", default.replace('`', "")),
             None => String::new(),
         };
         let heading = match key.home {
             Home::Listener => "The listener: what bounds the peer",
+            Home::Tls | Home::TlsName => "TLS",
             Home::Handler => "The handler: what bounds and is granted to the guest",
             Home::Server => "The server",
             Home::Pool => "Pools",
         };
+        let doc = joined(flag, " ", |key| plain(key.doc));
+        let takes = match joined(flag, " and ", |key| key.kind.in_flag()) {
+            takes if flag.values().count() > 0 => format!("It takes {takes}."),
+            _ => "It takes no value.".to_owned(),
+        };
         command = command.arg(
             Arg::new(flag.name)
                 .long(flag.name)
-                .value_name(flag.value)
+                .value_names(flag.values())
+                .num_args(flag.values().count())
+                .default_missing_value("true")
                 .action(if flag.repeat { ArgAction::Append } else { ArgAction::Set })
-                .help(format!("{}{default}", plain(key.doc)))
-                .long_help(format!(
-                    "{}\nWithout it: {}\nIt takes {}.{default}",
-                    plain(key.doc),
-                    plain(key.without),
-                    key.kind.in_flag()
-                ))
+                .help(format!("{doc}{default}"))
+                .long_help(format!("{doc}\nWithout it: {}\n{takes}{default}", plain(key.without)))
                 .help_heading(heading),
         );
     }
     command
+}
+
+/// The flags of `run`, each once, with its first key.
+fn flags() -> impl Iterator<Item = (&'static Key, Flag)> {
+    let flags = KEYS.iter().filter_map(|key| Some((key, key.flag?)));
+    flags.filter(|(key, flag)| flag.keys().next() == Some(key))
+}
+
+/// What `part` says of each key of a flag.
+fn joined(flag: Flag, between: &str, part: impl FnMut(&Key) -> String) -> String {
+    flag.keys().map(part).collect::<Vec<_>>().join(between)
 }
 
 /// A default as it would be written after a flag.
@@ -155,10 +169,8 @@ fn config_argument() -> Arg {
 
 /// The configuration that the flags of `run` make.
 pub(super) fn run(matches: &ArgMatches) -> Result<Config, Errors> {
-    let flags: Vec<_> = KEYS
-        .iter()
-        .filter_map(|key| key.flag)
-        .flat_map(|flag| {
+    let flags: Vec<_> = flags()
+        .flat_map(|(_, flag)| {
             let values = matches.get_many::<String>(flag.name).unwrap_or_default();
             values.map(move |value| (flag.name, value.as_str()))
         })
@@ -191,6 +203,8 @@ pub(super) fn log_filter(matches: &ArgMatches) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use portcell::config::CertificateConfig;
+
     use super::*;
 
     #[test]
@@ -199,13 +213,38 @@ mod tests {
     }
 
     #[test]
+    fn a_flag_of_two_keys_takes_two_values() {
+        let typed = |tls: &[&str]| {
+            let typed = ["portcell", "run", "--tls"].iter().chain(tls);
+            command().try_get_matches_from(typed)
+        };
+        let matches = typed(&["cert.pem", "key.pem", "echo.wasm"]).unwrap();
+        let config = run(matches.subcommand().unwrap().1).unwrap();
+        let tls = config.listeners[0].tls.as_ref().unwrap();
+        let Some(CertificateConfig::Files(files)) = &tls.certificate else { panic!("{tls:?}") };
+        let paths = [&files.certificate, &files.key].map(|file| file.path.to_str());
+        assert_eq!(paths, [Some("cert.pem"), Some("key.pem")]);
+        let twice = ["cert.pem", "key.pem", "--tls", "cert.pem", "key.pem", "echo.wasm"];
+        assert!(typed(&twice).is_err());
+    }
+
+    #[test]
     fn every_flag_of_run_reaches_the_configuration() {
         for flag in KEYS.iter().filter_map(|key| key.flag) {
             let long = format!("--{}", flag.name);
-            let typed = ["portcell", "run", "echo.wasm", &long, "\u{0}"];
+            let mut typed = vec!["portcell", "run", "echo.wasm", &long];
+            typed.extend(flag.values().map(|_| "\u{0}"));
             let matches = command().try_get_matches_from(typed).unwrap();
-            let errors = run(matches.subcommand().unwrap().1).unwrap_err().to_string();
-            assert!(errors.contains(&long), "{long}: {errors}");
+            match run(matches.subcommand().unwrap().1) {
+                Err(errors) => {
+                    let errors = errors.to_string();
+                    assert!(errors.contains(&long), "{long}: {errors}");
+                }
+                Ok(config) => {
+                    assert_eq!(flag.name, "tls-self-signed", "it takes anything");
+                    assert!(config.listeners[0].tls.is_some());
+                }
+            }
         }
     }
 }

@@ -12,7 +12,10 @@ use super::reader::{Checked, Report};
 use super::scalar::Count;
 use super::units::display_duration;
 use super::value::{Data, Field, Value};
-use super::{Backoff, Dir, Keepalive, Origin, Spawn, WhenFull, nearest, scalar};
+use super::{
+    Backoff, Cipher, Dir, Keepalive, NamedFile, Origin, Spawn, Version, Versions, WhenFull,
+    nearest, scalar,
+};
 use crate::address::Address;
 
 /// What `keepalive` is where its parts are left out.
@@ -48,6 +51,85 @@ pub(super) fn addresses(
         _ => report.wrong(&value.origin, &scalar::this_is(value)),
     };
     all(list.iter().map(address))
+}
+
+/// Files, relative ones taken from `base`, each with its place.
+pub(super) fn files(
+    value: &Value,
+    base: &Path,
+    report: &mut Report<'_>,
+) -> Checked<Vec<NamedFile>> {
+    all(one_or_more(value).iter().map(|value| match scalar::path(value, base) {
+        Ok(path) => Ok(NamedFile { path, origin: value.origin.clone() }),
+        Err(why) => report.wrong(&value.origin, &why),
+    }))
+}
+
+/// Versions of TLS; one that is there twice is there once.
+pub(super) fn versions(value: &Value, report: &mut Report<'_>) -> Checked<Versions> {
+    let version = |value: &Value| match &value.data {
+        Data::Text(text) if text == Version::Tls12.as_str() => Ok(Version::Tls12),
+        Data::Text(text) if text == Version::Tls13.as_str() => Ok(Version::Tls13),
+        Data::Text(text) if text == "1.0" || text == "1.1" => {
+            report.wrong(&value.origin, &format!("{text} is not secure (RFC 8996) and not there"))
+        }
+        Data::Text(text) => report.wrong(&value.origin, &format!("`{text}` is not one")),
+        _ => report.wrong(&value.origin, &scalar::this_is(value)),
+    };
+    let versions = all(one_or_more(value).iter().map(version))?;
+    match versions.first() {
+        None => report.wrong(&value.origin, "this list is empty"),
+        Some(first) if versions.iter().all(|version| version == first) => {
+            Ok(Versions::Only(*first))
+        }
+        Some(_) => Ok(Versions::Both),
+    }
+}
+
+/// Cipher suites, at least one and none twice, each with its place.
+pub(super) fn ciphers(
+    value: &Value,
+    report: &mut Report<'_>,
+) -> Checked<Vec<(&'static Cipher, Origin)>> {
+    let list = one_or_more(value);
+    if list.is_empty() {
+        return report.wrong(&value.origin, "this list is empty");
+    }
+    let cipher = |value: &Value| match &value.data {
+        Data::Text(text) => match Cipher::named(text) {
+            Ok(cipher) => Ok((cipher, value.origin.clone())),
+            Err(why) => report.wrong(&value.origin, &why),
+        },
+        _ => report.wrong(&value.origin, &scalar::this_is(value)),
+    };
+    let ciphers = all(list.iter().map(cipher))?;
+    for (i, (cipher, origin)) in ciphers.iter().enumerate() {
+        if ciphers[..i].iter().any(|(other, _)| other == cipher) {
+            return report.refuse(origin, &format!("{} is there twice", cipher.iana));
+        }
+    }
+    Ok(ciphers)
+}
+
+/// Protocols of applications, none twice (RFC 7301, section 3.1: 1 to 255 bytes).
+pub(super) fn protocols(value: &Value, report: &mut Report<'_>) -> Checked<Vec<String>> {
+    let list = one_or_more(value);
+    let protocol = |value: &Value| match &value.data {
+        Data::Text(text) => match text.len() {
+            0 => report.wrong(&value.origin, "this one is empty"),
+            1..=255 => Ok(text.clone()),
+            length => report
+                .wrong(&value.origin, &format!("this one has {length} bytes, the most is 255")),
+        },
+        _ => report.wrong(&value.origin, &scalar::this_is(value)),
+    };
+    let protocols = all(list.iter().map(protocol))?;
+    for (i, protocol) in protocols.iter().enumerate() {
+        if protocols[..i].contains(protocol) {
+            return report.refuse(&list[i].origin, &format!("`{protocol}` is there twice"));
+        }
+    }
+    Ok(protocols)
 }
 
 /// Multicast groups: none, one or more, none of them twice.

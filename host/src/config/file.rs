@@ -181,6 +181,8 @@ impl Walk {
         for Field { name, origin, value } in fields {
             if let Some(key) = keys::find(home, &name) {
                 section.entries.push((key, value));
+            } else if let Some((_, inner)) = home.part().filter(|(part, _)| *part == name) {
+                section.parts.extend(self.parts(inner, value));
             } else {
                 let hint = unknown_key_hint(home, &name);
                 let message = format!("unknown key `{name}` in {header}{hint}");
@@ -188,6 +190,29 @@ impl Walk {
             }
         }
         section
+    }
+
+    /// The tables `inner` of another.
+    fn parts(&mut self, inner: Home, value: Value) -> Vec<Section> {
+        let header = inner.header();
+        let what = if inner.repeats() { "each is a table of its own" } else { "this is one table" };
+        let message = format!("{what}; write {header}");
+        let tables = match value.data {
+            Data::List(tables) if inner.repeats() => tables,
+            data if !inner.repeats() => vec![Value { data, ..value }],
+            _ => {
+                self.malformed(value.origin, &message);
+                Vec::new()
+            }
+        };
+        let mut sections = Vec::new();
+        for Value { origin, data } in tables {
+            match data {
+                Data::Table(fields) => sections.push(self.section(inner, header, origin, fields)),
+                _ => self.malformed(origin, &message),
+            }
+        }
+        sections
     }
 
     fn malformed(&mut self, origin: Origin, message: &str) {
@@ -199,7 +224,7 @@ impl Walk {
 fn unknown_key_hint(home: Home, name: &str) -> String {
     belongs(name).unwrap_or_else(|| {
         let known = KEYS.iter().filter(|key| key.home == home).map(|key| key.name);
-        nearest::did_you_mean(name, known)
+        nearest::did_you_mean(name, known.chain(home.part().map(|(part, _)| part)))
     })
 }
 
@@ -222,10 +247,11 @@ fn unknown_table(name: &str, data: &Data) -> String {
             return format!("unknown key `{name}` outside of a table{hint}");
         }
     };
-    let header = match nearest::nearest(name, ["server", "listener", "handler", "pool"]) {
+    let header = match nearest::nearest(name, ["server", "listener", "handler", "pool", "tls"]) {
         Some("server") => Some(Home::Server),
         Some("listener") => Some(Home::Listener),
         Some("handler") => Some(Home::Handler),
+        Some("tls") => Some(Home::Tls),
         Some(_) => Some(Home::Pool),
         None => None,
     };

@@ -15,8 +15,10 @@ pub(super) const SPAWN: &[&str] = &["default", "inline"];
 pub enum Kind {
     /// 1 to 64 letters, digits, `-`, `_` or `.`.
     Name,
-    /// A path; relative ones are taken from the configuration's folder.
-    Path,
+    /// A path, with an example; relative ones are taken from the configuration's folder.
+    Path(&'static str),
+    /// A path or a list of them, which may be empty, with an example.
+    Paths(&'static str),
     /// An address or a list of them, at least one.
     Addresses,
     /// A number from 1 to 2^32-1, or one of these words; the first says "no number of its own".
@@ -25,6 +27,8 @@ pub enum Kind {
     Limit,
     /// A duration above zero and up to this one, or `"none"`.
     LimitTo(Duration),
+    /// A duration above zero and up to this one: no `"none"`.
+    Within(Duration),
     /// Whole seconds above zero, or `"none"`.
     Seconds,
     /// A size in bytes between two others, or one of these words.
@@ -67,6 +71,14 @@ pub enum Kind {
     Owner,
     /// The name of a network interface, or `"none"`.
     Device,
+    /// A version of TLS or a list of them, at least one.
+    Versions,
+    /// A cipher suite or a list of them, at least one.
+    Ciphers,
+    /// The name of an application's protocol or a list of them, which may be empty.
+    Protocols,
+    /// A server's name as clients of TLS ask for it, or `*.` and the rest of one.
+    ServerName,
 }
 
 impl Kind {
@@ -74,7 +86,8 @@ impl Kind {
     pub fn in_file(self) -> String {
         match self {
             Self::Name => r#"a name like "echo""#.to_owned(),
-            Self::Path => r#"a path like "echo.wasm""#.to_owned(),
+            Self::Path(like) => format!(r#"a path like "{like}""#),
+            Self::Paths(like) => format!(r#"a path like "{like}", or a list of them"#),
             Self::Addresses => {
                 r#"an address like "tcp://127.0.0.1:7000", or a list of them"#.to_owned()
             }
@@ -82,6 +95,9 @@ impl Kind {
             Self::Limit => r#"a duration like "30s", or "none""#.to_owned(),
             Self::LimitTo(most) => {
                 format!(r#"a duration like "30s", up to {}, or "none""#, display_duration(most))
+            }
+            Self::Within(most) => {
+                format!(r#"a duration like "5s", up to {}"#, display_duration(most))
             }
             Self::Seconds => r#"a duration in whole seconds like "30s", or "none""#.to_owned(),
             Self::Size { min, max, words } => {
@@ -116,6 +132,12 @@ impl Kind {
             Self::Permissions => r#"permissions like "0660", or "none""#.to_owned(),
             Self::Owner => r#"a name like "www-data" or a number, or "none""#.to_owned(),
             Self::Device => r#"the name of an interface like "eth0", or "none""#.to_owned(),
+            Self::Versions => r#""1.2", "1.3" or a list of them"#.to_owned(),
+            Self::Ciphers => {
+                r#"a suite like "TLS_AES_256_GCM_SHA384", or a list of them"#.to_owned()
+            }
+            Self::Protocols => r#"a protocol like "h2", or a list of them"#.to_owned(),
+            Self::ServerName => r#"a name like "a.example" or "*.a.example""#.to_owned(),
         }
     }
 
@@ -130,6 +152,10 @@ impl Kind {
             Self::WhenFull => "wait, refuse, or queue:N:DURATION like queue:100:2s".to_owned(),
             Self::Keepalive => "none, or IDLE:INTERVAL:COUNT like 60s:10s:3".to_owned(),
             Self::Groups => "an IP address like 224.0.0.251".to_owned(),
+            Self::Paths(like) => format!("a path like {like}"),
+            Self::Versions => "1.2 or 1.3".to_owned(),
+            Self::Ciphers => "a suite like TLS_AES_256_GCM_SHA384".to_owned(),
+            Self::Protocols => "a protocol like h2".to_owned(),
             _ => self.in_file().replace('"', ""),
         }
     }

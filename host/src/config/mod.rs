@@ -5,6 +5,7 @@
 //! looked at.
 
 mod check;
+mod cipher;
 mod compound;
 mod error;
 mod file;
@@ -15,6 +16,8 @@ pub(crate) mod nearest;
 mod reader;
 mod reference;
 mod scalar;
+mod server_name;
+mod tls;
 mod units;
 mod value;
 
@@ -25,10 +28,15 @@ use std::time::Duration;
 
 use crate::address::Address;
 
+pub use cipher::{CIPHERS, Cipher};
 pub use error::{ConfigError, Errors, Origin};
 pub use keys::{Change, DEFAULT_LISTEN, DefaultValue, Flag, Home, KEYS, Key};
 pub use kind::Kind;
 pub use reference::reference;
+pub use tls::{
+    CertificateConfig, CertificateFiles, ClientAuth, ClientTrust, CrlScope, NameConfig, NamedFile,
+    TlsConfig, TlsStart, Truncation, Version, Versions,
+};
 pub use units::{UnitError, display_duration, display_size, parse_duration, parse_size};
 
 /// A page of wasm memory, in bytes: the least that a handler's `memory` can be.
@@ -136,6 +144,11 @@ pub struct ListenerConfig {
     pub socket: SocketOptions,
     /// What becomes of datagrams; it matters to UDP addresses only.
     pub udp: UdpConfig,
+    /// How its streams are encrypted; `None` if they are not. With it no address is UDP, as far as
+    /// that can be seen in it.
+    pub tls: Option<TlsConfig>,
+    /// How long a handshake may take; above zero. It matters to listeners with TLS only.
+    pub handshake_timeout: Duration,
     /// Connections of this listener at once; `None` leaves it to the server's bound.
     pub max_connections: Option<NonZeroU32>,
     /// How many handlers run at once.

@@ -9,7 +9,8 @@ use super::keys::{self, Home, Key};
 use super::scalar::{self, Count};
 use super::value::{Data, Value};
 use super::{
-    Backoff, ConfigError, Dir, Keepalive, Kind, Origin, Receipts, Spawn, WhenFull, compound,
+    Backoff, Cipher, ConfigError, Dir, Keepalive, Kind, NamedFile, Origin, Receipts, Spawn,
+    Versions, WhenFull, compound, server_name,
 };
 use crate::address::Address;
 
@@ -22,11 +23,13 @@ pub(super) struct Section {
     /// The table's place.
     pub(super) origin: Origin,
     pub(super) entries: Vec<(&'static Key, Value)>,
+    /// The tables in it: those that [`Home::part`] says.
+    pub(super) parts: Vec<Self>,
 }
 
 impl Section {
     pub(super) fn new(home: Home, header: impl Into<String>, origin: Origin) -> Self {
-        Self { home, header: header.into(), origin, entries: Vec::new() }
+        Self { home, header: header.into(), origin, entries: Vec::new(), parts: Vec::new() }
     }
 
     /// The value of a key, if it was written.
@@ -59,12 +62,37 @@ pub(super) struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// Of a table in this one.
+    pub(super) fn part<'a>(&'a mut self, section: &'a Section) -> Reader<'a> {
+        Reader { section, base: self.base, errors: self.errors }
+    }
+
+    /// What `read` makes of a key, if it was written.
+    pub(super) fn written<T>(
+        &mut self,
+        key: &str,
+        read: impl FnOnce(&mut Self, &str) -> Checked<T>,
+    ) -> Checked<Option<T>> {
+        self.section.value(key).is_some().then(|| read(self, key)).transpose()
+    }
+
     pub(super) fn name(&mut self, key: &str) -> Checked<String> {
         self.scalar(key, |value, _, _| scalar::name(value))
     }
 
     pub(super) fn path(&mut self, key: &str) -> Checked<PathBuf> {
         self.scalar(key, |value, _, base| scalar::path(value, base))
+    }
+
+    pub(super) fn files(&mut self, key: &str) -> Checked<Vec<NamedFile>> {
+        self.compound(key, compound::files)
+    }
+
+    /// A file, for a key that need not be there.
+    pub(super) fn file(&mut self, key: &str) -> Checked<Option<NamedFile>> {
+        let path = self.written(key, Reader::path)?;
+        let origin = self.section.value(key).map(|value| value.origin.clone());
+        Ok(path.zip(origin).map(|(path, origin)| NamedFile { path, origin }))
     }
 
     pub(super) fn receipts(&mut self, key: &str) -> Checked<Receipts> {
@@ -99,6 +127,14 @@ impl Reader<'_> {
             Kind::LimitTo(most) => scalar::limit_to(value, most),
             Kind::Seconds => scalar::seconds(value),
             _ => scalar::limit(value),
+        })
+    }
+
+    /// A duration that cannot be without end.
+    pub(super) fn within(&mut self, key: &str) -> Checked<Duration> {
+        self.scalar(key, |value, kind, _| match kind {
+            Kind::Within(most) => scalar::within(value, most),
+            _ => Err(scalar::this_is(value)),
         })
     }
 
@@ -137,11 +173,12 @@ impl Reader<'_> {
         self.scalar(key, |value, _, _| scalar::boolean(value))
     }
 
-    /// What stands for the first and for the second word of the key.
-    pub(super) fn choice<T: Copy>(&mut self, key: &str, of: [T; 2]) -> Checked<T> {
+    /// What stands for each word of the key, in their order.
+    pub(super) fn choice<T: Copy, const N: usize>(&mut self, key: &str, of: [T; N]) -> Checked<T> {
         self.scalar(key, |value, kind, _| match kind {
             Kind::Choice(words) => {
-                scalar::choice(value, words).map(|place| of[usize::from(place > 0)])
+                let of = |place| of.get(place).copied().ok_or_else(|| scalar::this_is(value));
+                scalar::choice(value, words).and_then(of)
             }
             _ => Err(scalar::this_is(value)),
         })
@@ -164,6 +201,23 @@ impl Reader<'_> {
 
     pub(super) fn device(&mut self, key: &str) -> Checked<Option<String>> {
         self.scalar(key, |value, _, _| scalar::device(value))
+    }
+
+    pub(super) fn server_name(&mut self, key: &str) -> Checked<String> {
+        self.scalar(key, |value, _, _| server_name::checked(value))
+    }
+
+    pub(super) fn versions(&mut self, key: &str) -> Checked<Versions> {
+        self.compound(key, |value, _, report| compound::versions(value, report))
+    }
+
+    /// Cipher suites; the values are for errors about single ones.
+    pub(super) fn ciphers(&mut self, key: &str) -> Checked<Vec<(&'static Cipher, Origin)>> {
+        self.compound(key, |value, _, report| compound::ciphers(value, report))
+    }
+
+    pub(super) fn protocols(&mut self, key: &str) -> Checked<Vec<String>> {
+        self.compound(key, |value, _, report| compound::protocols(value, report))
     }
 
     pub(super) fn spawn(&mut self, key: &str) -> Checked<Spawn> {
@@ -206,9 +260,15 @@ impl Reader<'_> {
 
     /// Says why what was written for `key` cannot be had.
     pub(super) fn refuse<T>(&mut self, key: &str, why: &str) -> Checked<T> {
-        let Section { home, origin, .. } = self.section;
+        let Section { origin, .. } = self.section;
         let origin = self.section.value(key).map_or(origin, |value| &value.origin);
-        Report { key: find(*home, key), errors: self.errors }.refuse(origin, why)
+        self.refuse_at(origin, key, why)
+    }
+
+    /// The same about a part of the value, at `origin`.
+    pub(super) fn refuse_at<T>(&mut self, origin: &Origin, key: &str, why: &str) -> Checked<T> {
+        let key = find(self.section.home, key);
+        Report { key, errors: self.errors }.refuse(origin, why)
     }
 
     fn scalar<T>(

@@ -8,7 +8,8 @@ use super::keys::{Change, DEFAULT_LISTEN, Home, KEYS, Key};
 /// flag, and what goes wrong without it.
 pub fn reference() -> String {
     let mut page = START.replace("DEFAULT_LISTEN", DEFAULT_LISTEN);
-    for home in [Home::Server, Home::Listener, Home::Handler, Home::Pool] {
+    let homes = [Home::Server, Home::Listener, Home::Tls, Home::TlsName, Home::Handler, Home::Pool];
+    for home in homes {
         let (title, about) = match home {
             Home::Server => {
                 ("[server]", "What bounds the whole server. The table may be left out.")
@@ -18,6 +19,18 @@ pub fn reference() -> String {
                 "Where connections come in, and what bounds the peer. At least one, each with a \
                  name of its own. A key that none of a listener's addresses has a use for is \
                  refused.",
+            ),
+            Home::Tls => (
+                "[listener.tls]",
+                "TLS for the listener above it. Files are PEM or DER, at most 1MiB, lists of \
+                 revoked certificates at most 64MiB. All of them are read and checked at start, \
+                 and read again when the configuration is; guests never see a key.",
+            ),
+            Home::TlsName => (
+                "[[listener.tls.name]]",
+                "A name that clients ask for, with a certificate or a handler of its own, or \
+                 both. Names are compared without regard to case; a name as a whole comes before \
+                 one with `*.`.",
             ),
             Home::Handler => (
                 "[handler.NAME]",
@@ -48,7 +61,8 @@ fn entry(page: &mut String, key: &Key) {
     }
     if let Some(flag) = key.flag {
         let again = if flag.repeat { ", once or more" } else { "" };
-        push(page, format_args!("- Flag of `run`: `--{} {}`{again}.\n", flag.name, flag.value));
+        let words: Vec<_> = std::iter::once(flag.name).chain(flag.values()).collect();
+        push(page, format_args!("- Flag of `run`: `--{}`{again}.\n", words.join(" ")));
     }
     if key.change == Change::Restart {
         push(page, format_args!("- Fixed at start: a change needs a restart.\n"));
@@ -111,9 +125,9 @@ env = { GREETING = "hello" }
 
 `portcell run PLUGIN.wasm` takes the same keys as flags: `--idle-timeout 5m`, `--memory 16MiB`,
 `--env GREETING=hello`, `--dir www::/www` (read-only; `www::/www::rw` is not),
-`--accept-backoff 10ms..1s`, `--when-full queue:100:2s`, `--keepalive 60s:10s:3`. It makes one
-handler and one listener, both called after the plugin's file; without `--listen` they are at
-`DEFAULT_LISTEN`. `--max-connections` and `--max-flows` are the server's.
+`--accept-backoff 10ms..1s`, `--when-full queue:100:2s`, `--keepalive 60s:10s:3`,
+`--tls cert.pem key.pem`. It makes one handler and one listener, both called after the plugin's
+file; without `--listen` they are at `DEFAULT_LISTEN`. `--max-connections` and `--max-flows` are the server's.
 
 Relative paths in a file are taken from the file's folder, those of flags from the current one.
 

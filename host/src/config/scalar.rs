@@ -72,6 +72,15 @@ pub(super) fn limit_to(value: &Value, most: Duration) -> Result<Option<Duration>
     }
 }
 
+/// A duration above zero, of at most `most`.
+pub(super) fn within(value: &Value, most: Duration) -> Result<Duration, String> {
+    match duration(value)? {
+        Duration::ZERO => Err("0 would allow nothing".to_owned()),
+        duration if duration > most => Err(format!("{} is too much", display_duration(duration))),
+        duration => Ok(duration),
+    }
+}
+
 /// A limit in whole seconds.
 pub(super) fn seconds(value: &Value) -> Result<Option<Duration>, String> {
     match limit(value)? {

@@ -10,6 +10,8 @@ mod feed;
 mod flow;
 mod outbox;
 mod socket;
+mod tls;
+mod upgrade;
 
 use std::borrow::Cow;
 use std::future::{Future as _, poll_fn};
@@ -32,6 +34,8 @@ pub use self::flow::Flow;
 pub(crate) use self::flow::{Bounds, Ends, Source};
 pub(crate) use self::outbox::{Outbox, Outgoing};
 pub use self::socket::{Socket, Transport};
+pub use self::tls::{HandshakeError, PeerCertificate, Secured, Tls, accept};
+pub use self::upgrade::{NotSecured, Upgrade, UpgradeError};
 
 /// One connection. Dropping it without [`Connection::end`] closes the socket as the kernel does.
 #[derive(Debug)]
@@ -47,6 +51,10 @@ pub struct Connection {
     broken: Option<Errno>,
     /// Whether a drain is the end of input, after what has arrived by then.
     drain_ends_input: bool,
+    /// How it comes to TLS, if it can.
+    upgrade: Option<Arc<dyn Upgrade>>,
+    /// What a handshake has agreed on: known also when the socket is gone.
+    secured: Option<Arc<Secured>>,
 }
 
 /// What the guest has left of the connection.
@@ -128,6 +136,7 @@ impl Connection {
         if let Socket::Flow(flow) = &socket {
             flow.belongs_to(&account);
         }
+        let secured = socket.secured().map(Arc::clone);
         Self {
             account,
             placement,
@@ -138,6 +147,8 @@ impl Connection {
             output_timeout: None,
             broken: None,
             drain_ends_input: false,
+            upgrade: None,
+            secured,
         }
     }
 
@@ -213,8 +224,28 @@ impl Connection {
                 break Ok(done);
             }
         };
+        if self.output_timeout != Some(Duration::ZERO) {
+            self.deliver(bound.as_ref()).await;
+        }
         account.write_moves();
         outcome
+    }
+
+    /// Waits until the kernel has what was written. Errors are those of the next call.
+    async fn deliver(&self, bound: Option<&Bound<'_>>) {
+        let Ok(socket @ Socket::Tls(_)) = self.link.socket() else { return };
+        let wait = |cx: &mut Context<'_>| {
+            let polled = socket.poll_flush(cx);
+            if polled.is_pending() {
+                self.account.write_waits();
+            }
+            polled
+        };
+        // What a bound leaves over goes out beside the guest's later waits.
+        let _ = match bound {
+            Some(bound) => poll_fn(|cx| bound.poll(cx, wait)).await,
+            None => Some(poll_fn(wait).await),
+        };
     }
 
     async fn write_some(&mut self, buf: &[u8], bound: Option<&Bound<'_>>) -> Result<usize, Errno> {
@@ -347,6 +378,8 @@ impl Connection {
                 self.account.write_waits();
             }
             heard_failed = heard_failed || failed.as_mut().poll(cx).is_ready();
+            // What was written goes out meanwhile; its errors are those of the next write.
+            let _ = socket.poll_flush(cx);
             let ready = self.events_now(events);
             if ends_wait(ready) {
                 return Poll::Ready(ready);
@@ -370,11 +403,18 @@ impl Connection {
     /// Waits, without looking at the connection.
     pub async fn sleep(&mut self, timeout: Option<Duration>) {
         self.flush();
+        let link = &self.link;
+        let wait = |cx: &mut Context<'_>| {
+            if let Link::Open(socket) = link {
+                let _ = socket.poll_flush(cx);
+            }
+            Poll::<()>::Pending
+        };
         match timeout {
-            None => std::future::pending().await,
+            None => poll_fn(wait).await,
             Some(timeout) => {
                 let bound = Bound::new(&self.account, timeout);
-                poll_fn(|cx| bound.poll(cx, |_| Poll::<()>::Pending)).await;
+                poll_fn(|cx| bound.poll(cx, wait)).await;
             }
         }
     }
@@ -439,14 +479,24 @@ impl Connection {
         self.drain_ends_input = true;
     }
 
+    /// What a handshake has agreed on, if there was one; also when the connection is closed.
+    pub const fn secured(&self) -> Option<&Arc<Secured>> {
+        self.secured.as_ref()
+    }
+
     /// Where the connection landed.
     pub const fn placement(&self) -> &Arc<Placement> {
         &self.placement
     }
 
-    /// Whether the peer, or the network, broke the connection.
-    pub const fn is_broken(&self) -> bool {
-        self.broken.is_some() || matches!(self.output, Output::Refused)
+    /// Whether the peer, or the network, broke the connection. An end without TLS's goodbye is for
+    /// the guest to judge.
+    pub fn is_broken(&self) -> bool {
+        self.is_lost() || self.output == Output::Refused
+    }
+
+    fn is_lost(&self) -> bool {
+        self.broken.is_some_and(|errno| errno != Errno::ConnAborted)
     }
 
     /// Closes whatever is still open, as `closing` says; waits as [`Connection::close`] does.
@@ -460,7 +510,8 @@ impl Connection {
 
     async fn finish(&self, socket: Socket) {
         // Nothing is unread and nothing more can come: the kernel's own close is in good order.
-        if self.input == Input::Ended || self.broken.is_some() {
+        let is_over = self.input == Input::Ended && !socket.owes_goodbye();
+        if is_over || self.is_lost() {
             return;
         }
         close::linger(&self.account, socket, self.output == Output::Ended).await;

@@ -13,7 +13,7 @@ use super::episode::Episode;
 use super::life::{Condition, Handed, Life, Outcome, Phase};
 use super::refusal::{Refusals, Reserve};
 use super::{Accepted, Bound};
-use crate::admission::{Entry, Gate};
+use crate::admission::{Entry, Gate, Opening};
 use crate::config::{ListenerConfig, WhenFull};
 
 /// How long a client waits for a place before the log says that the listener is full. A busy
@@ -127,7 +127,7 @@ struct AcceptLoop<'a, S, F> {
     full: Option<Condition<'a>>,
 }
 
-impl<S: Source, F: FnMut(Accepted, Entry)> AcceptLoop<'_, S, F> {
+impl<'a, S: Source, F: FnMut(Accepted, Entry)> AcceptLoop<'a, S, F> {
     async fn run(mut self) -> io::Result<()> {
         self.life.outcome(&mut self.seen);
         loop {
@@ -276,8 +276,14 @@ impl<S: Source, F: FnMut(Accepted, Entry)> AcceptLoop<'_, S, F> {
     }
 
     fn turn_away(&mut self, client: Accepted) {
-        self.refusals.turn_away(client, &self.config.farewell);
+        self.refusals.turn_away(client, self.farewell());
         self.count_refusal("it is full");
+    }
+
+    /// What a client is sent that is turned away: nothing where it waits for a handshake, and would
+    /// not understand it.
+    fn farewell(&self) -> &'a str {
+        if self.gate.opening() == Opening::Handshake { "" } else { &self.config.farewell }
     }
 
     fn count_refusal(&mut self, why: &str) {
@@ -297,7 +303,8 @@ impl<S: Source, F: FnMut(Accepted, Entry)> AcceptLoop<'_, S, F> {
         if self.config.when_full == WhenFull::Wait || !is_short_of_descriptors(error) {
             return false;
         }
-        let turned_away = self.reserve.turn_away(self.source, &self.config.farewell);
+        let farewell = self.farewell();
+        let turned_away = self.reserve.turn_away(self.source, farewell);
         if turned_away {
             self.count_refusal(&error.to_string());
         }

@@ -7,6 +7,7 @@ mod bind;
 mod closing;
 mod episode;
 mod error;
+mod handshake;
 mod hosts;
 mod inherit;
 mod life;
@@ -41,6 +42,7 @@ pub use self::accept::{Gone, Source, accept_until};
 pub use self::adopt::Unfit;
 pub use self::bind::{DatagramSocket, Made, bind};
 pub use self::error::{AdjustError, BindError};
+pub use self::handshake::{Handshaking, Shaken};
 pub use self::inherit::inherit;
 pub use self::life::{Counter, Counts, Life, Phase, State};
 pub use self::options::must_rebind;
@@ -79,7 +81,7 @@ pub enum Bound {
 pub struct Accepted(Socket);
 
 impl Accepted {
-    /// The socket. There is no handshake before plaintext.
+    /// The socket. Where there is to be a handshake, it has not begun.
     pub fn into_socket(self) -> Socket {
         self.0
     }

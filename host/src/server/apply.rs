@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::error::{BadPlugin, StartError};
 use super::listener::{Listener, Run, Services};
-use super::serve::Service;
+use super::serve::{Service, Tls};
 use super::socket::Socket;
 use super::{Server, Sockets, fixed, flows};
 use crate::address::Address;
@@ -14,7 +14,7 @@ use crate::config::{Config, HandlerConfig, ListenerConfig};
 use crate::drain::Connections;
 use crate::handler::Handler;
 use crate::listener::{Life, Phase};
-use crate::route::{Route, Routes};
+use crate::route::{Route, Routes, Table};
 
 impl Server {
     /// Puts `wanted` into service in place of what is: all of it, or nothing.
@@ -23,6 +23,7 @@ impl Server {
         // A module may have changed in its file: its digest says so, when it is loaded.
         let handlers =
             self.load_all(wanted.handlers.clone(), wanted.server.max_module_size).await?;
+        let profiles = self.load_profiles(&wanted).await?;
         let changed: Vec<_> =
             wanted.listeners.iter().filter(|config| self.starts(config)).map(Arc::clone).collect();
         let sockets = self.sockets(&changed).await?;
@@ -30,6 +31,7 @@ impl Server {
         self.config = wanted;
         self.set_bounds();
         self.handlers.extend(handlers);
+        self.profiles = profiles;
         let defined = |name: &str| self.config.handlers.iter().any(|config| config.name == *name);
         self.handlers.retain(|name, _| defined(name));
         for config in self.config.listeners.clone() {
@@ -61,10 +63,12 @@ impl Server {
             let Some(running) = listener.running() else { continue };
             let Services { streams, flows } = &running.services;
             for (service, opening) in [(streams, Opening::Plaintext), (flows, Opening::Datagram)] {
-                if let Some(route) = self.route(&listener.config, opening) {
-                    service.routes.replace(route);
+                if let Some(table) = self.table(&listener.config, opening) {
+                    service.routes.replace(table);
                 }
             }
+            // After the routes: who is sent to a handler by name finds it there.
+            self.renew(listener, &streams.tls);
         }
     }
 
@@ -178,9 +182,16 @@ impl Server {
         Ok(kept)
     }
 
-    fn route(&self, listener: &ListenerConfig, opening: Opening) -> Option<Route> {
-        let handler = self.handlers.get(&listener.handler)?;
-        Some(Route::new(&self.config.server, listener, Arc::clone(handler), opening))
+    fn table(&self, listener: &ListenerConfig, opening: Opening) -> Option<Table> {
+        let route = |handler: &String| {
+            let handler = Arc::clone(self.handlers.get(handler)?);
+            Some(Arc::new(Route::new(&self.config.server, listener, handler, opening)))
+        };
+        let named = listener.tls.iter().flat_map(|tls| &tls.names).filter_map(|name| {
+            let handler = name.handler.as_ref()?;
+            Some((handler.clone(), route(handler)?))
+        });
+        Some(Table { own: route(&listener.handler)?, named: named.collect() })
     }
 
     /// Starts a listener that does not run.
@@ -201,20 +212,23 @@ impl Server {
         for (_, socket) in &sockets {
             socket.adjust(config).await;
         }
-        let routes =
-            (self.route(config, Opening::Plaintext), self.route(config, Opening::Datagram));
-        let (Some(streams), Some(flows)) = routes else { return };
+        let tables =
+            (self.table(config, Opening::Plaintext), self.table(config, Opening::Datagram));
+        let (Some(streams), Some(flows)) = tables else { return };
         let life = Arc::new(Life::new(phase));
-        let service = |route| {
+        let service = |table, tls| {
             Arc::new(Service {
-                routes: Routes::new(route),
+                routes: Routes::new(table),
                 connections: Arc::clone(&connections),
                 receipts: Arc::clone(&self.receipts),
                 life: Arc::clone(&life),
                 farewell: config.farewell.clone(),
+                tls,
             })
         };
-        let services = Services { streams: service(streams), flows: service(flows) };
+        let Some(tls) = self.tls(config, &life) else { return };
+        let services =
+            Services { streams: service(streams, tls), flows: service(flows, Tls::Never) };
         if let Some(listener) = self.listeners.get_mut(name) {
             listener.start(sockets, services, &self.sender);
         }

@@ -6,6 +6,7 @@ use crate::engine::EngineError;
 use crate::handler::LoadError;
 use crate::listener::{BindError, Gone, JoinError};
 use crate::receipt::ReceiptsError;
+use crate::tls::LoadErrors;
 
 /// A configuration cannot be put into service.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +23,9 @@ pub enum StartError {
     /// Plugins cannot be loaded: all of them, one a line.
     #[error("{}", lines(.0))]
     Load(Vec<BadPlugin>),
+    /// Certificates, or what belongs to them, cannot be used: all that is wrong, one a line.
+    #[error("{}", lines(.0))]
+    Tls(Vec<LoadErrors>),
     /// A listener cannot be bound.
     #[error("{origin}: {error}")]
     Bind {
@@ -62,8 +66,8 @@ pub enum StartError {
     /// The first UDP address of a server that was started without one.
     #[error("this server was started without room for UDP flows; restart it")]
     NoFlows,
-    /// The thread that loads a plugin panicked.
-    #[error("loading a plugin failed")]
+    /// The thread that loads a plugin or a certificate panicked.
+    #[error("loading failed")]
     Loading(#[source] tokio::task::JoinError),
 }
 
@@ -105,6 +109,6 @@ impl BadPlugin {
     }
 }
 
-fn lines(plugins: &[BadPlugin]) -> String {
-    plugins.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+fn lines(wrong: &[impl ToString]) -> String {
+    wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }

@@ -17,7 +17,7 @@ use super::socket::Socket;
 use crate::account::Order;
 use crate::address::Address;
 use crate::admission::{Admission, Bounds, Entry, Gate, Opening};
-use crate::config::{ListenerConfig, Spawn, WhenFull};
+use crate::config::{ListenerConfig, Spawn, TlsStart, WhenFull};
 use crate::drain::Connections;
 use crate::listener::{Accepted, Bound, Gone, Life, Phase, State, accept_until, take_in};
 
@@ -85,7 +85,7 @@ impl Listener {
     pub(super) fn new(config: Arc<ListenerConfig>, admission: &Arc<Admission>) -> Self {
         let (streams, flows) = bounds(&config);
         let gates = Gates {
-            streams: admission.gate(&streams, Opening::Plaintext),
+            streams: admission.gate(&streams, opening(&config)),
             flows: admission.gate(&flows, Opening::Datagram),
         };
         Self { addresses: config.bind.clone(), gates, run: Run::Created, config }
@@ -98,6 +98,7 @@ impl Listener {
         }
         let (streams, flows) = bounds(&config);
         self.gates.streams.set(&streams);
+        self.gates.streams.opens_with(opening(&config));
         self.gates.flows.set(&flows);
         self.config = config;
     }
@@ -277,6 +278,14 @@ fn watch(
             // A server that has ended hears no more.
             let _ = events.send(Event::Gone { life, gone });
         }
+    }
+}
+
+/// How its streams begin.
+pub(super) fn opening(config: &ListenerConfig) -> Opening {
+    match &config.tls {
+        Some(tls) if tls.start == TlsStart::Connect => Opening::Handshake,
+        _ => Opening::Plaintext,
     }
 }
 

@@ -42,6 +42,10 @@ pub struct ListenerStatus {
     pub refused: u64,
     /// Waits after accepts that failed.
     pub backoffs: u64,
+    /// Handshakes of TLS that failed.
+    pub handshakes_failed: u64,
+    /// Bytes that clients sent in plaintext before they were told to begin TLS.
+    pub discarded: u64,
     /// Datagrams that came in.
     pub datagrams: u64,
     /// Datagrams that were cut.
@@ -118,6 +122,8 @@ impl ListenerStatus {
             accepted: counts.accepted.get(),
             refused: counts.refused.get(),
             backoffs: counts.backoffs.get(),
+            handshakes_failed: counts.handshakes_failed.get(),
+            discarded: counts.discarded.get(),
             datagrams: counts.datagrams.get(),
             truncated: counts.truncated.get(),
             dropped: counts.dropped.get(),

@@ -18,6 +18,7 @@ mod neighbours;
 mod pointers;
 mod poll;
 mod read;
+mod start_tls;
 mod wasi_datagrams;
 mod wasi_files;
 mod wasi_poll;

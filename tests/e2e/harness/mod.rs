@@ -1,5 +1,6 @@
 //! What tests are made of: servers, clients, programs, and folders for their files.
 
+mod authority;
 mod client;
 mod folder;
 mod local;
@@ -9,11 +10,13 @@ mod peer;
 mod program;
 mod server;
 mod sockets;
+mod tls;
 
 use std::net::{Ipv6Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+pub(crate) use self::authority::Authority;
 pub(crate) use self::client::Client;
 pub(crate) use self::folder::Folder;
 pub(crate) use self::local::{Local, config, edit, until};
@@ -22,6 +25,7 @@ pub(crate) use self::peer::Peer;
 pub(crate) use self::program::{Output, Program, portcell};
 pub(crate) use self::server::Server;
 pub(crate) use self::sockets::{Port, lose, open_at};
+pub(crate) use self::tls::TlsClient;
 
 /// Nothing waits longer: a test that would hang fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{origin_of, suited};
+use super::{origin_of, suited, tls};
 use crate::address::Address;
 use crate::config::reader::{Checked, Reader, Reported};
 use crate::config::{ConfigError, ListenerConfig, Origin, SocketOptions, UdpConfig, UdpMode};
@@ -25,6 +25,8 @@ pub(super) fn listener(
     let write_timeout = read.limit("write_timeout");
     let udp = udp(read);
     let socket = socket(read);
+    let tls = tls::tls(read, bind.as_deref());
+    let handshake_timeout = read.within("handshake_timeout");
     let suited = suited::check(read, bind.as_deref(), when_full, udp.as_ref());
     let (idle_timeout, flow_idle_timeout) = idle?;
     suited.and(Ok(Arc::new(ListenerConfig {
@@ -33,6 +35,8 @@ pub(super) fn listener(
         handler: handler?,
         socket: socket?,
         udp: udp?,
+        tls: tls?,
+        handshake_timeout: handshake_timeout?,
         max_connections: max_connections?,
         spawn: spawn?,
         when_full: when_full?,

@@ -3,6 +3,7 @@
 mod listener;
 mod references;
 mod suited;
+mod tls;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -18,7 +18,8 @@ pub(super) fn check(document: &Document, errors: &mut Vec<ConfigError>) {
              write one with `name`, `bind` and `handler`",
         ));
     }
-    let used: Vec<_> = listeners.iter().map(handler_of).collect();
+    let named = listeners.iter().flat_map(|listener| &listener.parts).flat_map(|tls| &tls.parts);
+    let used: Vec<_> = listeners.iter().map(handler_of).chain(named.map(own_handler_of)).collect();
     references("handler", &used, handlers, document, errors);
     let used: Vec<_> = listeners.iter().map(pool_of).collect();
     references("pool", &used, pools, document, errors);
@@ -83,6 +84,11 @@ fn references(
 
 fn handler_of(section: &Section) -> Named<'_> {
     section.value("handler").map_or(Named::Unclear, named)
+}
+
+/// That of a server name, which need not have one.
+fn own_handler_of(section: &Section) -> Named<'_> {
+    section.value("handler").map_or(Named::Nothing, named)
 }
 
 fn pool_of(section: &Section) -> Named<'_> {

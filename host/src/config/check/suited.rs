@@ -49,6 +49,10 @@ pub(super) fn check(
             checked = checked.and(groups(read, bind, &udp.multicast));
         }
     }
+    if read.section.parts.is_empty() && read.section.value("handshake_timeout").is_some() {
+        let why = "this listener has no [listener.tls], so there are no handshakes; leave it out";
+        checked = read.refuse("handshake_timeout", why);
+    }
     if matches!(when_full, Ok(WhenFull::Wait)) && read.section.value("farewell").is_some() {
         let why = "nobody is turned away while `when_full` is \"wait\"; make it \"refuse\" or a \
                    queue, or leave this out";

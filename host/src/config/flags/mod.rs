@@ -14,20 +14,26 @@ pub(super) fn read(plugin: &Path, flags: &[(&str, &str)]) -> Result<Config, Erro
     let origin = Origin::Plugin(plugin.to_owned());
     let name = scalar::to_name(&plugin.file_stem().unwrap_or_default().to_string_lossy());
     let section = |home: Home| Section::new(home, home.header(), origin.clone());
-    let mut sections = [Home::Server, Home::Listener, Home::Handler].map(section);
+    let mut sections = [Home::Server, Home::Listener, Home::Tls, Home::Handler].map(section);
     let mut errors = Vec::new();
     for &(given, text) in flags {
-        match KEYS.iter().find(|key| is_flag(key, given)) {
-            Some(key) => {
-                let section = sections.iter_mut().find(|section| section.home == key.home);
-                if let Err(error) = section.map_or(Ok(()), |section| add(section, key, text)) {
-                    errors.push(error);
-                }
-            }
-            None => errors.push(unknown(given)),
+        let keys = || KEYS.iter().filter(|key| is_flag(key, given));
+        let home = keys().next().map(|key| key.home);
+        let Some(section) = sections.iter_mut().find(|section| Some(section.home) == home) else {
+            errors.push(unknown(given));
+            continue;
+        };
+        // A flag of several keys has a value for each, and begins again where all of them have one.
+        let key = keys().find(|key| section.value(key.name).is_none()).or(keys().next());
+        if let Some(Err(error)) = key.map(|key| add(section, key, text)) {
+            errors.push(error);
         }
     }
-    let [server, mut listener, mut handler] = sections;
+    let [server, mut listener, tls, mut handler] = sections;
+    if let Some((_, first)) = tls.entries.first() {
+        let origin = first.origin.clone();
+        listener.parts.push(Section { origin, ..tls });
+    }
     let put = |section: &mut Section, key: &str, value| {
         section.entries.extend(find(section.home, key).map(|key| (key, value)));
     };
@@ -208,6 +214,40 @@ mod tests {
             ("name", "x", "unknown flag"),
         ] {
             assert_eq!(run(&[(name, text)]).unwrap_err(), format!("--{name}: {expected}"));
+        }
+    }
+
+    #[test]
+    fn errors_about_tls_begin_with_the_flag() {
+        let alone = |name, text| run(&[(name, text)]).unwrap_err();
+        assert_eq!(
+            alone("handshake-timeout", "1s"),
+            "--handshake-timeout: this listener has no [listener.tls], so there are no \
+             handshakes; leave it out"
+        );
+        assert_eq!(
+            alone("tls-alpn", "h2"),
+            "--tls-alpn: there is no certificate; give one with --tls CERT KEY, or \
+             --tls-self-signed to try something"
+        );
+        for (name, text, expected) in [
+            ("tls-version", "1.1", "takes 1.2 or 1.3; 1.1 is not secure (RFC 8996) and not there"),
+            ("tls-start", "now", "takes connect or request; this is the text now"),
+            (
+                "tls-client-ca",
+                "ca.pem",
+                "`client_auth` is none, so no client shows a certificate; make it optional or \
+                 required, or leave this out",
+            ),
+            (
+                "tls",
+                "cert.pem",
+                "there is a `certificate`, so none is made; leave one of the two out",
+            ),
+        ] {
+            let error = run(&[("tls-self-signed", "true"), (name, text)]).unwrap_err();
+            let flag = if name == "tls" { "tls-self-signed" } else { name };
+            assert_eq!(error, format!("--{flag}: {expected}"));
         }
     }
 

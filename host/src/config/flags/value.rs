@@ -12,7 +12,12 @@ pub(super) fn data(kind: Kind, origin: &Origin, text: &str) -> Result<Data, Stri
     Ok(match kind {
         Kind::Count(_) | Kind::Spawn => number(text).data,
         Kind::Bool => text.parse().map_or_else(|_| plain(), Data::Bool),
-        Kind::Addresses | Kind::Groups => Data::List(vec![value(text)]),
+        Kind::Addresses
+        | Kind::Groups
+        | Kind::Paths(_)
+        | Kind::Versions
+        | Kind::Ciphers
+        | Kind::Protocols => Data::List(vec![value(text)]),
         Kind::Text { .. } => Data::Text(unescape(text)?),
         Kind::WhenFull => match text.strip_prefix("queue:").map(|queue| queue.split_once(':')) {
             None => plain(),
@@ -92,8 +97,9 @@ mod tests {
     use std::time::Duration;
 
     use crate::config::{
-        Config, DrainInput, KEYS, Keepalive, Receipts, SocketOptions, Spawn, Stdout, UdpConfig,
-        UdpMode, WhenFull,
+        CIPHERS, CertificateConfig, CertificateFiles, ClientAuth, ClientTrust, Config, CrlScope,
+        DrainInput, KEYS, Keepalive, NamedFile, Origin, Receipts, SocketOptions, Spawn, Stdout,
+        TlsConfig, TlsStart, Truncation, UdpConfig, UdpMode, Versions, WhenFull,
     };
 
     /// Every flag there is, once or more.
@@ -149,6 +155,28 @@ mod tests {
         ("drain-input", "end"),
     ];
 
+    /// Every flag of TLS, which is not for UDP, but the one that a certificate excludes.
+    const TLS_FLAGS: &[(&str, &str)] = &[
+        ("listen", "unix:x.sock"),
+        ("handshake-timeout", "3s"),
+        ("tls", "cert.pem"),
+        ("tls", "key.pem"),
+        ("tls-ocsp", "ocsp.der"),
+        ("tls-client-auth", "required"),
+        ("tls-client-ca", "ca.pem"),
+        ("tls-client-ca", "ca2.pem"),
+        ("tls-client-crl", "crl.pem"),
+        ("tls-client-crl-scope", "leaf"),
+        ("tls-version", "1.2"),
+        ("tls-version", "1.3"),
+        ("tls-cipher", "TLS_AES_128_GCM_SHA256"),
+        ("tls-cipher", "ecdhe-rsa-aes128-gcm-sha256"),
+        ("tls-alpn", "h2"),
+        ("tls-alpn", "http/1.1"),
+        ("tls-start", "request"),
+        ("tls-truncation", "eof"),
+    ];
+
     fn run(flags: &[(&str, &str)]) -> Config {
         Config::from_flags(Path::new("plugins/echo.wasm"), flags).unwrap()
     }
@@ -161,7 +189,10 @@ mod tests {
     fn every_flag_is_tried() {
         for flag in KEYS.iter().filter_map(|key| key.flag) {
             let given = flag.name.replace('-', "_");
-            assert!(FLAGS.iter().any(|(name, _)| name.replace('-', "_") == given), "{flag:?}");
+            let mut tried = FLAGS.iter().chain(TLS_FLAGS).map(|(name, _)| *name);
+            let other = ["tls-self-signed"];
+            let is_it = |name: &str| name.replace('-', "_") == given;
+            assert!(tried.any(is_it) || other.into_iter().any(is_it), "{flag:?}");
         }
     }
 
@@ -240,6 +271,45 @@ mod tests {
             unix_group: Some("www-data".into()),
         };
         assert_eq!(listener.socket, socket);
+    }
+
+    #[test]
+    fn every_flag_of_tls_reaches_its_key() {
+        let listener = run(TLS_FLAGS).listeners[0].clone();
+        assert_eq!(listener.handshake_timeout, Duration::from_secs(3));
+        let tls = listener.tls.clone().unwrap();
+        assert_eq!(tls.origin.to_string(), "--tls");
+        let file = |path: &str| NamedFile { path: path.into(), origin: Origin::Default };
+        let files = CertificateFiles {
+            certificate: file("cert.pem"),
+            key: file("key.pem"),
+            ocsp: Some(file("ocsp.der")),
+        };
+        let trust = ClientTrust {
+            ca: vec![file("ca.pem"), file("ca2.pem")],
+            crl: vec![file("crl.pem")],
+            crl_scope: CrlScope::Leaf,
+        };
+        let expected = TlsConfig {
+            certificate: Some(CertificateConfig::Files(files)),
+            names: Vec::new(),
+            client_auth: ClientAuth::Required(trust),
+            versions: Versions::Both,
+            ciphers: vec![&CIPHERS[1], &CIPHERS[7]],
+            alpn: vec!["h2".into(), "http/1.1".into()],
+            start: TlsStart::Request,
+            truncation: Truncation::Eof,
+            origin: Origin::Default,
+        };
+        assert_eq!(tls, expected);
+    }
+
+    #[test]
+    fn a_certificate_can_be_made() {
+        let listener = run(&[("tls-self-signed", "true"), ("listen", "my.host:1")]);
+        let tls = listener.listeners[0].tls.clone().unwrap();
+        let names = ["localhost", "127.0.0.1", "::1", "my.host"].map(str::to_owned).to_vec();
+        assert_eq!(tls.certificate, Some(CertificateConfig::SelfSigned(names)));
     }
 
     #[test]

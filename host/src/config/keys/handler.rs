@@ -8,7 +8,7 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         name: "module",
         home: Home::Handler,
-        kind: Kind::Path,
+        kind: Kind::Path("echo.wasm"),
         default: Required,
         change: Change::Live,
         doc: "The plugin's `.wasm` file.",

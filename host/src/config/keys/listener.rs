@@ -1,8 +1,13 @@
 //! The keys of `[[listener]]` about its clients.
 
+use std::time::Duration;
+
 use super::DefaultValue::{ByTransport, Is, Required};
 use super::{Change, Home, Key, flag, repeated};
 use crate::config::Kind;
+
+/// Far more than any client needs; with more, `max_handshakes` of them could keep all others out.
+const MAX_HANDSHAKE_TIMEOUT: Duration = Duration::from_mins(10);
 
 pub(super) const KEYS: &[Key] = &[
     Key {
@@ -100,6 +105,17 @@ pub(super) const KEYS: &[Key] = &[
         doc: "How many connections are accepted in one turn.",
         without: "A flood of connections would keep other listeners waiting.",
         flag: Some(flag("max-accept", "N")),
+    },
+    Key {
+        name: "handshake_timeout",
+        home: Home::Listener,
+        kind: Kind::Within(MAX_HANDSHAKE_TIMEOUT),
+        default: Is(r#""5s""#),
+        change: Change::Live,
+        doc: "How long a client has for the handshake of TLS, from its arrival or from the \
+              guest's `start_tls`.",
+        without: "Clients that connect and say nothing would keep others from their handshakes.",
+        flag: Some(flag("handshake-timeout", "DURATION")),
     },
     Key {
         name: "idle_timeout",

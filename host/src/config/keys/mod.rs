@@ -7,6 +7,7 @@ mod listener;
 mod pool;
 mod server;
 mod socket;
+mod tls;
 mod udp;
 
 use super::Kind;
@@ -42,6 +43,10 @@ pub enum Home {
     Server,
     /// `[[listener]]`
     Listener,
+    /// `[listener.tls]`
+    Tls,
+    /// `[[listener.tls.name]]`
+    TlsName,
     /// `[handler.NAME]`
     Handler,
     /// `[pool.NAME]`
@@ -54,9 +59,25 @@ impl Home {
         match self {
             Self::Server => "[server]",
             Self::Listener => "[[listener]]",
+            Self::Tls => "[listener.tls]",
+            Self::TlsName => "[[listener.tls.name]]",
             Self::Handler => "[handler.NAME]",
             Self::Pool => "[pool.NAME]",
         }
+    }
+
+    /// The table that may be in this one, with its name.
+    pub(super) fn part(self) -> Option<(&'static str, Self)> {
+        match self {
+            Self::Listener => Some(("tls", Self::Tls)),
+            Self::Tls => Some(("name", Self::TlsName)),
+            _ => None,
+        }
+    }
+
+    /// Whether there may be more than one such table where there is one.
+    pub(super) fn repeats(self) -> bool {
+        self.header().starts_with("[[")
     }
 }
 
@@ -67,6 +88,8 @@ pub enum DefaultValue {
     Required,
     /// This.
     Is(&'static str),
+    /// Nothing either; in words, what holds then.
+    Nothing(&'static str),
     /// One thing for connections and another for flows of UDP.
     ByTransport {
         /// For connections.
@@ -77,18 +100,18 @@ pub enum DefaultValue {
 }
 
 impl DefaultValue {
-    /// That for connections; `None` if the key must be there.
+    /// That for connections; `None` if there is nothing.
     pub fn connections(self) -> Option<&'static str> {
         match self {
-            Self::Required => None,
+            Self::Required | Self::Nothing(_) => None,
             Self::Is(toml) | Self::ByTransport { connections: toml, .. } => Some(toml),
         }
     }
 
-    /// That for flows; `None` if the key must be there.
+    /// That for flows; `None` if there is nothing.
     pub fn flows(self) -> Option<&'static str> {
         match self {
-            Self::Required => None,
+            Self::Required | Self::Nothing(_) => None,
             Self::Is(toml) | Self::ByTransport { flows: toml, .. } => Some(toml),
         }
     }
@@ -98,6 +121,7 @@ impl DefaultValue {
         match self {
             Self::Required => None,
             Self::Is(toml) => Some(shown(toml)),
+            Self::Nothing(words) => Some(words.to_owned()),
             Self::ByTransport { connections, flows } => {
                 Some(format!("{}, for UDP {}", shown(connections), shown(flows)))
             }
@@ -115,18 +139,38 @@ pub enum Change {
 }
 
 /// A flag of `portcell run`.
+///
+/// Keys that follow each other in a table can have one flag: it takes a value for each, in the
+/// order of [`KEYS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flag {
     /// Its long name without the dashes.
     pub name: &'static str,
-    /// The name of its value in the help.
+    /// The name of its value in the help; empty if the flag alone is `true`.
     pub value: &'static str,
     /// Whether it may be given more than once.
     pub repeat: bool,
 }
 
+impl Flag {
+    /// The keys that it gives values to: one or more.
+    pub fn keys(self) -> impl Iterator<Item = &'static Key> {
+        KEYS.iter().filter(move |key| key.flag.is_some_and(|flag| flag.name == self.name))
+    }
+
+    /// The names of its values in the help; none if the flag alone is `true`.
+    pub fn values(self) -> impl Iterator<Item = &'static str> {
+        let values = self.keys().filter_map(|key| key.flag).map(|flag| flag.value);
+        values.filter(|value| !value.is_empty())
+    }
+}
+
 const fn flag(name: &'static str, value: &'static str) -> Flag {
     Flag { name, value, repeat: false }
+}
+
+const fn switch(name: &'static str) -> Flag {
+    flag(name, "")
 }
 
 const fn repeated(name: &'static str, value: &'static str) -> Flag {
@@ -136,8 +180,16 @@ const fn repeated(name: &'static str, value: &'static str) -> Flag {
 /// Every key there is, in the order of the documentation.
 pub const KEYS: &[Key] = &joined::<{ count(PARTS) }>(PARTS);
 
-const PARTS: &[&[Key]] =
-    &[server::KEYS, listener::KEYS, udp::KEYS, socket::KEYS, handler::KEYS, pool::KEYS];
+const PARTS: &[&[Key]] = &[
+    server::KEYS,
+    listener::KEYS,
+    udp::KEYS,
+    socket::KEYS,
+    tls::KEYS,
+    tls::NAME_KEYS,
+    handler::KEYS,
+    pool::KEYS,
+];
 
 const fn count(parts: &[&[Key]]) -> usize {
     match parts {
