@@ -200,7 +200,7 @@ async fn a_forged_record_breaks_the_connection() {
 async fn writes_that_may_not_wait_give_all_that_they_took() {
     let mut pair = Pair::connect().await;
     pair.connection.set_timeout(Direction::Write, AT_ONCE).unwrap();
-    let chunk = [b'x'; 50_000];
+    let chunk = vec![b'x'; 50_000];
     let mut taken = 0;
     loop {
         match pair.connection.write(&chunk).await {
