@@ -109,6 +109,11 @@ impl Account {
         self.began.elapsed()
     }
 
+    /// Says that its handshake is done: silence counts from here.
+    pub fn handshake_is_done(&self) {
+        self.moved.store(self.nanos_at(Instant::now()), Relaxed);
+    }
+
     /// Says that the guest has read this many bytes.
     pub fn read(&self, bytes: usize) {
         add(&self.bytes_in, bytes as u64);
@@ -299,6 +304,14 @@ mod tests {
         account.cpu.store(7_000, Relaxed);
         assert_eq!(account.cpu_since_move(), Duration::from_micros(2));
         assert_eq!(account.cpu(), Duration::from_micros(7));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handshake_is_no_silence() {
+        let account = Account::new(1);
+        tokio::time::advance(Duration::from_secs(5)).await;
+        account.handshake_is_done();
+        assert_eq!(account.moved_at().elapsed(), Duration::ZERO);
     }
 
     #[test]

@@ -135,6 +135,7 @@ impl Handshaking {
             dismiss(socket, "").await;
             return None;
         };
+        account.handshake_is_done();
         Some(Shaken { socket, permit, handler })
     }
 

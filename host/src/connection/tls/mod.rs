@@ -65,7 +65,7 @@ impl Tls {
             let received = session.receive(&mut Polled { socket: &mut self.wire, cx });
             // Answers, as to a key update, go out beside the waiting, and their errors are those
             // of the next write.
-            let _ = session.flush(&mut Waiting { socket: &self.wire, cx });
+            let _ = flush(session, &self.wire, &mut Waiting { socket: &self.wire, cx });
             if received.is_err() {
                 return Poll::Pending;
             }
@@ -91,9 +91,9 @@ impl Tls {
 
     pub(super) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         let mut session = self.session();
-        session.flush(&mut AtOnce(&self.wire))?;
+        flush(&mut session, &self.wire, &mut AtOnce(&self.wire))?;
         let written = session.write(buf)?;
-        let _ = session.flush(&mut AtOnce(&self.wire));
+        let _ = flush(&mut session, &self.wire, &mut AtOnce(&self.wire));
         Ok(written)
     }
 
@@ -110,7 +110,7 @@ impl Tls {
             }
             // When nothing is there, tokio has been told, and waits above.
             let _ = session.receive(&mut Known(&self.wire));
-            let _ = session.flush(&mut AtOnce(&self.wire));
+            let _ = flush(&mut session, &self.wire, &mut AtOnce(&self.wire));
         }
         Poll::Ready(())
     }
@@ -139,20 +139,15 @@ impl Tls {
     pub(super) fn shutdown_write(&self) -> io::Result<()> {
         let mut session = self.session();
         session.end();
-        match session.flush(&mut AtOnce(&self.wire)) {
+        match flush(&mut session, &self.wire, &mut AtOnce(&self.wire)) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
-            Err(error) => Err(error),
-            Ok(()) => self.wire.shutdown_write(),
+            flushed => flushed,
         }
     }
 
     fn poll_flush_of(&self, session: &mut Session, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !session.wants_write() {
-            return Poll::Ready(Ok(()));
-        }
-        match session.flush(&mut Waiting { socket: &self.wire, cx }) {
+        match flush(session, &self.wire, &mut Waiting { socket: &self.wire, cx }) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => Poll::Pending,
-            Ok(()) if session.has_ended() => Poll::Ready(self.wire.shutdown_write()),
             flushed => Poll::Ready(flushed),
         }
     }
@@ -163,12 +158,21 @@ impl Tls {
                 break;
             }
         }
-        let _ = session.flush(&mut AtOnce(&self.wire));
+        let _ = flush(session, &self.wire, &mut AtOnce(&self.wire));
     }
 
     fn session(&self) -> MutexGuard<'_, Session> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Sends what there is, and behind a goodbye the end of the transport.
+fn flush(session: &mut Session, wire: &Socket, out: &mut dyn io::Write) -> io::Result<()> {
+    if !session.wants_write() {
+        return Ok(());
+    }
+    session.flush(out)?;
+    if session.has_ended() { wire.shutdown_write() } else { Ok(()) }
 }
 
 #[cfg(test)]
