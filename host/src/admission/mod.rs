@@ -6,6 +6,7 @@
 //! connection permit is taken before it is accepted, and the rest waits in the kernel's backlog.
 
 mod places;
+mod turn;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -16,6 +17,7 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
 use self::places::{Place, Places};
+use self::turn::{Turn, Turns};
 
 /// The bounds of a server, over all of its listeners.
 #[derive(Debug)]
@@ -34,6 +36,7 @@ pub struct Gate {
     listener: Arc<Places>,
     pool: Option<Arc<Places>>,
     queue: Arc<Places>,
+    turns: Turns,
     opening: Opening,
 }
 
@@ -70,8 +73,8 @@ enum Right {
     Connection(Permit),
     /// It may try to become one.
     Handshake(Gate, Place),
-    /// It may wait for a place so long.
-    Queued(Gate, Place, Duration),
+    /// It may wait for a place so long, and takes one when its turn comes.
+    Queued(Gate, Place, Turn, Duration),
 }
 
 /// A connection's place; given back when it is dropped.
@@ -124,7 +127,8 @@ impl Admission {
     pub fn gate(self: &Arc<Self>, bounds: &Bounds, opening: Opening) -> Gate {
         let server = Arc::clone(self);
         let (listener, queue) = (Places::new(0), Places::new(0));
-        let mut gate = Gate { server, listener, pool: None, queue, opening };
+        let turns = Turns::default();
+        let mut gate = Gate { server, listener, pool: None, queue, turns, opening };
         gate.set(bounds);
         gate
     }
@@ -191,10 +195,11 @@ impl Gate {
         }))
     }
 
-    /// The right to be accepted and to wait for a place for up to `wait`; `None` when the queue is
-    /// full.
+    /// The right to be accepted and to wait for a place for up to `wait`, behind those who have
+    /// asked before; `None` when the queue is full.
     pub fn try_queue(&self, wait: Duration) -> Option<Entry> {
-        Some(Entry(Right::Queued(self.clone(), self.queue.try_take()?, wait)))
+        let queued = self.queue.try_take()?;
+        Some(Entry(Right::Queued(self.clone(), queued, self.turns.ask(), wait)))
     }
 
     /// Hears of the next connection that ends, of whichever listener.
@@ -238,8 +243,12 @@ impl Entry {
                 drop(handshake);
                 permit
             }
-            Right::Queued(gate, queued, wait) => {
-                let permit = tokio::time::timeout(wait, gate.permit()).await;
+            Right::Queued(gate, queued, turn, wait) => {
+                let permit = async {
+                    let _turn = turn.comes().await;
+                    gate.permit().await
+                };
+                let permit = tokio::time::timeout(wait, permit).await;
                 drop(queued);
                 permit.map_err(|_| Full)?
             }
@@ -347,6 +356,37 @@ mod tests {
         drop(first);
         drop(second.await.unwrap().unwrap());
         assert!(gate.try_enter().is_some());
+        assert_eq!(admission.free(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_order_of_a_queue_is_that_of_arrival_whoever_begins_to_wait_first() {
+        let admission = Admission::new(10, number(1), 1);
+        admission.set_pools([("small", number(1))]);
+        for bounds in [at_most(1), pool("small")] {
+            let bounds = Bounds { queue: Some(number(4)), ..bounds };
+            let gate = admission.gate(&bounds, Opening::Plaintext);
+            let mut place = gate.try_enter().unwrap().connection().await.unwrap();
+            let queued = [(); 4].map(|()| gate.try_queue(60 * SECOND).unwrap());
+            let mut waiting = Vec::new();
+            for (number, entry) in queued.into_iter().enumerate().rev() {
+                waiting.insert(0, (number, tokio::spawn(entry.connection())));
+                tokio::task::yield_now().await;
+            }
+            // One gives up.
+            waiting.remove(1).1.abort();
+            while !waiting.is_empty() {
+                drop(place);
+                let (number, first) = waiting.remove(0);
+                place = tokio::time::timeout(SECOND, first)
+                    .await
+                    .unwrap_or_else(|_| panic!("{bounds:?}: it is the turn of {number}"))
+                    .unwrap()
+                    .unwrap();
+            }
+            drop(place);
+            assert!(gate.try_enter().is_some());
+        }
         assert_eq!(admission.free(), 10);
     }
 

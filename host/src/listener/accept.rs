@@ -35,8 +35,16 @@ pub trait Source {
     /// Waits until a client is there, or an error. Safe to cancel.
     fn ready(&self) -> impl Future<Output = io::Result<()>> + Send;
 
-    /// Takes one client; `WouldBlock` if there is none.
+    /// Whether a client is there now: one that [`Source::ready`] has heard of may be taken by then.
+    /// An error when none can come any more.
+    fn has_client(&self) -> io::Result<bool>;
+
+    /// Takes one client of those that [`Source::ready`] has heard of; `WouldBlock` if there is
+    /// none.
     fn accept(&self) -> io::Result<Accepted>;
+
+    /// Takes one client of those that the kernel has; `WouldBlock` if there is none.
+    fn accept_unheard(&self) -> io::Result<Accepted>;
 
     /// What it is bound to.
     fn address(&self) -> &Bound;
@@ -92,6 +100,7 @@ pub async fn accept_until(
         reserve: Reserve::new(),
         refusals: Refusals::default(),
         failures: Episode::default(),
+        waits: Episode::default(),
         refused: Episode::default(),
         full: None,
     }
@@ -112,6 +121,7 @@ struct AcceptLoop<'a, S, F> {
     reserve: Reserve,
     refusals: Refusals,
     failures: Episode,
+    waits: Episode,
     refused: Episode,
     /// The last client was turned away.
     full: Option<Condition<'a>>,
@@ -152,6 +162,10 @@ impl<S: Source, F: FnMut(Accepted, Entry)> AcceptLoop<'_, S, F> {
                 tracing::info!("{name}: accepting at {address} again; it failed {failures}");
                 return Ok(());
             }
+            waits = self.waits.over() => {
+                tracing::info!("{name}: there is room at {address} again; a client waited {waits}");
+                return Ok(());
+            }
             turned_away = self.refused.over() => {
                 self.full = None;
                 tracing::info!("{name}: clients at {address} were turned away {turned_away}");
@@ -161,12 +175,18 @@ impl<S: Source, F: FnMut(Accepted, Entry)> AcceptLoop<'_, S, F> {
         // Not before a client is there: a place that is held here is one that others lack.
         let mut entry = self.gate.try_enter();
         if entry.is_none() && self.config.when_full == WhenFull::Wait {
+            if !self.source.has_client()? {
+                return Ok(());
+            }
             entry = self.place().await;
             if entry.is_none() {
                 return Ok(());
             }
         }
         for _ in 0..self.config.max_accept.get() {
+            if self.phases.has_changed().unwrap_or(true) {
+                return Ok(());
+            }
             if self.hears_of_failures() {
                 let delay = self.backoff.escalate();
                 self.wait(delay, &NOT_MADE).await;
@@ -214,28 +234,31 @@ impl<S: Source, F: FnMut(Accepted, Entry)> AcceptLoop<'_, S, F> {
     /// meanwhile.
     async fn place(&mut self) -> Option<Entry> {
         let _full = self.life.is_full();
-        let began = Instant::now();
-        let mut said = false;
-        let (name, address) = (&self.config.name, self.source.address());
-        loop {
+        let said_at = Instant::now() + FULL;
+        let mut is_long = false;
+        let entry = loop {
             tokio::select! {
-                entry = self.gate.enter() => {
-                    if said {
-                        let seconds = began.elapsed().as_secs();
-                        tracing::info!("{name}: there is room at {address} again, after {seconds}s");
-                    }
-                    return Some(entry);
-                }
+                // A place that becomes free does not undo what was asked before.
+                biased;
                 _ = self.phases.changed() => {
                     self.phases.mark_changed();
-                    return None;
+                    break None;
                 }
-                () = sleep_until(began + FULL), if !said => {
-                    said = true;
-                    tracing::warn!("{name} is full: clients wait at {address}");
+                entry = self.gate.enter() => break Some(entry),
+                () = sleep_until(said_at), if !is_long => {
+                    is_long = true;
+                    if self.waits.happened(1) {
+                        let (name, address) = (&self.config.name, self.source.address());
+                        tracing::warn!("{name} is full: clients wait at {address}");
+                    }
                 }
             }
+        };
+        if is_long {
+            // It lasted until now.
+            self.waits.happened(0);
         }
+        entry
     }
 
     /// A place in the queue, where there is one.
@@ -316,7 +339,8 @@ impl<S: Source, F: FnMut(Accepted, Entry)> AcceptLoop<'_, S, F> {
         let mut turn = 0;
         loop {
             let entry = self.gate.try_enter().or_else(|| self.queue());
-            match (self.source.accept(), entry) {
+            // The last ones may have come a moment ago: nobody will hear of them any more.
+            match (self.source.accept_unheard(), entry) {
                 (Ok(client), Some(place)) => self.take_in(client, place),
                 (Ok(client), None) => self.turn_away(client),
                 (Err(error), _) => match self.backoff.fail(&error) {

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
 
+use super::Bound;
 use super::inherit::InheritError;
 use super::refused::Refused;
 
@@ -13,6 +14,14 @@ use super::refused::Refused;
 #[error("cannot listen on {address}: {why}")]
 pub struct BindError {
     address: String,
+    why: Why,
+}
+
+/// A socket that listens already cannot be changed. The message is like that of [`BindError`].
+#[derive(Debug, thiserror::Error)]
+#[error("{address} cannot be changed: {why}")]
+pub struct AdjustError {
+    address: Bound,
     why: Why,
 }
 
@@ -47,6 +56,12 @@ impl BindError {
 
     pub(super) fn because(address: &impl Display, why: Why) -> Self {
         Self { address: address.to_string(), why }
+    }
+}
+
+impl AdjustError {
+    pub(super) const fn because(address: Bound, why: Why) -> Self {
+        Self { address, why }
     }
 }
 

@@ -63,8 +63,7 @@ pub unsafe fn inherit() {
             (number, unsafe { OwnedFd::from_raw_fd(number) })
         };
         let descriptors = open_descriptors().into_iter().map(own).collect();
-        let names = sd_notify::listen_fds_with_names().map(Iterator::collect);
-        Inheritance { descriptors, names }
+        Inheritance { descriptors, names: names() }
     });
 }
 
@@ -109,6 +108,15 @@ impl Inheritance {
             }
         }
     }
+}
+
+/// What was passed to this process, with its names.
+fn names() -> io::Result<Vec<(RawFd, String)>> {
+    // The names of what was passed to another one would be too many.
+    if sd_notify::listen_fds()?.len() == 0 {
+        return Ok(Vec::new());
+    }
+    Ok(sd_notify::listen_fds_with_names()?.collect())
 }
 
 fn open_descriptors() -> Vec<RawFd> {

@@ -26,6 +26,8 @@ use std::sync::atomic::{
     Ordering::{Relaxed, SeqCst},
 };
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::net::{SocketAddrAny, SocketFlags};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -38,7 +40,7 @@ use crate::connection::Socket;
 pub use self::accept::{Gone, Source, accept_until};
 pub use self::adopt::Unfit;
 pub use self::bind::{DatagramSocket, Made, bind};
-pub use self::error::BindError;
+pub use self::error::{AdjustError, BindError};
 pub use self::inherit::inherit;
 pub use self::life::{Counter, Counts, Life, Phase, State};
 pub use self::options::must_rebind;
@@ -109,6 +111,13 @@ impl Listening {
         }
     }
 
+    fn take(&self, socket: &OwnedFd) -> io::Result<Accepted> {
+        // One call for a descriptor that does not block and is closed on exec.
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let (client, peer) = rustix::net::acceptfrom_with(socket.as_fd(), flags)?;
+        self.adopt(client, peer)
+    }
+
     fn adopt(&self, client: OwnedFd, peer: Option<SocketAddrAny>) -> io::Result<Accepted> {
         Ok(Accepted(match self.address {
             Bound::Tcp(_) => {
@@ -137,13 +146,29 @@ impl Source for Listening {
         Ok(())
     }
 
+    fn has_client(&self) -> io::Result<bool> {
+        let there = self.socket.try_io(Interest::READABLE, |socket| {
+            let mut asked = [PollFd::new(socket, PollFlags::IN)];
+            match poll(&mut asked, Some(&Timespec::default()))? {
+                // tokio forgets what it has heard, and waits for the next one.
+                0 => Err(io::ErrorKind::WouldBlock.into()),
+                // It does not listen any more. Accept would say the same.
+                _ if asked[0].revents().contains(PollFlags::HUP) => Err(Errno::INVAL.into()),
+                _ => Ok(()),
+            }
+        });
+        match there {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            there => there.map(|()| true),
+        }
+    }
+
     fn accept(&self) -> io::Result<Accepted> {
-        self.socket.try_io(Interest::READABLE, |socket| {
-            // One call for a descriptor that does not block and is closed on exec.
-            let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-            let (client, peer) = rustix::net::acceptfrom_with(socket.as_fd(), flags)?;
-            self.adopt(client, peer)
-        })
+        self.socket.try_io(Interest::READABLE, |socket| self.take(socket))
+    }
+
+    fn accept_unheard(&self) -> io::Result<Accepted> {
+        self.take(self.socket.get_ref())
     }
 
     fn address(&self) -> &Bound {

@@ -14,17 +14,12 @@ use std::time::Duration;
 use nix::libc;
 use nix::sys::socket::SetSockOpt;
 use nix::sys::socket::sockopt::SetStruct;
-use rustix::io::Errno;
 use socket2::{SockRef, Socket, TcpKeepalive};
 
-use super::error::{BindError, Why};
+use super::error::{AdjustError, Why};
 use super::refused::Refused;
 use super::{Bound, Listening};
 use crate::config::{SocketOptions, display_duration};
-
-/// The longest name of an interface: `IFNAMSIZ` without the NUL at its end. The kernel would cut
-/// a longer one, and could find another interface.
-const MAX_DEVICE: usize = 15;
 
 /// `TCP_DEFER_ACCEPT`, in seconds (tcp(7)).
 #[derive(Clone, Copy)]
@@ -67,8 +62,9 @@ impl Listening {
     /// The rights of a Unix socket's file are changed too, unless they are not configured. Waits
     /// only for the names of its user and group to be looked up. What is refused, which can be
     /// `mark`, buffers, and owner and group of the file, ends it: what came before has changed.
-    pub async fn adjust(&self, options: &SocketOptions) -> Result<(), BindError> {
-        self.try_adjust(options).await.map_err(|why| BindError::because(&self.address, why))
+    pub async fn adjust(&self, options: &SocketOptions) -> Result<(), AdjustError> {
+        let adjusted = self.try_adjust(options).await;
+        adjusted.map_err(|why| AdjustError::because(self.address.clone(), why))
     }
 
     async fn try_adjust(&self, options: &SocketOptions) -> Result<(), Why> {
@@ -114,12 +110,7 @@ pub(super) fn set_fixed(
         named("ip_freebind", &true, set)?;
     }
     if let Some(device) = &options.device {
-        let set = if device.len() > MAX_DEVICE {
-            Err(Errno::NODEV.into())
-        } else {
-            socket.bind_device(Some(device.as_bytes()))
-        };
-        named("device", device, set)?;
+        named("device", device, socket.bind_device(Some(device.as_bytes())))?;
     }
     Ok(())
 }
@@ -350,6 +341,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_a_socket_that_listens_does_not_take_is_named() {
+        let listening = listen("127.0.0.1:0", &defaults()).await.unwrap();
+        let options = SocketOptions { send_buffer: Some(NonZeroU32::MAX), ..defaults() };
+        let said = listening.adjust(&options).await.unwrap_err().to_string();
+        let address = listening.address();
+        let begin = format!("{address} cannot be changed: `send_buffer` (4294967295) is refused");
+        assert!(said.starts_with(&begin), "{said}");
+    }
+
+    #[tokio::test]
     async fn what_this_process_may_not_set_is_named() {
         let options = SocketOptions { mark: NonZeroU32::new(7), ..defaults() };
         match listen("127.0.0.1:0", &options).await {
@@ -375,10 +376,10 @@ mod tests {
             // Linux before 5.7 asks for a right.
             Err(said) => assert!(said.contains("`device` (lo) is refused: it needs"), "{said}"),
         }
-        let said = listen("127.0.0.1:0", &device("no-interface-has-this")).await.unwrap_err();
+        let said = listen("127.0.0.1:0", &device("not-there")).await.unwrap_err();
         assert_eq!(
             said,
-            "cannot listen on tcp://127.0.0.1:0: `device` (no-interface-has-this) is refused: \
+            "cannot listen on tcp://127.0.0.1:0: `device` (not-there) is refused: \
              there is no such interface; `ip link` lists those that there are"
         );
     }

@@ -56,7 +56,7 @@ impl Reserve {
             self.0 = open();
             return false;
         }
-        let client = source.accept();
+        let client = source.accept_unheard();
         let is_there = client.is_ok();
         if let Ok(client) = client {
             client.into_socket().say(farewell);

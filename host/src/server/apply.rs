@@ -91,7 +91,7 @@ impl Server {
             Some(most) if most.get() > self.capacity.connections => {
                 Err(StartError::NeedsRestart("max_connections"))
             }
-            _ if flows(wanted) > 0 && flows(&self.config) == 0 => Err(StartError::NoFlows),
+            _ if flows(wanted) > 0 && self.flows == 0 => Err(StartError::NoFlows),
             _ => Ok(()),
         }
     }
@@ -244,14 +244,19 @@ impl Server {
             return;
         };
         let drain = running.drain();
-        self.keep(&drain.connections);
+        self.keep(drain.connections());
         tokio::spawn(drain.end(self.drain_deadline()));
     }
 
     /// Remembers connections whose listener is gone or begins anew.
     pub(super) fn keep(&mut self, connections: &Arc<Connections>) {
+        self.forget();
+        self.retired.push(Arc::clone(connections));
+    }
+
+    /// Forgets connections that have ended.
+    pub(super) fn forget(&mut self) {
         // Whoever may still add a connection holds the set, too.
         self.retired.retain(|set| Arc::strong_count(set) > 1);
-        self.retired.push(Arc::clone(connections));
     }
 }

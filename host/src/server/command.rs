@@ -23,8 +23,12 @@ impl Server {
             Event::Command(command) => command,
             Event::Gone { life, gone } => return self.lose(&life, gone),
             Event::Drained(life) => {
-                if let Some(listener) = self.listener_of(&life) {
-                    listener.run = Run::Stopped;
+                let ended = self
+                    .listener_of(&life)
+                    .map(|listener| std::mem::replace(&mut listener.run, Run::Stopped));
+                if let Some(Run::Running(running)) = ended {
+                    // Those that could not be cut in time.
+                    self.keep(running.connections());
                 }
                 return None;
             }
@@ -173,9 +177,8 @@ impl Server {
             }
         };
         let drain = running.drain();
-        let (life, sender) = (Arc::clone(running.life()), self.sender.clone());
+        let (life, sender) = (Arc::clone(&drain.life), self.sender.clone());
         let deadline = bound.map(|bound| Instant::now() + bound);
-        self.keep(&drain.connections);
         tokio::spawn(async move {
             let cut = drain.end(deadline).await;
             let _ = sender.send(Event::Drained(life));

@@ -177,6 +177,23 @@ impl Control {
         self.ask(|reply| Command::DrainListener { name, deadline, reply }).await
     }
 
+    /// Take nobody in at this listener any more, and cut its connections; gives how many that were.
+    pub async fn stop_listener(&self, listener: &str) -> Result<usize, ControlError> {
+        self.drain_listener(listener, Some(Duration::ZERO)).await
+    }
+
+    /// Drain a listener as [`Control::drain_listener`] does, then start it again at the same
+    /// addresses, with sockets that are made anew.
+    pub async fn restart(
+        &self,
+        listener: &str,
+        deadline: Option<Duration>,
+    ) -> Result<usize, ControlError> {
+        let cut = self.drain_listener(listener, deadline).await?;
+        self.start(listener).await?;
+        Ok(cut)
+    }
+
     /// What the server is doing.
     pub async fn status(&self) -> Result<Status, ControlError> {
         self.ask(Command::Status).await

@@ -1,6 +1,6 @@
 //! How a server ends: its connections finish, up to a deadline, or are cut.
 
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
@@ -64,21 +64,25 @@ impl Server {
     /// Accepts no more, lets connections end until the drain's deadline, and cuts the rest.
     pub(super) async fn drain(mut self) -> Ended {
         let deadline = self.drain_deadline();
-        let mut drains = self.drain_all();
+        let drains = self.drain_all();
         let sets: Vec<_> = self.sets().map(Arc::clone).collect();
-        let ended = async {
-            for drain in &mut drains {
-                drain.taken_in().await;
-            }
+        let said = Once::new();
+        let say = || {
             let open: usize = sets.iter().map(|set| set.count()).sum();
             if open > 0 {
                 let are = if open == 1 { " is" } else { "s are" };
-                tracing::info!("draining: {open} connection{are} open");
+                said.call_once(|| tracing::info!("draining: {open} connection{are} open"));
             }
+        };
+        let ended = async {
+            for drain in &drains {
+                drain.taken_in().await;
+            }
+            say();
             for set in &sets {
                 set.ended().await;
             }
-            for drain in &mut drains {
+            for drain in &drains {
                 drain.closed().await;
             }
         };
@@ -101,17 +105,19 @@ impl Server {
             () = deadline => {}
             () = stopped => {}
         }
+        // Where the deadline came before all were taken in.
+        say();
         self.stop().await
     }
 
     /// Cuts what is open and ends.
     pub(super) async fn stop(mut self) -> Ended {
-        let mut drains = self.drain_all();
+        let drains = self.drain_all();
         for life in self.listeners.values().filter_map(Listener::life) {
             life.ask(Phase::Stopped);
         }
         let patience = Instant::now() + LOOPS;
-        for drain in &mut drains {
+        for drain in &drains {
             let _ = timeout_at(patience, drain.closed()).await;
         }
         let sets: Vec<_> = self.sets().map(Arc::clone).collect();
@@ -140,6 +146,8 @@ impl Server {
             Run::Created | Run::Stopped | Run::Failed(_) => None,
         });
         let drains = running.collect();
+        // Those of them that were cut before are not cut by this.
+        self.forget();
         for set in self.sets() {
             set.order(Order::Drain);
         }

@@ -1,10 +1,13 @@
 //! One listener of a server: as it is configured, and as it runs.
 
+use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
+use tokio_util::task::TaskTracker;
 
 use super::Sockets;
 use super::control::Event;
@@ -16,7 +19,7 @@ use crate::address::Address;
 use crate::admission::{Admission, Bounds, Entry, Gate, Opening};
 use crate::config::{ListenerConfig, Spawn, WhenFull};
 use crate::drain::Connections;
-use crate::listener::{Accepted, Gone, Life, Phase, State, accept_until, take_in};
+use crate::listener::{Accepted, Bound, Gone, Life, Phase, State, accept_until, take_in};
 
 /// A listener of a server.
 #[derive(Debug)]
@@ -64,15 +67,16 @@ pub(super) struct Services {
 }
 
 /// The loops of its sockets. Those of datagrams go on, in a drain, until their flows have ended.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Loops {
-    streams: Vec<JoinHandle<()>>,
-    datagrams: Vec<(Socket, JoinHandle<()>)>,
+    streams: TaskTracker,
+    datagrams: Vec<(Socket, TaskTracker)>,
 }
 
-/// The end of a listener's connections, under way.
+/// The end of a listener's connections, under way. There can be several of one listener.
 pub(super) struct Drain {
-    pub(super) connections: Arc<Connections>,
+    pub(super) life: Arc<Life>,
+    connections: Arc<Connections>,
     loops: Loops,
 }
 
@@ -135,12 +139,18 @@ impl Listener {
         for (_, socket) in &sockets {
             socket.belongs_to(life);
             let running = self.take_in(socket.clone(), &services);
-            let watched = watch(running, socket, life, events.clone());
+            let watched = watch(running, socket.address().clone(), life, events.clone());
             match socket {
-                Socket::Stream(_) => loops.streams.push(watched),
-                Socket::Datagram(_) => loops.datagrams.push((socket.clone(), watched)),
+                Socket::Stream(_) => drop(loops.streams.spawn(watched)),
+                Socket::Datagram(_) => {
+                    let tracker = TaskTracker::new();
+                    tracker.spawn(watched);
+                    tracker.close();
+                    loops.datagrams.push((socket.clone(), tracker));
+                }
             }
         }
+        loops.streams.close();
         self.run = Run::Running(Running { sockets, services, loops });
     }
 
@@ -180,14 +190,11 @@ impl Running {
     pub(super) async fn hand_over(self, sockets: &Sockets) {
         self.life().ask(Phase::Draining);
         drop(self.sockets);
-        for accepting in self.loops.streams {
-            // One that panicked has ended, too.
-            let _ = accepting.await;
-        }
-        for (socket, receiving) in self.loops.datagrams {
+        self.loops.streams.wait().await;
+        for (socket, receiving) in &self.loops.datagrams {
             // Others go on as long as their flows.
-            if sockets.iter().any(|(_, kept)| kept.is(&socket)) {
-                let _ = receiving.await;
+            if sockets.iter().any(|(_, kept)| kept.is(socket)) {
+                receiving.wait().await;
             }
         }
     }
@@ -198,50 +205,53 @@ impl Running {
         // The loops have them as long as they need them.
         self.sockets.clear();
         self.connections().order(Order::Drain);
-        let connections = Arc::clone(self.connections());
-        Drain { connections, loops: std::mem::take(&mut self.loops) }
+        Drain {
+            life: Arc::clone(self.life()),
+            connections: Arc::clone(self.connections()),
+            loops: self.loops.clone(),
+        }
     }
 }
 
 impl Drain {
+    /// Its connections, flows included.
+    pub(super) const fn connections(&self) -> &Arc<Connections> {
+        &self.connections
+    }
+
     /// Waits until those whom the kernel had connected are taken in or turned away.
-    pub(super) async fn taken_in(&mut self) {
-        for accepting in self.loops.streams.drain(..) {
-            let _ = accepting.await;
-        }
+    pub(super) async fn taken_in(&self) {
+        self.loops.streams.wait().await;
     }
 
     /// Waits until its sockets are closed: those of datagrams when their last flow has ended.
-    pub(super) async fn closed(&mut self) {
+    pub(super) async fn closed(&self) {
         self.taken_in().await;
-        for (_, receiving) in self.loops.datagrams.drain(..) {
-            let _ = receiving.await;
+        for (_, receiving) in &self.loops.datagrams {
+            receiving.wait().await;
         }
     }
 
     /// Waits for the connections until `deadline`, cuts the rest, and says how many.
-    pub(super) async fn end(mut self, deadline: Option<Instant>) -> usize {
-        let connections = Arc::clone(&self.connections);
-        let mut cut = 0;
+    pub(super) async fn end(self, deadline: Option<Instant>) -> usize {
+        let connections = &self.connections;
         let ended = async {
             self.taken_in().await;
             connections.ended().await;
+            self.closed().await;
         };
-        let in_time = match deadline {
-            None => {
-                ended.await;
-                true
-            }
-            Some(deadline) => timeout_at(deadline, ended).await.is_ok(),
+        let Some(deadline) = deadline else {
+            ended.await;
+            return connections.cut();
         };
-        if !in_time {
+        let mut ended = pin!(ended);
+        if timeout_at(deadline, &mut ended).await.is_err() {
+            self.life.ask(Phase::Stopped);
             connections.order(Order::Cut);
             // Guests that hold a worker are cut at their next tick; nobody waits longer.
-            let _ = timeout_at(Instant::now() + CUT, connections.ended()).await;
-            cut = connections.cut() + connections.count();
+            let _ = timeout_at(Instant::now() + CUT, ended).await;
         }
-        let _ = timeout_at(Instant::now() + CUT, self.closed()).await;
-        cut
+        connections.cut() + connections.count()
     }
 }
 
@@ -256,18 +266,18 @@ fn hand_over(service: &Arc<Service>, client: Accepted, entry: Entry) {
 /// Reports a loop that ends by itself: a server must not go on as if it accepted when nobody does.
 fn watch(
     running: JoinHandle<Result<(), Gone>>,
-    socket: &Socket,
+    address: Bound,
     life: &Arc<Life>,
     events: mpsc::UnboundedSender<Event>,
-) -> JoinHandle<()> {
-    let (address, life) = (socket.address().clone(), Arc::clone(life));
-    tokio::spawn(async move {
+) -> impl Future<Output = ()> + use<> {
+    let life = Arc::clone(life);
+    async move {
         let ended = running.await.unwrap_or_else(|_| Err(Gone::panicked(address)));
         if let Err(gone) = ended {
             // A server that has ended hears no more.
             let _ = events.send(Event::Gone { life, gone });
         }
-    })
+    }
 }
 
 /// The bounds of its connections, and of its flows.

@@ -44,6 +44,8 @@ pub struct Server {
     /// What is in service, or will be when it runs.
     config: Config,
     capacity: Capacity,
+    /// How many flows it was made with room for.
+    flows: u32,
     loader: Arc<Loader>,
     admission: Arc<Admission>,
     receipts: Arc<Receipts>,
@@ -81,14 +83,16 @@ impl Server {
     pub async fn load(config: Config) -> Result<Self, StartError> {
         let Config { server, .. } = &config;
         let capacity = capacity(&config)?;
-        let slots = capacity.connections.saturating_add(flows(&config));
+        let flows = flows(&config);
+        let slots = capacity.connections.saturating_add(flows);
         let loader = Loader::new(Engine::new(slots)?).map_err(StartError::Linker)?;
-        let admission = Admission::new(capacity.connections, server.max_handshakes, flows(&config));
+        let admission = Admission::new(capacity.connections, server.max_handshakes, flows);
         let (sender, events) = mpsc::unbounded_channel();
         let mut this = Self {
             admission,
             receipts: Arc::new(Receipts::open(&server.receipts)?),
             capacity,
+            flows,
             loader: Arc::new(loader),
             handlers: BTreeMap::new(),
             listeners: BTreeMap::new(),

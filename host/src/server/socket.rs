@@ -56,6 +56,10 @@ impl Socket {
     pub(super) fn must_rebind(&self, old: &SocketOptions, new: &SocketOptions) -> bool {
         let of_datagrams =
             |options: &SocketOptions| (options.mark, options.receive_buffer, options.send_buffer);
+        if matches!(self, Self::Stream(listening) if listening.is_inherited()) {
+            // What it was made with is somebody else's.
+            return false;
+        }
         must_rebind(self.address(), old, new)
             || matches!(self, Self::Datagram(_)) && of_datagrams(old) != of_datagrams(new)
     }

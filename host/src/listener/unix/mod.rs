@@ -214,12 +214,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_never_has_more_rights_than_its_socket() {
+    async fn a_file_never_has_more_rights_than_were_asked_for() {
         let folder = Folder::new();
         for asked in [0o600, 0o400, 0o000] {
             let path = folder.at(&format!("{asked:o}.sock"));
             let socket = socket();
-            rustix::fs::fchmod(&socket, asked.into()).unwrap();
+            Rights::of(&mode(asked)).await.unwrap().prepare(&socket).unwrap();
             bind_path(&socket, &path).await.unwrap();
             assert_eq!(mode_of(&path), asked, "{asked:o}");
         }
@@ -327,6 +327,24 @@ mod tests {
             assert_eq!(lost.len(), SERVERS - 1, "{lost:?}");
             assert!(lost.iter().all(|said| said.ends_with(TAKEN)), "{lost:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_that_another_server_is_replacing_is_looked_at_afterwards() {
+        let folder = Folder::new();
+        let path = folder.at("x.sock");
+        leave_dead(&path);
+        let lock = File::open(folder.0.path()).unwrap();
+        lock.lock().unwrap();
+        let other = async {
+            fs::remove_file(&path).unwrap();
+            let listener = UnixListener::bind(&path).unwrap();
+            lock.unlock().unwrap();
+            listener
+        };
+        let (said, _theirs) = tokio::join!(refused(&path), other);
+        assert_eq!(said, TAKEN);
+        UnixStream::connect(&path).unwrap();
     }
 
     #[tokio::test(start_paused = true)]
