@@ -158,7 +158,7 @@ fn a_flow_can_end_by_itself_in_a_drain() {
     let peer = server.peer();
     assert_eq!(peer.ask("e"), "e");
     peer.send("d");
-    server.drain();
+    server.signal(Signal::TERM);
     assert_eq!(peer.receive(), b"d");
     let (code, log) = server.wait();
     assert_eq!(code, 0, "{log}");

@@ -112,10 +112,11 @@ impl Server {
 
     /// Cuts what is open and ends.
     pub(super) async fn stop(mut self) -> Ended {
-        let drains = self.drain_all();
+        // Before anything else: a loop that heard of a drain first would take clients in.
         for life in self.listeners.values().filter_map(Listener::life) {
             life.ask(Phase::Stopped);
         }
+        let drains = self.drain_all();
         let patience = Instant::now() + LOOPS;
         for drain in &drains {
             let _ = timeout_at(patience, drain.closed()).await;
