@@ -31,6 +31,7 @@ mod plugins;
 mod receipts;
 mod refusals;
 mod reload;
+mod smtp;
 mod start;
 mod systemd;
 mod tls;
