@@ -86,4 +86,4 @@ clean: ## Remove all that was built
 tools:
 	@scripts/need-programs cargo cc
 test-tools:
-	@scripts/need-programs cargo cc curl nc openssl python3 wrk
+	@scripts/need-programs cargo cc curl dig nc openssl python3 socat ss wrk /etc/services

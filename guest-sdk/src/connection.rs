@@ -150,6 +150,10 @@ impl Connection {
         self.reader.handle.close().map_err(error)
     }
 
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.reader.handle
+    }
+
     /// A fact that every connection has and that is short: read without the heap, which many
     /// handlers never touch.
     fn fact<T>(&self, name: &str, parse: impl FnOnce(&str) -> io::Result<T>) -> io::Result<T> {

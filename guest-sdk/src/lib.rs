@@ -100,6 +100,13 @@
 //! # Ok::<(), io::Error>(())
 //! ```
 //!
+//! # TLS
+//!
+//! Where the listener does TLS from the start, a handler sees plaintext and needs to know nothing.
+//! A protocol that begins in plaintext and asks for TLS later calls
+//! [`start_tls`](Connection::start_tls) with the reply that the protocol has for it; in tests,
+//! [`Peer::start_tls`] is the client's half.
+//!
 //! # Datagrams
 //!
 //! Over UDP a connection is one client's flow of datagrams. [`Connection::recv`] waits for the
@@ -200,6 +207,7 @@ mod log;
 mod pipe;
 mod poll;
 mod run;
+mod start_tls;
 mod sys;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
@@ -245,5 +253,6 @@ pub use crate::connection::{Connection, Reader, Writer};
 pub use crate::log::{Level, log};
 pub use crate::poll::{Interest, Ready};
 pub use crate::run::{Outcome, run};
+pub use crate::start_tls::StartTlsError;
 #[cfg(not(target_family = "wasm"))]
 pub use crate::testing::Peer;

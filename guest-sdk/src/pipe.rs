@@ -5,6 +5,7 @@
 //! read or a peer that does not is seen in tests as well.
 
 mod state;
+mod tls;
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,6 +13,9 @@ use std::time::{Duration, Instant};
 use portcell_abi::{Errno, level, poll, shutdown, timeout};
 
 pub(crate) use self::state::{Guest, Kind, Peer, State};
+
+/// How long a handler waits for the handshake: a test whose peer never starts it fails.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// The guest's end. The connection is closed when the last clone is gone.
 #[derive(Clone, Debug)]
@@ -125,6 +129,19 @@ impl Handle {
         let shown = fact.len().min(buf.len());
         buf[..shown].copy_from_slice(&fact[..shown]);
         Ok(fact.len())
+    }
+
+    /// Waits for [`Peer::start_tls`](crate::Peer::start_tls). A handshake that fails closes the
+    /// connection and is an errno: nothing can end a handler here, as the host does.
+    pub(crate) fn start_tls(&self, profile: &str, reply: &[u8]) -> Result<(), Errno> {
+        self.end.pipe.change(|state| state.guest_starts_tls(profile))?;
+        let mut taken = 0;
+        let step = |state: &mut State| state.guest_shakes_hands(reply, &mut taken);
+        if self.end.pipe.wait(Some(HANDSHAKE), step) == Some(Ok(())) {
+            return Ok(());
+        }
+        self.end.pipe.change(State::fail_handshake);
+        Err(Errno::NotConn)
     }
 }
 

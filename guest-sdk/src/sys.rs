@@ -35,6 +35,13 @@ mod host {
             pub(super) fn set_timeout(fd: i32, which: i32, ms: i32) -> i32;
             pub(super) fn info(name: *const u8, name_len: usize, buf: *mut u8, len: usize) -> i32;
             pub(super) fn log(level: i32, ptr: *const u8, len: usize) -> i32;
+            pub(super) fn start_tls(
+                fd: i32,
+                profile: *const u8,
+                profile_len: usize,
+                reply: *const u8,
+                reply_len: usize,
+            ) -> i32;
         }
     }
 
@@ -99,6 +106,20 @@ mod host {
             // SAFETY: the host reads `name` and writes at most `len` bytes at `buf`.
             count(unsafe { imports::info(name.as_ptr(), name.len(), buf.as_mut_ptr(), buf.len()) })
         }
+
+        pub(crate) fn start_tls(&self, profile: &str, reply: &[u8]) -> Result<(), Errno> {
+            // SAFETY: the host reads `profile` and `reply`.
+            count(unsafe {
+                imports::start_tls(
+                    self.fd,
+                    profile.as_ptr(),
+                    profile.len(),
+                    reply.as_ptr(),
+                    reply.len(),
+                )
+            })
+            .map(drop)
+        }
     }
 
     pub(crate) fn log(level: i32, message: &str) {
@@ -132,8 +153,11 @@ mod tests {
             let (name, rest) = declaration.split_once('(').unwrap();
             let (params, result) = rest.split_once(')').unwrap();
             assert!(result.starts_with(" -> i32;"), "the result of {name}");
-            let params: Vec<&str> =
-                params.split(", ").map(|param| param.split_once(':').unwrap().0).collect();
+            let params: Vec<&str> = params
+                .split(',')
+                .filter_map(|param| param.split_once(':'))
+                .map(|(param, _)| param.trim())
+                .collect();
             externs.push((name, params));
         }
 

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use portcell_abi::Errno;
+
 use crate::connection::Connection;
 use crate::error::error;
 use crate::pipe::{self, Handle, Kind, Pipe, State};
@@ -115,7 +117,35 @@ impl Peer {
         self.pipe.change(|state| state.facts.insert(name.into(), value.into()));
     }
 
-    /// How long each later read and write waits for the handler. Zero does not wait.
+    /// Lets [`Connection::start_tls`] fail as [`ErrorKind::Unsupported`], as it does where the
+    /// listener's configuration has no TLS. Without this it has.
+    pub fn refuse_tls(&self) {
+        self.pipe.change(|state| state.offers_tls = false);
+    }
+
+    /// The client's half of [`Connection::start_tls`], once the reply of the handler has been read:
+    /// waits until the handler is in that call, and lets it return. Nothing is encrypted, but what
+    /// was sent before is not read as what is sent from now on:
+    ///
+    /// - what was sent before the reply is dropped by the handler's side,
+    /// - what was sent after it, and before this call, is no TLS: then the handshake fails, and
+    ///   with it the connection. So does it after [`finish`](Self::finish), and when this call does
+    ///   not come within ten seconds.
+    ///
+    /// Afterwards the fact `transport` is `tls`, and so that handlers find them, `tls.version`,
+    /// `tls.cipher` and `tls.resumed` are there; what a test has set stays.
+    ///
+    /// [`ErrorKind::InvalidInput`] if the reply was not read, [`ErrorKind::ConnectionAborted`] if
+    /// the connection ends without TLS.
+    pub fn start_tls(&self) -> io::Result<()> {
+        let started = self.pipe.wait(Some(self.patience), State::peer_starts_tls);
+        started.ok_or_else(impatient)?.map_err(|errno| match errno {
+            Errno::Inval => io::Error::new(ErrorKind::InvalidInput, "the reply was not read yet"),
+            other => error(other),
+        })
+    }
+
+    /// How long each later call waits for the handler. Zero does not wait.
     pub fn set_patience(&mut self, patience: Duration) {
         self.patience = patience;
     }

@@ -33,6 +33,7 @@ pub struct Account {
     bytes_out: AtomicU64,
     memory_peak: AtomicU64,
     order: AtomicU8,
+    evicted: AtomicBool,
     drain_began: AtomicU64,
     waker: AtomicWaker,
 }
@@ -66,6 +67,7 @@ impl Account {
             bytes_out: AtomicU64::new(0),
             memory_peak: AtomicU64::new(0),
             order: AtomicU8::new(Order::Serve as u8),
+            evicted: AtomicBool::new(false),
             drain_began: AtomicU64::new(NEVER),
             waker: AtomicWaker::new(),
         }
@@ -105,6 +107,11 @@ impl Account {
     /// How long the connection has lasted.
     pub fn age(&self) -> Duration {
         self.began.elapsed()
+    }
+
+    /// Says that its handshake is done: silence counts from here.
+    pub fn handshake_is_done(&self) {
+        self.moved.store(self.nanos_at(Instant::now()), Relaxed);
     }
 
     /// Says that the guest has read this many bytes.
@@ -151,6 +158,18 @@ impl Account {
         }
         self.nearer.store(true, Release);
         self.waker.wake();
+    }
+
+    /// Ends it now as if it had been idle for too long, to make room for another.
+    pub fn evict(&self) {
+        self.evicted.store(true, Relaxed);
+        self.nearer.store(true, Release);
+        self.waker.wake();
+    }
+
+    /// Whether it was asked to make room.
+    pub fn is_evicted(&self) -> bool {
+        self.evicted.load(Relaxed)
     }
 
     /// Whether the host asks the handler to finish.
@@ -285,6 +304,14 @@ mod tests {
         account.cpu.store(7_000, Relaxed);
         assert_eq!(account.cpu_since_move(), Duration::from_micros(2));
         assert_eq!(account.cpu(), Duration::from_micros(7));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handshake_is_no_silence() {
+        let account = Account::new(1);
+        tokio::time::advance(Duration::from_secs(5)).await;
+        account.handshake_is_done();
+        assert_eq!(account.moved_at().elapsed(), Duration::ZERO);
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub enum Exit {
     WriteTimeout,
     /// The peer reset the connection.
     PeerReset,
+    /// The guest began TLS and the handshake failed.
+    HandshakeFailed,
     /// Ended in good order because the server is draining.
     Drained,
     /// Ended by the deadline of a drain.
@@ -55,6 +57,7 @@ impl Exit {
             Self::IdleTimeout => "idle_timeout",
             Self::WriteTimeout => "write_timeout",
             Self::PeerReset => "peer_reset",
+            Self::HandshakeFailed => "handshake_failed",
             Self::Drained => "drained",
             Self::Cut => "cut",
             Self::HostError(_) => "host_error",
@@ -65,9 +68,12 @@ impl Exit {
     /// ends in good order.
     pub const fn closing(&self) -> Closing {
         match self {
-            Self::Ok | Self::Failed(_) | Self::IdleTimeout | Self::Lifetime | Self::Drained => {
-                Closing::Orderly
-            }
+            Self::Ok
+            | Self::Failed(_)
+            | Self::IdleTimeout
+            | Self::Lifetime
+            | Self::HandshakeFailed
+            | Self::Drained => Closing::Orderly,
             Self::Trap(_)
             | Self::MemoryLimit
             | Self::CpuLimit

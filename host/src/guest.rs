@@ -7,7 +7,7 @@ use wasmtime::{AsContextMut as _, Caller, Memory, ResourceLimiter};
 use wasmtime_wasi::p1::WasiP1Ctx;
 
 use crate::account::Account;
-use crate::config::HandlerConfig;
+use crate::config::{DrainInput, HandlerConfig};
 use crate::connection::Connection;
 use crate::engine::TABLE_ELEMENTS;
 use crate::guest_log::GuestLog;
@@ -37,6 +37,9 @@ pub(crate) enum Stop {
     /// `abort` of AssemblyScript, with its message.
     #[error("{0}")]
     Abort(String),
+    /// `start_tls`, whose handshake failed.
+    #[error("the handshake failed")]
+    Handshake,
     /// A pointer of the guest's is outside its memory.
     #[error("{call}: {pointer:#x}..+{length} is outside the guest's memory")]
     OutOfBounds {
@@ -50,7 +53,18 @@ pub(crate) enum Stop {
 }
 
 impl Guest {
-    pub(crate) fn new(config: Arc<HandlerConfig>, entry: Entry, connection: Connection) -> Self {
+    pub(crate) fn new(
+        config: Arc<HandlerConfig>,
+        entry: Entry,
+        mut connection: Connection,
+    ) -> Self {
+        if entry == Entry::Command {
+            // Its stdin is a stream.
+            connection.skip_empty_datagrams();
+            if config.drain_input == DrainInput::End {
+                connection.end_input_with_drain();
+            }
+        }
         let account = Arc::clone(connection.account());
         Self {
             log: GuestLog::new(&config.name, account.id()),

@@ -109,6 +109,9 @@ fn exit_of_error(error: &Error, guest: &Guest) -> Exit {
     if let Some(Stop::Code(code)) = error.downcast_ref() {
         return exit_of_code(*code, guest);
     }
+    if let Some(Stop::Handshake) = error.downcast_ref() {
+        return Exit::HandshakeFailed;
+    }
     if guest.meter.denied {
         return Exit::MemoryLimit;
     }

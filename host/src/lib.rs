@@ -1,5 +1,5 @@
 //! A socket server whose handlers are sandboxed WebAssembly: every connection gets an instance of
-//! its own, which sees that connection and nothing else.
+//! its own, which sees that connection and nothing else. So does every peer of a UDP socket.
 //!
 //! ```text
 //!  config ··► listener ─► admission ─► handshake ─► route ─► instance ─► connection ─► receipt
@@ -7,19 +7,38 @@
 //!
 //! The binary `portcell` is a thin face on this library. A server in a program of your own:
 //!
-//! ```no_run
-//! use std::path::Path;
-//!
+//! ```
 //! use portcell::{Config, Server};
+//! # use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 //!
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let mut server = Server::load(Config::read(Path::new("portcell.toml"))?).await?;
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let plugin = folder.path().join("echo.wasm");
+//! # std::fs::write(&plugin, wat::parse_file("../tests/guests/echo.wat")?)?;
+//! let config = Config::from_flags(&plugin, &[("listen", "127.0.0.1:0")])?;
+//! let mut server = Server::load(config).await?;
 //! server.bind().await?;
-//! println!("{}", server.listening()[0]);
-//! server.run_until(async { drop(tokio::signal::ctrl_c().await) }).await?;
+//! println!("{}", server.listening()[0]); // listening on tcp://127.0.0.1:40711 (echo)
+//! # let address = server.listening()[0].address.replace("tcp://", "");
+//! # let mut answer = [0; 5];
+//! # let shutdown = async {
+//! #     let mut client = tokio::net::TcpStream::connect(address).await.expect("it is bound");
+//! #     client.write_all(b"hello").await.expect("it serves");
+//! #     client.read_exact(&mut answer).await.expect("it echoes");
+//! # };
+//! server.run_until(shutdown).await?; // any future: then it drains
+//! # assert_eq!(&answer, b"hello");
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! While it runs, a [`Control`] steers it from other tasks: it suspends, resumes, drains and starts
+//! single listeners, swaps the module of a handler, changes bounds, puts another configuration into
+//! service, and tells what all of them do ([`server::Status`]).
+//!
+//! Addresses like `fd://web` need [`listener::inherit`] at the beginning of `main`. Logs are those
+//! of `tracing`; a program without a subscriber of its own has [`telemetry::init`].
 
 pub mod address;
 pub mod config;

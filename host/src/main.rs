@@ -12,5 +12,13 @@ use mimalloc::MiMalloc;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
+    take_over_descriptors();
     cli::run()
+}
+
+#[expect(unsafe_code, reason = "only here can it be known that nobody owns a descriptor yet")]
+fn take_over_descriptors() {
+    // SAFETY: it is the first thing that `main` does, and nothing that runs before it (std, the
+    // allocator) keeps a descriptor above 2.
+    unsafe { portcell::listener::inherit() }
 }

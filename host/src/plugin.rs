@@ -5,7 +5,7 @@ use std::io::{self, Read as _};
 use std::path::Path;
 
 use crate::config::WASM_PAGE;
-use crate::text::printable;
+use crate::text::{hexadecimal, printable};
 use sha2::{Digest as _, Sha256};
 use wasmparser::{Encoding, ExternalKind, FuncType, Parser, Payload, TypeRef, ValType};
 
@@ -236,11 +236,6 @@ impl Plugin {
     pub fn export(&self, name: &str) -> Option<&str> {
         self.exports.iter().find(|export| export.name == name).map(|export| &*export.signature)
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or('0');
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// What the bytes look like when they are not wasm.

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 use crate::config;
-use crate::connection::Connection;
+use crate::connection::{Connection, Secured, Transport};
 use crate::exit::Exit;
 use crate::route::Route;
 
@@ -46,7 +46,7 @@ pub struct Receipt {
     /// This end.
     pub local: Option<String>,
     /// Facts of TLS; `null` without it.
-    pub tls: Option<()>,
+    pub tls: Option<TlsReceipt>,
     /// Bytes that the guest read.
     pub bytes_in: u64,
     /// Bytes that the guest wrote and the kernel took.
@@ -59,6 +59,47 @@ pub struct Receipt {
     pub memory_peak: u64,
     /// How it ended.
     pub exit: Exit,
+}
+
+/// What a handshake has agreed on: the facts `tls.*`, without those that are long.
+#[derive(Clone, Debug, Serialize)]
+pub struct TlsReceipt {
+    /// `1.2` or `1.3`.
+    pub version: String,
+    /// The cipher suite, as IANA names it.
+    pub cipher: Option<String>,
+    /// What the peer asked for.
+    pub server_name: Option<String>,
+    /// The application's protocol that was agreed on.
+    pub alpn: Option<String>,
+    /// Whether an earlier session went on.
+    pub resumed: bool,
+    /// The peer's certificate, if it has shown one.
+    pub peer: Option<PeerReceipt>,
+}
+
+/// Who a peer is.
+#[derive(Clone, Debug, Serialize)]
+pub struct PeerReceipt {
+    /// Whose the certificate is.
+    pub subject: Option<String>,
+    /// The digest of the certificate.
+    pub sha256: String,
+}
+
+impl TlsReceipt {
+    fn of(secured: &Secured) -> Self {
+        Self {
+            version: secured.version().into(),
+            cipher: secured.cipher().map(str::to_owned),
+            server_name: secured.server_name().map(str::to_owned),
+            alpn: secured.alpn().map(str::to_owned),
+            resumed: secured.resumed(),
+            peer: secured
+                .peer()
+                .map(|peer| PeerReceipt { subject: peer.subject(), sha256: peer.sha256() }),
+        }
+    }
 }
 
 impl Receipt {
@@ -85,6 +126,14 @@ impl Receipt {
             memory_peak: 0,
             exit: Exit::Ok,
         }
+    }
+
+    /// Says by which TLS the bytes travelled in the end, if by any.
+    #[must_use]
+    pub fn secured(self, secured: Option<&Secured>) -> Self {
+        let Some(secured) = secured else { return self };
+        let transport = Transport::Tls.name().into();
+        Self { transport, tls: Some(TlsReceipt::of(secured)), ..self }
     }
 
     /// The rest of it.

@@ -1,7 +1,9 @@
 //! From what is known at arrival to a handler.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use crate::admission::Opening;
 use crate::config::{ListenerConfig, ServerConfig};
 use crate::connection::Placement;
 use crate::handler::Handler;
@@ -19,14 +21,32 @@ pub struct Route {
     pub limits: Limits,
 }
 
-/// The route of a listener, as it is now.
+/// The routes of a listener, as they are now.
 #[derive(Debug)]
-pub struct Routes(RwLock<Arc<Route>>);
+pub struct Routes(RwLock<Arc<Table>>);
+
+/// Where the connections of one listener go.
+#[derive(Debug)]
+pub struct Table {
+    /// The listener's own route.
+    pub own: Arc<Route>,
+    /// Those of the handlers that clients are given by the name that they ask for.
+    pub named: BTreeMap<String, Arc<Route>>,
+}
 
 impl Route {
-    /// The route from this listener to this handler.
-    pub fn new(server: &ServerConfig, listener: &ListenerConfig, handler: Arc<Handler>) -> Self {
+    /// The route from this listener to this handler, of connections that begin so.
+    pub fn new(
+        server: &ServerConfig,
+        listener: &ListenerConfig,
+        handler: Arc<Handler>,
+        opening: Opening,
+    ) -> Self {
         let config = Arc::clone(handler.config());
+        let idle = match opening {
+            Opening::Plaintext | Opening::Handshake => listener.idle_timeout,
+            Opening::Datagram => listener.flow_idle_timeout,
+        };
         Self {
             placement: Arc::new(Placement {
                 listener: listener.name.clone(),
@@ -35,10 +55,10 @@ impl Route {
                 tenant: config.tenant.clone(),
                 memory: config.memory,
                 cpu: config.cpu,
-                idle_timeout: listener.idle_timeout,
+                idle_timeout: idle,
             }),
             limits: Limits {
-                idle: listener.idle_timeout,
+                idle,
                 write: listener.write_timeout,
                 lifetime: config.lifetime,
                 cpu: config.cpu,
@@ -51,18 +71,23 @@ impl Route {
 }
 
 impl Routes {
-    /// All connections go by `route`.
-    pub fn new(route: Route) -> Self {
-        Self(RwLock::new(Arc::new(route)))
+    /// Connections go by `table`.
+    pub fn new(table: Table) -> Self {
+        Self(RwLock::new(Arc::new(table)))
     }
 
-    /// The route of a connection that arrives now.
-    pub fn find(&self) -> Arc<Route> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    /// The route of a connection that arrives now, to the listener's handler or to the one of this
+    /// name, which can be gone by now.
+    pub fn find(&self, handler: Option<&str>) -> Option<Arc<Route>> {
+        let table = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner));
+        match handler {
+            None => Some(Arc::clone(&table.own)),
+            Some(name) => table.named.get(name).map(Arc::clone),
+        }
     }
 
-    /// Connections that arrive from now on go by `route`.
-    pub fn replace(&self, route: Route) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(route);
+    /// Connections that arrive from now on go by `table`.
+    pub fn replace(&self, table: Table) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
     }
 }

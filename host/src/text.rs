@@ -1,4 +1,4 @@
-//! Text of guests and peers, made fit for logs and terminals.
+//! Text of guests and peers, made fit for logs and terminals, and bytes as text.
 
 use std::fmt::Write as _;
 
@@ -14,6 +14,12 @@ pub(crate) fn printable(text: &str) -> String {
         }
     }
     shown
+}
+
+/// The bytes as digits, two each.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or('0');
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// Characters that reorder what is around them, and the line separators of Unicode.

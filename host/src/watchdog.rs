@@ -40,9 +40,10 @@ impl Limits {
     }
 
     /// The moments at which the connection ends if nothing moves until then.
-    fn deadlines(&self, account: &Account) -> [Option<(Instant, Exit)>; 4] {
+    fn deadlines(&self, account: &Account) -> [Option<(Instant, Exit)>; 5] {
         let moved = account.moved_at();
         [
+            account.is_evicted().then_some((moved, Exit::IdleTimeout)),
             self.lifetime.map(|limit| (account.began() + limit, Exit::Lifetime)),
             self.write
                 .zip(account.write_waiting_since())
@@ -205,6 +206,21 @@ mod tests {
         });
         assert_eq!(run(&account, &limits, pending::<()>()).await, Err(Exit::Cut));
         cutter.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_is_to_make_room_is_idle_at_once() {
+        let account = Arc::new(Account::new(1));
+        let limits = Limits { idle: Some(10 * SECOND), ..Limits::default() };
+        let other = Arc::clone(&account);
+        let began = Instant::now();
+        let evicting = tokio::spawn(async move {
+            sleep(SECOND).await;
+            other.evict();
+        });
+        assert_eq!(run(&account, &limits, pending::<()>()).await, Err(Exit::IdleTimeout));
+        assert_eq!(began.elapsed(), SECOND);
+        evicting.await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]

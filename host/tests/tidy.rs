@@ -1,6 +1,7 @@
 //! House rules that the compiler does not hold.
 #![allow(clippy::unwrap_used, reason = "a test that cannot read the sources fails")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,20 +11,55 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Every Rust file at or under `path`, with its code: comments are left out.
+/// Every Rust file at or under `path` of the host, with its code: comments are left out.
 fn code(path: &str) -> Vec<(PathBuf, String)> {
-    let mut found = Vec::new();
-    let mut left = vec![root().join("host/src").join(path)];
-    while let Some(path) = left.pop() {
-        if path.is_dir() {
-            left.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
-        } else {
-            let text = fs::read_to_string(&path).unwrap();
+    let path = Path::new("host/src").join(path);
+    sources(&path)
+        .into_iter()
+        .map(|(path, text)| {
             let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
-            found.push((path.clone(), lines.collect::<Vec<_>>().join("\n")));
+            let code = lines.collect::<Vec<_>>().join("\n");
+            (path, code)
+        })
+        .collect()
+}
+
+/// Every Rust file at or under `path`, as it is.
+fn sources(path: &Path) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut left = vec![root().join(path)];
+    while let Some(path) = left.pop() {
+        if path.is_dir() && !path.ends_with("target") {
+            left.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            found.push((path, text));
         }
     }
     found
+}
+
+/// The names of all tests.
+fn tests() -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for folder in ["host", "tests", "plugins", "guest-sdk"] {
+        for (_, text) in sources(Path::new(folder)) {
+            let mut lines = text.lines().map(str::trim_start);
+            while let Some(line) = lines.next() {
+                if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
+                    let function = lines.find_map(|line| Some(line.split_once("fn ")?.1));
+                    names.extend(function.and_then(|name| name.split('(').next()).map(Into::into));
+                }
+            }
+        }
+    }
+    assert!(names.len() > 400, "the tests were not found");
+    names
+}
+
+/// What stands in backticks.
+fn in_backticks(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
 }
 
 fn must_not_name(parts: &[&str], words: &[&str]) {
@@ -95,6 +131,7 @@ fn every_exit_is_explained_to_operators() {
         Exit::IdleTimeout,
         Exit::WriteTimeout,
         Exit::PeerReset,
+        Exit::HandshakeFailed,
         Exit::Drained,
         Exit::Cut,
         Exit::HostError(text()),
@@ -122,4 +159,56 @@ fn every_plugin_is_tested_end_to_end() {
         seen += 1;
     }
     assert!(seen >= 5, "the plugins were not found");
+}
+
+#[test]
+fn every_row_of_the_comparison_names_tests_that_exist() {
+    /// What a row says that has no test.
+    const WITHOUT: &[&str] = &["not in this version", "not offered", "by review", "no test yet"];
+    let tests = tests();
+    let page = fs::read_to_string(root().join("docs/from-gevent.md")).unwrap();
+    let mut rows = 0;
+    let mut shown_by = false;
+    for line in page.lines() {
+        // A `|` within backticks would be a cell of its own in the page, too.
+        let last =
+            line.strip_prefix('|').and_then(|row| row.trim_end_matches('|').split('|').next_back());
+        let Some(last) = last.map(str::trim) else {
+            shown_by = false;
+            continue;
+        };
+        if !shown_by {
+            shown_by = last == "shown by";
+            assert!(shown_by, "a table without tests: {line}");
+            continue;
+        }
+        if last == "---" {
+            continue;
+        }
+        rows += 1;
+        let mut names = in_backticks(last).peekable();
+        assert!(names.peek().is_some() || WITHOUT.contains(&last), "nothing shows this: {line}");
+        for name in names {
+            assert!(
+                tests.contains(name),
+                "docs/from-gevent.md names a test that is not there: {name}"
+            );
+        }
+    }
+    assert!(rows > 100, "the tables were not found");
+}
+
+#[test]
+fn every_test_that_shows_an_invariant_exists() {
+    let tests = tests();
+    let page = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let (_, invariants) = page.split_once("## Invariants").unwrap();
+    let (invariants, _) = invariants.split_once("\n## ").unwrap();
+    // Names of tests are sentences; what else is named here is shorter.
+    let named: Vec<_> =
+        in_backticks(invariants).filter(|word| word.split('_').count() > 3).collect();
+    assert!(named.len() > 30, "the invariants were not found");
+    for name in named {
+        assert!(tests.contains(name), "ARCHITECTURE.md names a test that is not there: {name}");
+    }
 }

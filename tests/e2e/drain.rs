@@ -1,11 +1,14 @@
 //! Ending a server.
 
-use std::net::TcpStream;
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Instant;
 
 use rustix::process::Signal;
 
-use crate::harness::{Client, Folder, Server, plugin};
+use crate::harness::{Client, Folder, PATIENCE, Server, plugin, wait_until};
 
 #[test]
 fn a_drain_lets_connections_end_and_takes_no_new_ones() {
@@ -163,6 +166,45 @@ fn clients_that_connected_before_the_drain_are_served() {
     assert_eq!(log.matches(r#""exit":{"kind":"ok"}"#).count(), 400, "{log}");
 }
 
+/// Connects again and again until it is refused. Once it is connected, it must be answered, or
+/// the connection must end in good order. Counts the answers.
+fn hammers(port: u16, answered: &AtomicUsize) {
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    while let Ok(mut stream) = TcpStream::connect_timeout(&address, PATIENCE) {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let said = stream.local_addr().unwrap().to_string();
+        let mut heard = Vec::new();
+        stream.write_all(said.as_bytes()).unwrap_or_else(|error| panic!("{said}: {error}"));
+        stream.shutdown(Shutdown::Write).unwrap_or_else(|error| panic!("{said}: {error}"));
+        stream.read_to_end(&mut heard).unwrap_or_else(|error| panic!("{said}: {error}"));
+        assert!(heard == said.as_bytes() || heard.is_empty(), "{said}: {heard:?}");
+        answered.fetch_add(usize::from(!heard.is_empty()), SeqCst);
+    }
+}
+
+#[test]
+fn of_those_who_connect_while_it_ends_nobody_is_reset() {
+    for signal in [Signal::TERM, Signal::INT, Signal::TERM] {
+        let server = Server::run(plugin("echo")).start();
+        let (port, answered) = (server.port(), Arc::new(AtomicUsize::new(0)));
+        let hammer = || {
+            let answered = Arc::clone(&answered);
+            std::thread::spawn(move || hammers(port, &answered))
+        };
+        let clients: Vec<_> = (0..16).map(|_| hammer()).collect();
+        wait_until("it is busy", || answered.load(SeqCst) > 500);
+        server.signal(signal);
+        for client in clients {
+            client.join().unwrap();
+        }
+        let (code, log) = server.wait();
+        assert_eq!(code, 0, "{log}");
+        let receipts = log.matches(r#""exit":{"kind":"ok"}"#).count();
+        assert_eq!(receipts, answered.load(SeqCst), "each has one receipt");
+        assert!(!log.contains("cut") && !log.contains("peer_reset"), "{log}");
+    }
+}
+
 #[test]
 fn clients_for_whom_there_is_no_place_do_not_hold_up_a_drain() {
     let server = Server::run(plugin("echo")).arguments(&["--max-connections", "1"]).start();
@@ -170,9 +212,55 @@ fn clients_for_whom_there_is_no_place_do_not_hold_up_a_drain() {
     client.is_echoed();
     let mut waiting = server.connect();
     server.drain();
-    assert!(waiting.rest().is_err() || waiting.rest().unwrap().is_empty());
+    waiting.ends_in_good_order();
     client.is_echoed();
     client.end();
     client.ends_in_good_order();
+    assert_eq!(server.wait().0, 0);
+}
+
+#[test]
+fn a_program_without_a_poll_reads_the_end_where_that_is_asked_for() {
+    for (drain_input, ends) in [("end", true), ("open", false)] {
+        let server = Server::run(plugin("hello-inetd"))
+            .arguments(&["--drain-input", drain_input, "--drain-timeout", "none"])
+            .start();
+        let mut client = server.connect();
+        client.line();
+        server.drain();
+        if ends {
+            client.ends_in_good_order();
+        } else {
+            client.send("ann\n");
+            assert!(client.line().contains("ann"));
+            client.end();
+            client.ends_in_good_order();
+        }
+        drop(client);
+        let (code, log) = server.wait();
+        assert_eq!(code, 0);
+        assert!(log.contains(r#""exit":{"kind":"ok"}"#), "{log}");
+    }
+}
+
+#[test]
+fn the_end_of_a_drain_resets_nobody_who_is_turned_away() {
+    let server = Server::run(plugin("echo")).arguments(&["--max-connections", "1"]).start();
+    let mut place = server.connect();
+    place.is_echoed();
+    let mut waiting: Vec<_> = (0..20).map(|_| server.connect()).collect();
+    // At the same moment the drain begins and the only connection ends.
+    server.signal(Signal::STOP);
+    for client in &mut waiting {
+        client.send("x");
+        client.end();
+    }
+    place.end();
+    server.signal(Signal::TERM);
+    server.signal(Signal::CONT);
+    for client in &mut waiting {
+        let said = client.rest().unwrap();
+        assert!(said.is_empty() || said == b"x", "{said:?}");
+    }
     assert_eq!(server.wait().0, 0);
 }

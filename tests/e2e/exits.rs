@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::harness::{Client, Folder, Server, plugin};
@@ -156,7 +157,7 @@ fn the_deadline_of_a_drain_is_a_cut() {
     let server = Server::run(plugin("echo")).arguments(&["--drain-timeout", "100ms"]).start();
     let mut client = server.connect();
     client.is_echoed();
-    server.drain();
+    server.signal(Signal::TERM);
     client.is_reset();
     let (code, log) = server.wait();
     assert_eq!(code, 0);

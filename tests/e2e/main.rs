@@ -1,5 +1,5 @@
-//! The real binary, real sockets and real clients: each test starts a server of its own at a port
-//! that the kernel picks.
+//! The real binary, and where it says so the library in this process; real sockets and real
+//! clients. Each test starts a server of its own at a port that the kernel picks.
 //!
 //! `harness` runs servers and clients; every other module is about what its name says. The guests
 //! are plugins/*.wasm, which `make guests` builds, and tests/guests/*.wat.
@@ -8,20 +8,33 @@
 
 mod harness;
 
+mod addresses;
 mod admission;
 mod bad_input;
+mod churn;
 mod command_line;
+mod dns;
 mod drain;
 mod exits;
 mod facts;
+mod full;
+mod handlers;
 mod http;
+mod inherited;
 mod isolation;
+mod library;
+mod life;
 mod limits;
+mod lost;
+mod options;
 mod plugins;
 mod receipts;
+mod refusals;
 mod reload;
 mod start;
 mod systemd;
+mod tls;
+mod udp;
 mod unix;
 
 /// What a test gives, so that it can use `?`.

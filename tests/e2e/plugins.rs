@@ -133,6 +133,32 @@ fn a_plain_program_answers_at_the_newline() {
 }
 
 #[test]
+fn several_clients_of_a_plain_program_take_turns() {
+    let server = Server::run(plugin("hello-inetd")).start();
+    let mut clients: Vec<_> = (0..10).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        assert_eq!(client.line(), "Hello, 127.0.0.1! Who is there?");
+    }
+    // Half a line of each, before the other half of any.
+    for client in &mut clients {
+        client.send("Client ");
+    }
+    for (number, client) in clients.iter_mut().enumerate().rev() {
+        assert_eq!(client.ask(&number.to_string()), format!("Hello, Client {number}!"));
+    }
+    // The end of one is the end of no other.
+    for number in 0..10 {
+        let mut leaves = clients.remove(0);
+        leaves.end();
+        leaves.ends_in_good_order();
+        for client in &mut clients {
+            assert_eq!(client.ask(&number.to_string()), format!("Hello, {number}!"));
+        }
+    }
+    assert_eq!(server.stop().len(), 10);
+}
+
+#[test]
 fn several_plugins_are_served_at_once() {
     let folder = crate::harness::Folder::new();
     let config = ["echo", "shout", "daytime", "hello-inetd"].map(|name| {

@@ -1,11 +1,11 @@
 //! SIGHUP: the configuration is read again.
 
-use std::net::TcpStream;
+use std::net::{TcpStream, UdpSocket};
 use std::path::Path;
 
 use rustix::process::Signal;
 
-use crate::harness::{Client, Folder, Server, plugin, wait_until};
+use crate::harness::{Client, Folder, PATIENCE, Server, plugin, wait_until};
 
 fn listener(name: &str, bind: &str, more: &str) -> String {
     format!("[[listener]]\nname = \"{name}\"\nbind = \"{bind}\"\nhandler = \"h\"\n{more}\n")
@@ -59,6 +59,20 @@ fn a_new_listener_has_a_ready_line() {
     assert_eq!(server.connect_to("second").ask("listener"), "second");
     assert_eq!(Client::connect(("127.0.0.1", port)).ask("listener"), "first");
     assert_eq!(server.addresses("first", 1).len(), 1, "what listened before is not announced");
+}
+
+#[test]
+fn a_udp_listener_can_go_and_come_back() {
+    let folder = Folder::new();
+    let handler = handler(&folder.guest("tells_facts_by_datagram"), "");
+    let unix = format!("unix:{}", folder.at("stays").display());
+    let stays = format!("{}{handler}", listener("stays", &unix, ""));
+    let with = |name: &str| format!("{}{stays}", listener(name, "udp://127.0.0.1:0", ""));
+    let server = Server::serve(&folder, &with("first")).start();
+    assert_eq!(server.peer_of("first").ask("listener"), "first");
+    reload(&server, &folder, 1, &stays);
+    reload(&server, &folder, 2, &with("second"));
+    assert_eq!(server.peer_of("second").ask("listener"), "second");
 }
 
 #[test]
@@ -208,6 +222,10 @@ fn a_bad_configuration_keeps_the_old_one_in_force() {
             "this machine does not have that address",
         ),
         (format!("server.max_handshakes = 7\n{good}"), "server.max_handshakes cannot change"),
+        (
+            format!("{good}{}", listener("m", "udp://127.0.0.1:0", "")),
+            "this server was started without room for UDP flows",
+        ),
     ]
     .into_iter()
     .enumerate()
@@ -289,4 +307,92 @@ fn without_a_configuration_the_signal_changes_nothing() {
     server.signal(Signal::HUP);
     server.find_line("there is no configuration to read again");
     assert_eq!(server.connect().ask("handler.version"), "1");
+}
+
+#[test]
+fn the_places_of_the_server_change_up_to_what_it_started_with() {
+    let folder = Folder::new();
+    let (server, config) = echo_with(&folder, "");
+    let places = |most: &str| format!("server.max_connections = {most}\n{}", config(""));
+    let mut first = served(&server);
+    reload(&server, &folder, 1, &places("1"));
+    let mut second = waits(&server);
+    first.is_echoed();
+    reload(&server, &folder, 2, &places("2"));
+    assert_eq!(second.receive(1), "x");
+    folder.write("portcell.toml", places("4000000000"));
+    server.signal(Signal::HUP);
+    let refused = server.find_line("the old configuration stays in force: ");
+    assert!(refused.contains("restart"), "{refused}");
+    let mut third = waits(&server);
+    reload(&server, &folder, 3, &config(""));
+    assert_eq!(third.receive(1), "x");
+}
+
+#[test]
+fn an_address_that_another_listener_takes_over_turns_nobody_away() {
+    let folder = Folder::new();
+    let handler = handler(&folder.guest("tells_facts"), "");
+    let first = listener("first", "tcp://127.0.0.1:0", "");
+    let server = Server::serve(&folder, &format!("{first}{handler}")).start();
+    let port = server.port_of("first");
+    let mut old = server.connect();
+    assert_eq!(old.ask("listener"), "first");
+    let second = |more: &str| listener("second", &format!("tcp://127.0.0.1:{port}"), more);
+    let connect = || Client::connect(("127.0.0.1", port));
+
+    reload(&server, &folder, 1, &format!("{}{handler}", second("")));
+    assert_eq!(connect().ask("listener"), "second");
+    reload(&server, &folder, 2, &format!("{}{handler}", second("backlog = 7")));
+    let mut of_second = connect();
+    assert_eq!(of_second.ask("listener"), "second");
+    drop(old);
+
+    // What is fixed while a socket is bound is refused, and everything goes on.
+    folder.write("portcell.toml", format!("{}{handler}", second("reuse_port = true")));
+    server.signal(Signal::HUP);
+    let refused = server.find_line("the old configuration stays in force: ");
+    assert!(refused.contains("was made with other options"), "{refused}");
+    assert_eq!(connect().ask("listener"), "second");
+    assert_eq!(of_second.ask("listener"), "second");
+}
+
+#[test]
+fn flows_go_on_through_a_reload_and_end_when_their_listener_goes() {
+    let folder = Folder::new();
+    let handler = handler(&folder.guest("echoes_datagrams"), "");
+    let stays = listener("stays", "tcp://127.0.0.1:0", "");
+    let udp = |more: &str| listener("udp", "udp://127.0.0.1:0", more);
+    let head = "[server]\nreceipts = \"stderr\"\ndrain_idle = \"1500ms\"\n";
+    let config = |more: &str| format!("{head}{stays}{}{handler}", udp(more));
+    let server = Server::serve(&folder, &config("")).start();
+    let port = server.port_of("udp");
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    peer.connect(("127.0.0.1", port)).unwrap();
+    peer.set_read_timeout(Some(PATIENCE)).unwrap();
+    let echoes = |text: &[u8]| {
+        peer.send(text).unwrap();
+        let mut answer = [0; 100];
+        let length = peer.recv(&mut answer).unwrap();
+        assert_eq!(&answer[..length], text);
+    };
+    echoes(b"one");
+    reload(&server, &folder, 1, &config("flow_queue = 7"));
+    echoes(b"two");
+    folder.write("portcell.toml", format!("{head}{stays}{handler}"));
+    server.signal(Signal::HUP);
+    server.find_lines(2, "the configuration was applied");
+    // Its flow may finish: it is known, and goes on until it is silent or ends itself.
+    echoes(b"three");
+    let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+    stranger.connect(("127.0.0.1", port)).unwrap();
+    stranger.send(b"hello").unwrap();
+    echoes(b"four");
+    stranger.set_nonblocking(true).unwrap();
+    assert!(stranger.recv(&mut [0; 9]).is_err(), "newcomers are not served any more");
+    let receipts = server.stop();
+    assert_eq!(receipts.len(), 1, "one flow from the beginning to the end: {receipts:?}");
+    assert_eq!(receipts[0]["transport"], "udp");
+    assert_eq!(receipts[0]["exit"]["kind"], "drained");
+    assert_eq!(receipts[0]["bytes_in"], 15);
 }

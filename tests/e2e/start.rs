@@ -91,7 +91,7 @@ fn the_ready_line_is_there_however_little_is_logged() {
 #[test]
 fn the_configuration_of_the_demo_is_good() {
     let output = Program::portcell().directory(&repository()).argument("check").text();
-    assert_eq!(output, "portcell.toml: good: 5 listeners, 5 handlers\n");
+    assert_eq!(output, "portcell.toml: good: 6 listeners, 6 handlers\n");
 }
 
 #[test]

@@ -20,7 +20,7 @@ pub struct Import {
 }
 
 /// Every function of [`MODULE`], in the order of the document.
-pub const IMPORTS: [Import; 8] = [
+pub const IMPORTS: [Import; 9] = [
     Import { name: "read", params: &["fd", "buf", "len"] },
     Import { name: "write", params: &["fd", "buf", "len"] },
     Import { name: "shutdown", params: &["fd", "how"] },
@@ -29,6 +29,7 @@ pub const IMPORTS: [Import; 8] = [
     Import { name: "set_timeout", params: &["fd", "which", "ms"] },
     Import { name: "info", params: &["name", "name_len", "buf", "len"] },
     Import { name: "log", params: &["level", "ptr", "len"] },
+    Import { name: "start_tls", params: &["fd", "profile", "profile_len", "reply", "reply_len"] },
 ];
 
 /// The names that `info` knows, in the order of the document.

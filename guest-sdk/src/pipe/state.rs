@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use portcell_abi::{Errno, poll};
 
+use super::tls::Tls;
+
 /// How much waits in one direction before a write waits, in bytes.
 const CAPACITY: usize = 64 * 1024;
 
@@ -43,6 +45,9 @@ pub(crate) struct State {
     pub(crate) peer: Peer,
     pub(crate) draining: bool,
     pub(crate) facts: BTreeMap<String, String>,
+    /// Whether the configuration has settings for TLS.
+    pub(crate) offers_tls: bool,
+    pub(super) tls: Tls,
     /// From the peer to the guest.
     pub(crate) incoming: Queue,
     /// From the guest to the peer.
@@ -83,6 +88,8 @@ impl State {
             peer: Peer::Here,
             draining: false,
             facts: facts.map(|(name, value)| (name.into(), value.into())).into(),
+            offers_tls: true,
+            tls: Tls::Plaintext,
             incoming: Queue::default(),
             outgoing: Queue::default(),
             moved: 0,
@@ -154,7 +161,7 @@ impl State {
 
     pub(super) fn end_guest_reads(&mut self) {
         self.guest_reads_ended = true;
-        self.incoming.pieces.clear();
+        self.incoming.clear();
     }
 
     /// Every bit of `poll` that is true now.
@@ -216,8 +223,12 @@ impl State {
 }
 
 impl Queue {
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.pieces.is_empty()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.pieces.clear();
     }
 
     /// An empty datagram takes a byte, so that their number is bounded too.

@@ -5,3 +5,4 @@
 mod connection;
 mod misuse;
 mod outcome;
+mod start_tls;

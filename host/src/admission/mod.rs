@@ -5,7 +5,9 @@
 //! connection permit comes after the handshake. Where a connection is one from its first byte, the
 //! connection permit is taken before it is accepted, and the rest waits in the kernel's backlog.
 
+mod handshakes;
 mod places;
+mod turn;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -15,13 +17,15 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
+use self::handshakes::{Handshakes, UnderWay};
 use self::places::{Place, Places};
+use self::turn::{Turn, Turns};
 
 /// The bounds of a server, over all of its listeners.
 #[derive(Debug)]
 pub struct Admission {
     connections: Arc<Places>,
-    handshakes: Arc<Places>,
+    handshakes: Arc<Handshakes>,
     flows: Arc<Places>,
     pools: Mutex<BTreeMap<String, Arc<Places>>>,
     departures: Notify,
@@ -34,6 +38,7 @@ pub struct Gate {
     listener: Arc<Places>,
     pool: Option<Arc<Places>>,
     queue: Arc<Places>,
+    turns: Turns,
     opening: Opening,
 }
 
@@ -70,8 +75,15 @@ enum Right {
     Connection(Permit),
     /// It may try to become one.
     Handshake(Gate, Place),
-    /// It may wait for a place so long.
-    Queued(Gate, Place, Duration),
+    /// It may wait for a place so long, and takes one when its turn comes.
+    Queued(Gate, Place, Turn, Duration),
+}
+
+/// The right to become a connection by a handshake, which has begun; given back when it is dropped.
+#[derive(Debug)]
+pub struct Handshake {
+    gate: Gate,
+    under_way: UnderWay,
 }
 
 /// A connection's place; given back when it is dropped.
@@ -96,7 +108,7 @@ impl Admission {
     pub fn new(connections: u32, handshakes: NonZeroU32, flows: u32) -> Arc<Self> {
         Arc::new(Self {
             connections: Places::new(connections as usize),
-            handshakes: Places::new(handshakes.get() as usize),
+            handshakes: Handshakes::new(handshakes.get() as usize),
             flows: Places::new(flows as usize),
             pools: Mutex::default(),
             departures: Notify::new(),
@@ -124,7 +136,8 @@ impl Admission {
     pub fn gate(self: &Arc<Self>, bounds: &Bounds, opening: Opening) -> Gate {
         let server = Arc::clone(self);
         let (listener, queue) = (Places::new(0), Places::new(0));
-        let mut gate = Gate { server, listener, pool: None, queue, opening };
+        let turns = Turns::default();
+        let mut gate = Gate { server, listener, pool: None, queue, turns, opening };
         gate.set(bounds);
         gate
     }
@@ -172,34 +185,49 @@ impl Gate {
     /// The same without waiting; `None` when there is no place, or others wait for one.
     pub fn try_enter(&self) -> Option<Entry> {
         Some(Entry(match self.opening {
-            Opening::Plaintext | Opening::Datagram => {
-                // Those in the queue came first.
-                if self.queue.taken() > 0 {
-                    return None;
-                }
-                let listener = self.listener.try_take()?;
-                let pool = self.pool.as_ref().map(Places::try_take);
-                let pool = match pool {
-                    Some(None) => return None,
-                    taken => taken.flatten(),
-                };
-                Right::Connection(self.whole(listener, pool, self.of_server().try_take()?))
-            }
+            Opening::Plaintext | Opening::Datagram => Right::Connection(self.try_permit()?),
             Opening::Handshake => {
                 Right::Handshake(self.clone(), self.server.handshakes.try_take()?)
             }
         }))
     }
 
-    /// The right to be accepted and to wait for a place for up to `wait`; `None` when the queue is
-    /// full.
+    /// The right to be accepted and to wait for a place for up to `wait`, behind those who have
+    /// asked before; `None` when the queue is full, or is behind a handshake.
     pub fn try_queue(&self, wait: Duration) -> Option<Entry> {
-        Some(Entry(Right::Queued(self.clone(), self.queue.try_take()?, wait)))
+        if self.opening == Opening::Handshake {
+            return None;
+        }
+        let queued = self.queue.try_take()?;
+        Some(Entry(Right::Queued(self.clone(), queued, self.turns.ask(), wait)))
+    }
+
+    /// How connections begin.
+    pub const fn opening(&self) -> Opening {
+        self.opening
+    }
+
+    /// From now on they begin so; clones that exist stay as they are.
+    pub const fn opens_with(&mut self, opening: Opening) {
+        self.opening = opening;
     }
 
     /// Hears of the next connection that ends, of whichever listener.
     pub fn departure(&self) -> Notified<'_> {
         self.server.departures.notified()
+    }
+
+    fn try_permit(&self) -> Option<Permit> {
+        // Those in the queue came first.
+        if self.queue.taken() > 0 {
+            return None;
+        }
+        let listener = self.listener.try_take()?;
+        let pool = match self.pool.as_ref().map(Places::try_take) {
+            Some(None) => return None,
+            taken => taken.flatten(),
+        };
+        Some(self.whole(listener, pool, self.of_server().try_take()?))
     }
 
     async fn permit(&self) -> Permit {
@@ -227,6 +255,17 @@ impl Gate {
 }
 
 impl Entry {
+    /// Begins the handshake; the entry itself where there is none.
+    pub fn handshake(self) -> Result<Handshake, Self> {
+        match self.0 {
+            Right::Handshake(gate, place) => {
+                let under_way = gate.server.handshakes.begin(place);
+                Ok(Handshake { gate, under_way })
+            }
+            right => Err(Self(right)),
+        }
+    }
+
     /// The place of a connection whose handshake, if it had one, is done. Waits for one with the
     /// handshake permit in hand, which the caller bounds; or in the queue, for as long as that
     /// allows.
@@ -238,12 +277,55 @@ impl Entry {
                 drop(handshake);
                 permit
             }
-            Right::Queued(gate, queued, wait) => {
-                let permit = tokio::time::timeout(wait, gate.permit()).await;
+            Right::Queued(gate, queued, turn, wait) => {
+                let permit = async {
+                    let _turn = turn.comes().await;
+                    gate.permit().await
+                };
+                let permit = tokio::time::timeout(wait, permit).await;
                 drop(queued);
                 permit.map_err(|_| Full)?
             }
         })
+    }
+}
+
+impl Handshake {
+    /// Says that its client has sent its whole first message: from now on it keeps its place.
+    pub fn heard(&self) {
+        self.under_way.heard();
+    }
+
+    /// Says that it has come to nothing: its place goes to whoever needs one.
+    pub fn failed(&self) {
+        self.under_way.failed();
+    }
+
+    /// Waits until its place has gone to another. That can be only before [`Handshake::heard`], or
+    /// after [`Handshake::failed`]. Safe to cancel.
+    pub async fn lost(&self) {
+        self.under_way.lost().await;
+    }
+
+    /// The place of the connection that it has led to; `None` if there is none, or others wait.
+    pub fn try_connection(&self) -> Option<Permit> {
+        self.gate.try_permit()
+    }
+
+    /// The same, and waits for one with its own place in hand, which the caller bounds. Safe to
+    /// cancel.
+    pub async fn connection(&self) -> Permit {
+        self.gate.permit().await
+    }
+
+    /// Gives its own place back and waits in the queue for up to `wait`; `Full` also when the queue
+    /// is.
+    pub async fn queued(self, wait: Duration) -> Result<Permit, Full> {
+        let queued = self.gate.queue.try_take().ok_or(Full)?;
+        let Self { gate, under_way } = self;
+        drop(under_way);
+        let turn = gate.turns.ask();
+        Entry(Right::Queued(gate, queued, turn, wait)).connection().await
     }
 }
 
@@ -351,6 +433,37 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn the_order_of_a_queue_is_that_of_arrival_whoever_begins_to_wait_first() {
+        let admission = Admission::new(10, number(1), 1);
+        admission.set_pools([("small", number(1))]);
+        for bounds in [at_most(1), pool("small")] {
+            let bounds = Bounds { queue: Some(number(4)), ..bounds };
+            let gate = admission.gate(&bounds, Opening::Plaintext);
+            let mut place = gate.try_enter().unwrap().connection().await.unwrap();
+            let queued = [(); 4].map(|()| gate.try_queue(60 * SECOND).unwrap());
+            let mut waiting = Vec::new();
+            for (number, entry) in queued.into_iter().enumerate().rev() {
+                waiting.insert(0, (number, tokio::spawn(entry.connection())));
+                tokio::task::yield_now().await;
+            }
+            // One gives up.
+            waiting.remove(1).1.abort();
+            while !waiting.is_empty() {
+                drop(place);
+                let (number, first) = waiting.remove(0);
+                place = tokio::time::timeout(SECOND, first)
+                    .await
+                    .unwrap_or_else(|_| panic!("{bounds:?}: it is the turn of {number}"))
+                    .unwrap()
+                    .unwrap();
+            }
+            drop(place);
+            assert!(gate.try_enter().is_some());
+        }
+        assert_eq!(admission.free(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_wait_in_the_queue_has_an_end() {
         let admission = Admission::new(1, number(1), 1);
         let bounds = Bounds { queue: Some(number(1)), ..Bounds::default() };
@@ -390,6 +503,51 @@ mod tests {
         assert!(!waits.is_finished());
         drop(place);
         drop(waits.await.unwrap());
+        assert_eq!(admission.free(), 1);
+    }
+
+    #[tokio::test]
+    async fn the_oldest_silent_handshake_makes_room() {
+        let admission = Admission::new(1, number(2), 1);
+        let gate = admission.gate(&Bounds::default(), Opening::Handshake);
+        let begin = || gate.try_enter().map(|entry| entry.handshake().unwrap());
+        let (heard, silent) = (begin().unwrap(), begin().unwrap());
+        heard.heard();
+        let newcomer = begin().unwrap();
+        silent.lost().await;
+        newcomer.heard();
+        assert!(begin().is_none(), "both clients have said something");
+        heard.failed();
+        let last = begin().unwrap();
+        heard.lost().await;
+        drop((heard, silent));
+        last.heard();
+        assert!(begin().is_none(), "who has lost a place does not give it back");
+        let waiting = gate.clone();
+        let waits = tokio::spawn(async move { drop(waiting.enter().await) });
+        tokio::task::yield_now().await;
+        assert!(!waits.is_finished());
+        drop(last);
+        waits.await.unwrap();
+        drop(newcomer);
+        assert!(begin().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn behind_a_handshake_there_is_the_queue() {
+        let admission = Admission::new(1, number(1), 1);
+        let bounds = Bounds { queue: Some(number(1)), ..Bounds::default() };
+        let gate = admission.gate(&bounds, Opening::Handshake);
+        assert!(gate.try_queue(SECOND).is_none(), "not before it");
+        let first = gate.try_enter().unwrap().handshake().unwrap();
+        let place = first.try_connection().unwrap();
+        assert!(first.try_connection().is_none());
+        let waits = tokio::spawn(first.queued(60 * SECOND));
+        tokio::task::yield_now().await;
+        let second = gate.try_enter().unwrap().handshake().unwrap();
+        assert_eq!(second.queued(SECOND).await.unwrap_err(), Full);
+        drop(place);
+        drop(waits.await.unwrap().unwrap());
         assert_eq!(admission.free(), 1);
     }
 

@@ -142,6 +142,7 @@ pub(super) fn check(path: &Path) -> Result<(), Failure> {
     if !wrong.is_empty() {
         return Err(usage(StartError::Load(wrong)));
     }
+    server::check_certificates(&config).map_err(usage)?;
     let (listeners, handlers) = (config.listeners.len(), config.handlers.len());
     print(&format!(
         "{}: good: {listeners} listener{}, {handlers} handler{}\n",
@@ -159,7 +160,9 @@ const fn plural(count: usize) -> &'static str {
 /// What was given is wrong, or the machine did not do its part.
 fn classify(error: StartError) -> Failure {
     match error {
-        StartError::TooMany(_) | StartError::Load(_) => Failure::Usage(error.into()),
+        StartError::TooMany(_) | StartError::Load(_) | StartError::Tls(_) => {
+            Failure::Usage(error.into())
+        }
         _ => Failure::Failed(error.into()),
     }
 }

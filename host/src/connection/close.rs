@@ -25,14 +25,20 @@ const DISMISS: Duration = Duration::from_secs(1);
 
 /// Ends the write side, unless that was done, waits for the peer's end or a drain's deadline,
 /// closes.
-pub(super) async fn linger(account: &Account, socket: Socket, write_ended: bool) {
+pub(super) async fn linger(account: &Account, socket: Socket, mut write_ended: bool) {
+    // It is owed also to a peer that has ended already.
+    if socket.owes_goodbye() && !write_ended {
+        if socket.shutdown_write().is_err() {
+            return;
+        }
+        write_ended = true;
+    }
     let mut taken = 0;
     // What is there already, the peer's end most often, costs no wait.
-    if let Some(over) = take_all(&socket, &mut taken)
-        && over
-    {
-        return;
-    }
+    let mut peer_ended = match take_all(&socket, &mut taken) {
+        Some(true) if !socket.owes_goodbye() => return,
+        over => over == Some(true),
+    };
     if !write_ended && socket.shutdown_write().is_err() {
         return;
     }
@@ -46,7 +52,10 @@ pub(super) async fn linger(account: &Account, socket: Socket, write_ended: bool)
     });
     let over = poll_fn(|cx| {
         account.register(cx.waker());
-        if account.is_cut() { Poll::Ready(()) } else { peer_ends.as_mut().poll(cx) }
+        // Of plaintext the kernel has all that was written.
+        let sent = socket.poll_flush(cx).is_ready();
+        peer_ended = peer_ended || peer_ends.as_mut().poll(cx).is_ready();
+        if account.is_cut() || (peer_ended && sent) { Poll::Ready(()) } else { Poll::Pending }
     });
     // Too late is the same as done: the socket closes either way.
     let _ = tokio::time::timeout(LINGER, over).await;
@@ -54,7 +63,7 @@ pub(super) async fn linger(account: &Account, socket: Socket, write_ended: bool)
 
 /// Turns a client away: sends `farewell` as far as it fits at once, ends the write side, and waits
 /// for the peer's end, for at most 1 s and 1 MiB, so that the farewell is not lost to a reset.
-pub async fn dismiss(socket: Socket, farewell: &str) {
+pub async fn dismiss(mut socket: Socket, farewell: &str) {
     socket.say(farewell);
     let mut taken = 0;
     if socket.shutdown_write().is_err() {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::socket::Socket;
+use super::tls::Secured;
 
 /// Where connections land: what every connection of one listener to one version of a handler has
 /// in common.
@@ -21,7 +22,7 @@ pub struct Placement {
     pub memory: u64,
     /// The handler's CPU limit.
     pub cpu: Option<Duration>,
-    /// The listener's idle timeout.
+    /// The listener's idle timeout, that of flows over UDP.
     pub idle_timeout: Option<Duration>,
 }
 
@@ -31,7 +32,7 @@ pub(super) fn info<'a>(
     name: &str,
     id: u64,
     placement: &'a Placement,
-    socket: Option<&Socket>,
+    socket: Option<&'a Socket>,
 ) -> Option<Cow<'a, str>> {
     let millis = |limit: Option<Duration>| limit.map(|limit| limit.as_millis().to_string());
     let credentials = || socket.and_then(Socket::credentials);
@@ -47,9 +48,33 @@ pub(super) fn info<'a>(
         "handler" => return Some((&*placement.handler).into()),
         "handler.version" => Some(placement.version.to_string()),
         "tenant" => return Some((&*placement.tenant).into()),
+        "datagram.size" => socket.and_then(Socket::datagram_size).map(|size| size.to_string()),
+        _ if name.starts_with("tls.") => {
+            return socket.and_then(Socket::secured).and_then(|secured| of_tls(name, secured));
+        }
         "limits.memory" => Some(placement.memory.to_string()),
         "limits.cpu" => millis(placement.cpu),
         "limits.idle_timeout" => millis(placement.idle_timeout),
+        _ => None,
+    };
+    owned.map(Cow::Owned)
+}
+
+/// A fact about TLS.
+fn of_tls<'a>(name: &str, secured: &'a Secured) -> Option<Cow<'a, str>> {
+    let peer = || secured.peer();
+    let owned = match name {
+        "tls.version" => return Some(secured.version().into()),
+        "tls.cipher" => return secured.cipher().map(Cow::Borrowed),
+        "tls.server_name" => return secured.server_name().map(Cow::Borrowed),
+        "tls.alpn" => return secured.alpn().map(Cow::Borrowed),
+        "tls.resumed" => return Some(if secured.resumed() { "true" } else { "false" }.into()),
+        "tls.peer.subject" => peer()?.subject(),
+        "tls.peer.issuer" => peer()?.issuer(),
+        "tls.peer.serial" => peer()?.serial(),
+        "tls.peer.sha256" => Some(peer()?.sha256()),
+        "tls.peer.names" => peer()?.names(),
+        "tls.peer.chain" => Some(peer()?.chain()),
         _ => None,
     };
     owned.map(Cow::Owned)

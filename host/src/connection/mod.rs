@@ -6,10 +6,16 @@
 
 mod close;
 mod facts;
+mod feed;
+mod flow;
+mod outbox;
 mod socket;
+mod tls;
+mod upgrade;
 
 use std::borrow::Cow;
 use std::future::{Future as _, poll_fn};
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -23,7 +29,13 @@ use crate::exit::Closing;
 
 pub use self::close::dismiss;
 pub use self::facts::Placement;
+pub(crate) use self::feed::{Datagram, Ended, Feed, Undelivered};
+pub use self::flow::Flow;
+pub(crate) use self::flow::{Bounds, Ends, Source};
+pub(crate) use self::outbox::{Outbox, Outgoing};
 pub use self::socket::{Socket, Transport};
+pub use self::tls::{HandshakeError, PeerCertificate, Secured, Tls, accept};
+pub use self::upgrade::{NotSecured, Upgrade, UpgradeError};
 
 /// One connection. Dropping it without [`Connection::end`] closes the socket as the kernel does.
 #[derive(Debug)]
@@ -37,6 +49,12 @@ pub struct Connection {
     output_timeout: Option<Duration>,
     /// The error of the transport, which every further call gives.
     broken: Option<Errno>,
+    /// Whether a drain is the end of input, after what has arrived by then.
+    drain_ends_input: bool,
+    /// How it comes to TLS, if it can.
+    upgrade: Option<Arc<dyn Upgrade>>,
+    /// What a handshake has agreed on: known also when the socket is gone.
+    secured: Option<Arc<Secured>>,
 }
 
 /// What the guest has left of the connection.
@@ -55,7 +73,7 @@ enum Input {
     Open,
     /// The guest wants no more of it.
     Unwanted,
-    /// The peer's end of stream has been read.
+    /// The peer's end of stream, or the end of the flow, has been read.
     Ended,
 }
 
@@ -115,6 +133,10 @@ pub enum Shutdown {
 impl Connection {
     /// A connection on `socket`, which is connected and whose handshake is done.
     pub fn new(socket: Socket, account: Arc<Account>, placement: Arc<Placement>) -> Self {
+        if let Socket::Flow(flow) = &socket {
+            flow.belongs_to(&account);
+        }
+        let secured = socket.secured().map(Arc::clone);
         Self {
             account,
             placement,
@@ -124,34 +146,54 @@ impl Connection {
             output: Output::Open,
             output_timeout: None,
             broken: None,
+            drain_ends_input: false,
+            upgrade: None,
+            secured,
         }
     }
 
     /// Waits until something is there: 1 to `buf.len()` bytes, or 0 at the peer's end of stream
-    /// and for an empty `buf`.
+    /// and for an empty `buf`. Of datagrams the next one, cut to `buf`; 0 for an empty one, and
+    /// `NotConn` when the flow is over.
     pub async fn read(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
         self.flush();
         let socket = self.link.socket_mut()?;
-        if self.input != Input::Open || buf.is_empty() {
+        let datagrams = socket.has_datagrams();
+        if self.input != Input::Open {
+            return if datagrams { Err(Errno::NotConn) } else { Ok(0) };
+        }
+        if buf.is_empty() && !datagrams {
             return Ok(0);
         }
         if let Some(errno) = self.broken {
             return Err(errno);
         }
         let account = &*self.account;
+        let drain_ends = || self.drain_ends_input && account.is_draining();
+        let mut wait = |cx: &mut Context<'_>| match socket.poll_read(cx, buf) {
+            Poll::Pending if drain_ends() => Poll::Ready(None),
+            polled => polled.map(Some),
+        };
         let read = match self.input_timeout {
-            None => poll_fn(|cx| socket.poll_read(cx, buf)).await,
-            Some(Duration::ZERO) => socket.try_read(buf),
+            None => poll_fn(wait).await,
+            Some(Duration::ZERO) => match socket.try_read(buf) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && drain_ends() => None,
+                read => Some(read),
+            },
             Some(timeout) => {
                 let bound = Bound::new(account, timeout);
-                match poll_fn(|cx| bound.poll(cx, |cx| socket.poll_read(cx, buf))).await {
+                match poll_fn(|cx| bound.poll(cx, &mut wait)).await {
                     Some(read) => read,
                     None => return Err(Errno::TimedOut),
                 }
             }
         };
+        let Some(read) = read else {
+            self.input = Input::Unwanted;
+            return if datagrams { Err(Errno::NotConn) } else { Ok(0) };
+        };
         match read {
-            Ok(0) => {
+            Ok(0) if !datagrams => {
                 self.input = Input::Ended;
                 Ok(0)
             }
@@ -164,7 +206,8 @@ impl Connection {
     }
 
     /// Takes all of `buf`, unless an error or the guest's timeout comes in between; then it
-    /// returns the count so far, and an error comes at the next call.
+    /// returns the count so far, and an error comes at the next call. Of datagrams one is sent,
+    /// also an empty one, or `MsgSize`.
     pub async fn write(&mut self, buf: &[u8]) -> Result<usize, Errno> {
         let account = Arc::clone(&self.account);
         let bound = match self.output_timeout {
@@ -181,8 +224,28 @@ impl Connection {
                 break Ok(done);
             }
         };
+        if self.output_timeout != Some(Duration::ZERO) {
+            self.deliver(bound.as_ref()).await;
+        }
         account.write_moves();
         outcome
+    }
+
+    /// Waits until the kernel has what was written. Errors are those of the next call.
+    async fn deliver(&self, bound: Option<&Bound<'_>>) {
+        let Ok(socket @ Socket::Tls(_)) = self.link.socket() else { return };
+        let wait = |cx: &mut Context<'_>| {
+            let polled = socket.poll_flush(cx);
+            if polled.is_pending() {
+                self.account.write_waits();
+            }
+            polled
+        };
+        // What a bound leaves over goes out beside the guest's later waits.
+        let _ = match bound {
+            Some(bound) => poll_fn(|cx| bound.poll(cx, wait)).await,
+            None => Some(poll_fn(wait).await),
+        };
     }
 
     async fn write_some(&mut self, buf: &[u8], bound: Option<&Bound<'_>>) -> Result<usize, Errno> {
@@ -194,8 +257,11 @@ impl Connection {
             // The first call after a reset says so, a later write finds a broken pipe: send(2).
             return Err(if errno == Errno::ConnReset { Errno::Pipe } else { errno });
         }
-        if buf.is_empty() {
-            return Ok(0);
+        let longest = socket.longest_datagram();
+        match longest {
+            None if buf.is_empty() => return Ok(0),
+            Some(longest) if buf.len() > longest => return Err(Errno::MsgSize),
+            _ => {}
         }
         let account = &*self.account;
         let mut wait = |cx: &mut Context<'_>| {
@@ -215,12 +281,14 @@ impl Connection {
         };
         match written {
             // The kernel takes at least a byte or says why not.
-            Ok(0) => Err(Errno::Io),
+            Ok(0) if longest.is_none() => Err(Errno::Io),
             Ok(n) => {
                 account.wrote(n);
                 account.write_moves();
                 Ok(n)
             }
+            // Lost, as on a network: nothing has moved, or a guest could keep at it for ever.
+            Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => Ok(buf.len()),
             Err(error) => Err(self.latch(&error)),
         }
     }
@@ -310,6 +378,8 @@ impl Connection {
                 self.account.write_waits();
             }
             heard_failed = heard_failed || failed.as_mut().poll(cx).is_ready();
+            // What was written goes out meanwhile; its errors are those of the next write.
+            let _ = socket.poll_flush(cx);
             let ready = self.events_now(events);
             if ends_wait(ready) {
                 return Poll::Ready(ready);
@@ -333,11 +403,18 @@ impl Connection {
     /// Waits, without looking at the connection.
     pub async fn sleep(&mut self, timeout: Option<Duration>) {
         self.flush();
+        let link = &self.link;
+        let wait = |cx: &mut Context<'_>| {
+            if let Link::Open(socket) = link {
+                let _ = socket.poll_flush(cx);
+            }
+            Poll::<()>::Pending
+        };
         match timeout {
-            None => std::future::pending().await,
+            None => poll_fn(wait).await,
             Some(timeout) => {
                 let bound = Bound::new(&self.account, timeout);
-                poll_fn(|cx| bound.poll(cx, |_| Poll::<()>::Pending)).await;
+                poll_fn(|cx| bound.poll(cx, wait)).await;
             }
         }
     }
@@ -362,7 +439,8 @@ impl Connection {
         if kernel.over || (no_input && no_output) {
             ready |= bits::OVER;
         }
-        if no_input || kernel.readable {
+        let drain_ends = self.drain_ends_input && self.account.is_draining();
+        if no_input || kernel.readable || drain_ends {
             ready |= events & bits::READABLE;
         }
         if no_output || kernel.writable {
@@ -382,14 +460,43 @@ impl Connection {
         &self.account
     }
 
+    /// Whether it is a flow of datagrams, not a stream of bytes. False after the guest's close.
+    pub fn has_datagrams(&self) -> bool {
+        self.link.socket().is_ok_and(Socket::has_datagrams)
+    }
+
+    /// From now on empty datagrams are passed over: a guest that takes what it reads for a stream
+    /// would see an end in each.
+    pub const fn skip_empty_datagrams(&mut self) {
+        if let Link::Open(Socket::Flow(flow)) = &mut self.link {
+            flow.skip_empty();
+        }
+    }
+
+    /// From now on a drain is the end of input, after what has arrived by then: for a guest that
+    /// cannot ask whether there is one.
+    pub const fn end_input_with_drain(&mut self) {
+        self.drain_ends_input = true;
+    }
+
+    /// What a handshake has agreed on, if there was one; also when the connection is closed.
+    pub const fn secured(&self) -> Option<&Arc<Secured>> {
+        self.secured.as_ref()
+    }
+
     /// Where the connection landed.
     pub const fn placement(&self) -> &Arc<Placement> {
         &self.placement
     }
 
-    /// Whether the peer, or the network, broke the connection.
-    pub const fn is_broken(&self) -> bool {
-        self.broken.is_some() || matches!(self.output, Output::Refused)
+    /// Whether the peer, or the network, broke the connection. An end without TLS's goodbye is for
+    /// the guest to judge.
+    pub fn is_broken(&self) -> bool {
+        self.is_lost() || self.output == Output::Refused
+    }
+
+    fn is_lost(&self) -> bool {
+        self.broken.is_some_and(|errno| errno != Errno::ConnAborted)
     }
 
     /// Closes whatever is still open, as `closing` says; waits as [`Connection::close`] does.
@@ -403,17 +510,21 @@ impl Connection {
 
     async fn finish(&self, socket: Socket) {
         // Nothing is unread and nothing more can come: the kernel's own close is in good order.
-        if self.input == Input::Ended || self.broken.is_some() {
+        let is_over = self.input == Input::Ended && !socket.owes_goodbye();
+        if is_over || self.is_lost() {
             return;
         }
         close::linger(&self.account, socket, self.output == Output::Ended).await;
     }
 
-    fn latch(&mut self, error: &std::io::Error) -> Errno {
+    fn latch(&mut self, error: &io::Error) -> Errno {
         let errno = socket::errno(error);
         match errno {
             // That nothing is there now is no error of the transport.
             Errno::Again => {}
+            Errno::NotConn => self.input = Input::Ended,
+            // It is not the peer that takes no more datagrams.
+            Errno::Pipe if self.has_datagrams() => self.output = Output::Ended,
             Errno::Pipe => self.output = Output::Refused,
             _ => self.broken = Some(errno),
         }

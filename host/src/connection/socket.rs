@@ -1,24 +1,33 @@
 //! The transports of a connection, behind one set of calls. What differs between them is here.
 
-use std::io;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use portcell_abi::Errno;
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::net::{RecvFlags, Shutdown};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-/// A connected socket.
+use super::flow::Flow;
+use super::tls::{Secured, Tls};
+
+/// A connected socket, or what stands in for one.
 #[derive(Debug)]
 pub enum Socket {
     /// TCP, with the peer that accept named.
     Tcp(TcpStream, SocketAddr),
     /// A Unix stream.
     Unix(UnixStream),
+    /// The datagrams of one UDP peer.
+    Flow(Flow),
+    /// TLS over one of the streams.
+    Tls(Box<Tls>),
 }
 
 /// How bytes travel: a fact about a connection.
@@ -26,6 +35,10 @@ pub enum Socket {
 pub enum Transport {
     /// TCP, plaintext.
     Tcp,
+    /// TLS, over TCP or a Unix stream socket.
+    Tls,
+    /// UDP.
+    Udp,
     /// A Unix stream socket.
     Unix,
 }
@@ -35,6 +48,8 @@ impl Transport {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Udp => "udp",
             Self::Unix => "unix",
         }
     }
@@ -50,12 +65,14 @@ pub(super) struct KernelEvents {
     pub(super) over: bool,
 }
 
-/// Runs the same expression on whichever stream there is.
+/// Runs the same expression on whichever plain stream there is, or another on a flow or on TLS.
 macro_rules! each {
-    ($socket:expr, $stream:ident => $call:expr) => {
+    ($socket:expr, $stream:ident => $call:expr, $flow:ident => $other:expr, $tls:ident => $last:expr) => {
         match $socket {
             Socket::Tcp($stream, _) => $call,
             Socket::Unix($stream) => $call,
+            Socket::Flow($flow) => $other,
+            Socket::Tls($tls) => $last,
         }
     };
 }
@@ -66,7 +83,14 @@ impl Socket {
         match self {
             Self::Tcp(..) => Transport::Tcp,
             Self::Unix(_) => Transport::Unix,
+            Self::Flow(_) => Transport::Udp,
+            Self::Tls(_) => Transport::Tls,
         }
+    }
+
+    /// Whether what comes and goes are datagrams, not a stream of bytes.
+    pub(super) const fn has_datagrams(&self) -> bool {
+        matches!(self, Self::Flow(_))
     }
 
     /// The peer, in the form of the fact `peer.address`.
@@ -80,13 +104,17 @@ impl Socket {
                 }
                 Err(_) => "unix:pid=?,uid=?".into(),
             },
+            Self::Flow(flow) => flow.peer().to_string(),
+            Self::Tls(tls) => tls.wire().peer_address(),
         }
     }
 
     /// This side, in the form of the fact `local.address`.
     pub fn local_address(&self) -> Option<String> {
         match self {
-            Self::Tcp(..) => self.local_socket_address().map(|address| address.to_string()),
+            Self::Tcp(..) | Self::Flow(_) => {
+                self.local_socket_address().map(|address| address.to_string())
+            }
             Self::Unix(stream) => {
                 let address = stream.local_addr().ok()?;
                 Some(match address.as_pathname() {
@@ -97,6 +125,7 @@ impl Socket {
                     },
                 })
             }
+            Self::Tls(tls) => tls.wire().local_address(),
         }
     }
 
@@ -105,68 +134,202 @@ impl Socket {
         match self {
             Self::Tcp(stream, _) => stream.local_addr().ok().map(canonical),
             Self::Unix(_) => None,
+            Self::Flow(flow) => Some(flow.local()),
+            Self::Tls(tls) => tls.wire().local_socket_address(),
+        }
+    }
+
+    /// The size of the datagram that was read last.
+    pub(super) const fn datagram_size(&self) -> Option<usize> {
+        match self {
+            Self::Tcp(..) | Self::Unix(_) | Self::Tls(_) => None,
+            Self::Flow(flow) => flow.size(),
+        }
+    }
+
+    /// The longest datagram that can be sent; `None` on a stream.
+    pub(super) fn longest_datagram(&self) -> Option<usize> {
+        match self {
+            Self::Tcp(..) | Self::Unix(_) | Self::Tls(_) => None,
+            Self::Flow(flow) => Some(flow.longest()),
         }
     }
 
     /// The peer's process, user and group, over a Unix socket.
     pub(super) fn credentials(&self) -> Option<tokio::net::unix::UCred> {
         match self {
-            Self::Tcp(..) => None,
+            Self::Tcp(..) | Self::Flow(_) => None,
             Self::Unix(stream) => stream.peer_cred().ok(),
+            Self::Tls(tls) => tls.wire().credentials(),
         }
     }
 
-    /// Sends as much of `text` as the kernel takes at once.
-    pub fn say(&self, text: &str) {
+    /// What a handshake has agreed on, if there was one.
+    pub(super) const fn secured(&self) -> Option<&Arc<Secured>> {
+        match self {
+            Self::Tls(tls) => Some(tls.secured()),
+            Self::Tcp(..) | Self::Unix(_) | Self::Flow(_) => None,
+        }
+    }
+
+    /// Whether the peer is owed more than the kernel's own goodbye.
+    pub(super) const fn owes_goodbye(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
+    /// Sends as much of `text` as is taken at once.
+    pub fn say(&mut self, text: &str) {
         if !text.is_empty() {
             // A peer that is gone already misses nothing.
             let _ = self.try_write(text.as_bytes());
         }
     }
 
+    /// Waits for bytes, the end of the stream, which is 0, or an error; or for a datagram, which is
+    /// cut to `buf` and may be 0, or the end of the flow, which is `UnexpectedEof`.
     pub(super) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let mut buf = ReadBuf::new(buf);
-        ready!(each!(self, stream => Pin::new(stream).poll_read(cx, &mut buf)))?;
-        Poll::Ready(Ok(buf.filled().len()))
+        let mut read = ReadBuf::new(buf);
+        ready!(each!(
+            self,
+            stream => Pin::new(stream).poll_read(cx, &mut read),
+            flow => return flow.poll_read(cx, buf),
+            tls => return tls.poll_read(cx, buf)
+        ))?;
+        Poll::Ready(Ok(read.filled().len()))
     }
 
+    /// Waits until some of `buf` is taken, or until it is taken as one datagram. `QuotaExceeded` for
+    /// one that is not sent because the peer has not sent enough itself.
     pub(super) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        each!(self, stream => Pin::new(stream).poll_write(cx, buf))
+        each!(
+            self,
+            stream => Pin::new(stream).poll_write(cx, buf),
+            flow => flow.poll_write(cx, buf),
+            tls => tls.poll_write(cx, buf)
+        )
+    }
+
+    /// Ready when the kernel has taken all that was written. Only TLS holds anything: the rest of
+    /// a write that would have waited.
+    pub(super) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tls(tls) => tls.poll_flush(cx),
+            Self::Tcp(..) | Self::Unix(_) | Self::Flow(_) => Poll::Ready(Ok(())),
+        }
     }
 
     /// Asks the kernel itself: what tokio remembers of readiness may be stale, and a call that
     /// may not wait must not report a stale "nothing".
-    pub(super) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+    pub(super) fn try_read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(..) | Self::Unix(_) => self.receive(buf),
+            Self::Flow(flow) => flow.try_read(buf),
+            Self::Tls(tls) => tls.try_read(buf),
+        }
+    }
+
+    /// What the kernel has of a stream, plaintext or not. Nothing is there of a flow.
+    pub(super) fn receive(&self, buf: &mut [u8]) -> io::Result<usize> {
         let flags = RecvFlags::DONTWAIT;
-        Ok(each!(self, stream => rustix::net::recv(stream.as_fd(), buf, flags))?.0)
+        Ok(each!(
+            self,
+            stream => rustix::net::recv(stream.as_fd(), buf, flags)?.0,
+            _flow => 0,
+            tls => tls.wire().receive(buf)?
+        ))
+    }
+
+    /// Gives the kernel what is to go out on a stream, plaintext or not, as far as it takes it.
+    pub(super) fn send(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        let mut nothing = SendAncillaryBuffer::default();
+        Ok(each!(
+            self,
+            stream => rustix::net::sendmsg(stream.as_fd(), bufs, &mut nothing, flags)?,
+            _flow => 0,
+            tls => tls.wire().send(bufs)?
+        ))
+    }
+
+    /// As [`Socket::send`], and waits until some of it is taken.
+    pub(super) fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let sent = each!(
+                self,
+                stream => stream.try_write_vectored(bufs),
+                _flow => Ok(0),
+                tls => return tls.wire().poll_send(cx, bufs)
+            );
+            match sent {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                sent => return Poll::Ready(sent),
+            }
+            ready!(each!(
+                self,
+                stream => stream.poll_write_ready(cx),
+                _flow => Poll::Ready(Ok(())),
+                _tls => Poll::Ready(Ok(()))
+            ))?;
+        }
+    }
+
+    /// Ready when there may be something to take from a stream, plaintext or not.
+    pub(super) fn poll_input(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(
+            self,
+            stream => stream.poll_read_ready(cx),
+            _flow => Poll::Ready(Ok(())),
+            tls => tls.wire().poll_input(cx)
+        )
     }
 
     /// As [`Socket::try_read`], for writing.
-    pub(super) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        let flags = rustix::net::SendFlags::DONTWAIT | rustix::net::SendFlags::NOSIGNAL;
-        Ok(each!(self, stream => rustix::net::send(stream.as_fd(), buf, flags))?)
+    pub(super) fn try_write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        Ok(each!(
+            self,
+            stream => rustix::net::send(stream.as_fd(), buf, flags)?,
+            flow => flow.try_write(buf)?,
+            tls => tls.try_write(buf)?
+        ))
     }
 
     /// Ready when a read gives bytes, the end or an error.
     pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            if ready!(each!(self, stream => stream.poll_read_ready(cx))).is_err() {
+            let ready = each!(
+                self,
+                stream => stream.poll_read_ready(cx),
+                flow => return flow.poll_readable(cx),
+                tls => return tls.poll_readable(cx)
+            );
+            if ready!(ready).is_err() {
                 return Poll::Ready(());
             }
             // Readiness may be left over from before the last read; a `WouldBlock` clears it. To
             // peek would take the socket's error away from the read that is to give it.
-            let empty = each!(self, stream => stream.try_io(Interest::READABLE, || {
+            let there = || {
                 if self.events().readable { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
-            }));
-            if empty.is_ok() {
+            };
+            let found = each!(
+                self,
+                stream => stream.try_io(Interest::READABLE, there),
+                _flow => there(),
+                _tls => there()
+            );
+            if found.is_ok() {
                 return Poll::Ready(());
             }
         }
@@ -175,13 +338,25 @@ impl Socket {
     /// Ready when a write takes at least one byte, or gives an error.
     pub(super) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            if ready!(each!(self, stream => stream.poll_write_ready(cx))).is_err() {
+            let ready = each!(
+                self,
+                stream => stream.poll_write_ready(cx),
+                flow => return flow.poll_writable(cx),
+                tls => return tls.poll_writable(cx)
+            );
+            if ready!(ready).is_err() {
                 return Poll::Ready(());
             }
-            let full = each!(self, stream => stream.try_io(Interest::WRITABLE, || {
+            let room = || {
                 if self.events().writable { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
-            }));
-            if full.is_ok() {
+            };
+            let found = each!(
+                self,
+                stream => stream.try_io(Interest::WRITABLE, room),
+                _flow => room(),
+                _tls => room()
+            );
+            if found.is_ok() {
                 return Poll::Ready(());
             }
         }
@@ -189,14 +364,25 @@ impl Socket {
 
     /// Waits until the connection broke.
     pub(super) async fn failed(&self) {
-        // An error of the wait itself is a failure too.
-        let _ = each!(self, stream => stream.ready(Interest::ERROR).await);
+        let transport = if let Self::Tls(tls) = self { tls.wire() } else { self };
+        // An error of the wait itself is a failure too. Nothing breaks a flow.
+        let _ = each!(
+            transport,
+            stream => stream.ready(Interest::ERROR).await,
+            _flow => std::future::pending().await,
+            _tls => std::future::pending().await
+        );
     }
 
     /// What is there now.
     pub(super) fn events(&self) -> KernelEvents {
         let asked = PollFlags::IN | PollFlags::OUT;
-        let fd = each!(self, stream => stream.as_fd());
+        let fd = each!(
+            self,
+            stream => stream.as_fd(),
+            flow => return flow.events(),
+            tls => return tls.events()
+        );
         let mut polled = [PollFd::from_borrowed_fd(fd, asked)];
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
         if rustix::event::poll(&mut polled, Some(&at_once)).is_err() {
@@ -211,24 +397,32 @@ impl Socket {
         }
     }
 
+    /// Tells the peer that nothing more will come; a peer of datagrams is not told.
     pub(super) fn shutdown_write(&self) -> io::Result<()> {
-        let fd = each!(self, stream => stream.as_fd());
+        let fd = each!(
+            self,
+            stream => stream.as_fd(),
+            _flow => return Ok(()),
+            tls => return tls.shutdown_write()
+        );
         Ok(rustix::net::shutdown(fd, Shutdown::Write)?)
     }
 
+    /// Waits until [`Socket::take`] may find something.
     pub(super) async fn readable(&self) -> io::Result<()> {
-        each!(self, stream => stream.readable().await)
+        poll_fn(|cx| self.poll_input(cx)).await
     }
 
-    /// As [`Socket::try_read`], and remembers that nothing is there, so that
-    /// [`Socket::readable`] waits.
+    /// As [`Socket::receive`], and remembers that nothing is there, so that [`Socket::readable`]
+    /// waits. Nothing of a flow is lost by closing it early: it is at its end.
     pub(super) fn take(&self, buf: &mut [u8]) -> io::Result<usize> {
-        each!(self, stream => stream.try_read(buf))
+        each!(self, stream => stream.try_read(buf), _flow => Ok(0), tls => tls.wire().take(buf))
     }
 
-    /// Closes so that the peer sees a reset. A Unix socket knows none: it is closed.
+    /// Closes so that the peer sees a reset. Unix sockets and flows know none: they are closed.
     pub(super) fn reset(self) {
-        if let Self::Tcp(stream, _) = &self {
+        let transport = if let Self::Tls(tls) = self { tls.into_wire() } else { self };
+        if let Self::Tcp(stream, _) = &transport {
             // It fails only on a socket that is dead already.
             let _ = stream.set_zero_linger();
         }
@@ -248,11 +442,13 @@ pub(super) fn errno(error: &io::Error) -> Errno {
         // The kernel gave up on a peer that does not acknowledge: not the guest's own bound.
         | io::ErrorKind::TimedOut => Errno::ConnReset,
         io::ErrorKind::ConnectionAborted => Errno::ConnAborted,
+        // A flow that is over; a stream's end is no error.
+        io::ErrorKind::UnexpectedEof => Errno::NotConn,
         _ => Errno::Io,
     }
 }
 
 /// An IPv4 peer of a dual-stack listener, as IPv4.
-fn canonical(address: SocketAddr) -> SocketAddr {
+pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }

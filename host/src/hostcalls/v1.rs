@@ -5,8 +5,11 @@ use std::time::Duration;
 use portcell_abi::{self as abi, Errno, poll as bits};
 use wasmtime::{Caller, Linker};
 
-use crate::connection::{Direction, Shutdown};
-use crate::guest::{Guest, forget_ticks, poll_stamp, range, split};
+use crate::connection::{Direction, NotSecured, Shutdown};
+use crate::guest::{Guest, Stop, forget_ticks, poll_stamp, range, split};
+
+/// The longest name of a profile, in bytes: that of a listener.
+const MAX_PROFILE: usize = 64;
 
 pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     linker
@@ -48,7 +51,18 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             },
         )?
         .func_wrap(abi::MODULE, "info", info)?
-        .func_wrap(abi::MODULE, "log", log)?;
+        .func_wrap(abi::MODULE, "log", log)?
+        .func_wrap_async(
+            abi::MODULE,
+            "start_tls",
+            |mut caller,
+             (fd, profile, profile_len, reply, reply_len): (i32, u32, u32, u32, u32)| {
+                Box::new(async move {
+                    let (profile, reply) = ((profile, profile_len), (reply, reply_len));
+                    start_tls(&mut caller, fd, profile, reply).await
+                })
+            },
+        )?;
     Ok(())
 }
 
@@ -193,6 +207,33 @@ fn log(mut caller: Caller<'_, Guest>, level: i32, ptr: u32, len: u32) -> wasmtim
     let text = range(memory, "log", ptr, len)?;
     guest.log.line(level, text);
     Ok(0)
+}
+
+async fn start_tls(
+    caller: &mut Caller<'_, Guest>,
+    fd: i32,
+    (profile, profile_len): (u32, u32),
+    (reply, reply_len): (u32, u32),
+) -> wasmtime::Result<i32> {
+    if profile_len > abi::MAX_LEN || reply_len > abi::MAX_LEN {
+        return Ok(Errno::Inval.result());
+    }
+    let (memory, guest) = split(caller)?;
+    range(memory, "start_tls", reply, reply_len)?;
+    let profile = range(memory, "start_tls", profile, profile_len)?;
+    // No listener has a longer name, and none that is not UTF-8: those are nobody's.
+    let profile = profile.get(..MAX_PROFILE + 1).unwrap_or(profile);
+    let profile = String::from_utf8_lossy(profile).into_owned();
+    let reply = range(memory, "start_tls", reply, reply_len)?;
+    let connection = match guest.connection(fd) {
+        Ok(connection) => connection,
+        Err(errno) => return Ok(errno.result()),
+    };
+    match connection.start_tls(&profile, reply).await {
+        Ok(()) => Ok(0),
+        Err(NotSecured::Refused(errno)) => Ok(errno.result()),
+        Err(NotSecured::Ended) => Err(Stop::Handshake.into()),
+    }
 }
 
 /// The bound that a guest names in milliseconds: -1 none.

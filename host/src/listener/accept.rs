@@ -13,7 +13,7 @@ use super::episode::Episode;
 use super::life::{Condition, Handed, Life, Outcome, Phase};
 use super::refusal::{Refusals, Reserve};
 use super::{Accepted, Bound};
-use crate::admission::{Entry, Gate};
+use crate::admission::{Entry, Gate, Opening};
 use crate::config::{ListenerConfig, WhenFull};
 
 /// How long a client waits for a place before the log says that the listener is full. A busy
@@ -35,8 +35,16 @@ pub trait Source {
     /// Waits until a client is there, or an error. Safe to cancel.
     fn ready(&self) -> impl Future<Output = io::Result<()>> + Send;
 
-    /// Takes one client; `WouldBlock` if there is none.
+    /// Whether a client is there now: one that [`Source::ready`] has heard of may be taken by then.
+    /// An error when none can come any more.
+    fn has_client(&self) -> io::Result<bool>;
+
+    /// Takes one client of those that [`Source::ready`] has heard of; `WouldBlock` if there is
+    /// none.
     fn accept(&self) -> io::Result<Accepted>;
+
+    /// Takes one client of those that the kernel has; `WouldBlock` if there is none.
+    fn accept_unheard(&self) -> io::Result<Accepted>;
 
     /// What it is bound to.
     fn address(&self) -> &Bound;
@@ -92,6 +100,7 @@ pub async fn accept_until(
         reserve: Reserve::new(),
         refusals: Refusals::default(),
         failures: Episode::default(),
+        waits: Episode::default(),
         refused: Episode::default(),
         full: None,
     }
@@ -112,12 +121,13 @@ struct AcceptLoop<'a, S, F> {
     reserve: Reserve,
     refusals: Refusals,
     failures: Episode,
+    waits: Episode,
     refused: Episode,
     /// The last client was turned away.
     full: Option<Condition<'a>>,
 }
 
-impl<S: Source, F: FnMut(Accepted, Entry)> AcceptLoop<'_, S, F> {
+impl<'a, S: Source, F: FnMut(Accepted, Entry)> AcceptLoop<'a, S, F> {
     async fn run(mut self) -> io::Result<()> {
         self.life.outcome(&mut self.seen);
         loop {
@@ -152,6 +162,10 @@ impl<S: Source, F: FnMut(Accepted, Entry)> AcceptLoop<'_, S, F> {
                 tracing::info!("{name}: accepting at {address} again; it failed {failures}");
                 return Ok(());
             }
+            waits = self.waits.over() => {
+                tracing::info!("{name}: there is room at {address} again; a client waited {waits}");
+                return Ok(());
+            }
             turned_away = self.refused.over() => {
                 self.full = None;
                 tracing::info!("{name}: clients at {address} were turned away {turned_away}");
@@ -161,12 +175,18 @@ impl<S: Source, F: FnMut(Accepted, Entry)> AcceptLoop<'_, S, F> {
         // Not before a client is there: a place that is held here is one that others lack.
         let mut entry = self.gate.try_enter();
         if entry.is_none() && self.config.when_full == WhenFull::Wait {
+            if !self.source.has_client()? {
+                return Ok(());
+            }
             entry = self.place().await;
             if entry.is_none() {
                 return Ok(());
             }
         }
         for _ in 0..self.config.max_accept.get() {
+            if self.phases.has_changed().unwrap_or(true) {
+                return Ok(());
+            }
             if self.hears_of_failures() {
                 let delay = self.backoff.escalate();
                 self.wait(delay, &NOT_MADE).await;
@@ -214,28 +234,31 @@ impl<S: Source, F: FnMut(Accepted, Entry)> AcceptLoop<'_, S, F> {
     /// meanwhile.
     async fn place(&mut self) -> Option<Entry> {
         let _full = self.life.is_full();
-        let began = Instant::now();
-        let mut said = false;
-        let (name, address) = (&self.config.name, self.source.address());
-        loop {
+        let said_at = Instant::now() + FULL;
+        let mut is_long = false;
+        let entry = loop {
             tokio::select! {
-                entry = self.gate.enter() => {
-                    if said {
-                        let seconds = began.elapsed().as_secs();
-                        tracing::info!("{name}: there is room at {address} again, after {seconds}s");
-                    }
-                    return Some(entry);
-                }
+                // A place that becomes free does not undo what was asked before.
+                biased;
                 _ = self.phases.changed() => {
                     self.phases.mark_changed();
-                    return None;
+                    break None;
                 }
-                () = sleep_until(began + FULL), if !said => {
-                    said = true;
-                    tracing::warn!("{name} is full: clients wait at {address}");
+                entry = self.gate.enter() => break Some(entry),
+                () = sleep_until(said_at), if !is_long => {
+                    is_long = true;
+                    if self.waits.happened(1) {
+                        let (name, address) = (&self.config.name, self.source.address());
+                        tracing::warn!("{name} is full: clients wait at {address}");
+                    }
                 }
             }
+        };
+        if is_long {
+            // It lasted until now.
+            self.waits.happened(0);
         }
+        entry
     }
 
     /// A place in the queue, where there is one.
@@ -253,8 +276,14 @@ impl<S: Source, F: FnMut(Accepted, Entry)> AcceptLoop<'_, S, F> {
     }
 
     fn turn_away(&mut self, client: Accepted) {
-        self.refusals.turn_away(client, &self.config.farewell);
+        self.refusals.turn_away(client, self.farewell());
         self.count_refusal("it is full");
+    }
+
+    /// What a client is sent that is turned away: nothing where it waits for a handshake, and would
+    /// not understand it.
+    fn farewell(&self) -> &'a str {
+        if self.gate.opening() == Opening::Handshake { "" } else { &self.config.farewell }
     }
 
     fn count_refusal(&mut self, why: &str) {
@@ -274,7 +303,8 @@ impl<S: Source, F: FnMut(Accepted, Entry)> AcceptLoop<'_, S, F> {
         if self.config.when_full == WhenFull::Wait || !is_short_of_descriptors(error) {
             return false;
         }
-        let turned_away = self.reserve.turn_away(self.source, &self.config.farewell);
+        let farewell = self.farewell();
+        let turned_away = self.reserve.turn_away(self.source, farewell);
         if turned_away {
             self.count_refusal(&error.to_string());
         }
@@ -316,7 +346,8 @@ impl<S: Source, F: FnMut(Accepted, Entry)> AcceptLoop<'_, S, F> {
         let mut turn = 0;
         loop {
             let entry = self.gate.try_enter().or_else(|| self.queue());
-            match (self.source.accept(), entry) {
+            // The last ones may have come a moment ago: nobody will hear of them any more.
+            match (self.source.accept_unheard(), entry) {
                 (Ok(client), Some(place)) => self.take_in(client, place),
                 (Ok(client), None) => self.turn_away(client),
                 (Err(error), _) => match self.backoff.fail(&error) {

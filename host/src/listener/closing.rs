@@ -15,7 +15,12 @@ impl Listening {
     /// Takes no new clients; those that are connected can still be accepted. `false` when the
     /// socket is shared with whoever passed it on, who goes on with it.
     pub(super) fn close_door(&self) -> bool {
+        if self.is_inherited() {
+            return false;
+        }
         match &self.address {
+            // Datagrams are not accepted.
+            Bound::Udp(_) => {}
             Bound::Tcp(_) => {
                 // Without it new clients may be reset in the moment before the close, no more.
                 let _ = SockRef::from(&self.socket).attach_filter(&NO_NEW_CLIENTS);

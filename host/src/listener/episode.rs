@@ -44,10 +44,20 @@ impl Episode {
         true
     }
 
+    /// How often it has happened.
+    pub(super) fn count(&self) -> u64 {
+        self.now.as_ref().map_or(0, |running| running.count)
+    }
+
+    /// When it is over, unless it happens again; `None` if it is.
+    pub(super) fn over_at(&self) -> Option<Instant> {
+        Some(self.now.as_ref()?.last + QUIET)
+    }
+
     /// Waits until it has not happened for 5 s; for ever if it has not happened. Safe to cancel.
     pub(super) async fn over(&mut self) -> Summary {
-        let Some(running) = &self.now else { return std::future::pending().await };
-        sleep_until(running.last + QUIET).await;
+        let Some(at) = self.over_at() else { return std::future::pending().await };
+        sleep_until(at).await;
         self.end().unwrap_or(Summary { count: 0, lasted: Duration::ZERO })
     }
 

@@ -91,6 +91,10 @@ pub struct Counts {
     pub refused: Counter,
     /// Waits after accepts that failed.
     pub backoffs: Counter,
+    /// Handshakes of TLS that failed, those of `start_tls` included.
+    pub handshakes_failed: Counter,
+    /// Bytes that clients sent in plaintext before they were told to begin TLS, and nobody saw.
+    pub discarded: Counter,
     /// Datagrams that came in, those below included.
     pub datagrams: Counter,
     /// Datagrams that were longer than `max_datagram` and cut.

@@ -1,38 +1,64 @@
-//! A listener: bound addresses, and the accept loop of each.
+//! A listener: bound addresses, and the loop of each that takes clients in.
 
 mod accept;
+mod adopt;
 mod backoff;
 mod bind;
 mod closing;
 mod episode;
+mod error;
+mod handshake;
+mod hosts;
+mod inherit;
 mod life;
+mod options;
 mod refusal;
+mod refused;
+mod udp;
+mod unix;
 
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::path::PathBuf;
+use std::sync::atomic::{
+    AtomicU32, AtomicU64,
+    Ordering::{Relaxed, SeqCst},
+};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::net::{SocketAddrAny, SocketFlags};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::{TcpStream, UnixStream};
 
+use self::unix::SocketFile;
 use crate::address::Address;
 use crate::connection::Socket;
 
 pub use self::accept::{Gone, Source, accept_until};
-pub use self::bind::{BindError, bind};
+pub use self::adopt::Unfit;
+pub use self::bind::{DatagramSocket, Made, bind};
+pub use self::error::{AdjustError, BindError};
+pub use self::handshake::{Handshaking, Shaken};
+pub use self::inherit::inherit;
 pub use self::life::{Counter, Counts, Life, Phase, State};
+pub use self::options::must_rebind;
+pub use self::udp::{Datagrams, JoinError, take_in};
 
 /// A bound socket that listens.
 #[derive(Debug)]
 pub struct Listening {
+    /// Of a Unix socket that is ours. It goes first: its number may be another file's once the
+    /// socket is closed.
+    file: Option<SocketFile>,
     socket: AsyncFd<OwnedFd>,
     address: Bound,
-    /// The file of a Unix socket.
-    file: Option<(u64, u64)>,
+    inherited: bool,
+    /// For connections at Unix sockets, which do not inherit it; 0 leaves it to the kernel.
+    send_buffer: AtomicU32,
     /// The [`Life`] that goes on with it.
     owner: AtomicU64,
 }
@@ -42,7 +68,9 @@ pub struct Listening {
 pub enum Bound {
     /// TCP.
     Tcp(SocketAddr),
-    /// A Unix socket at a path, which is removed when the listener goes.
+    /// UDP.
+    Udp(SocketAddr),
+    /// A Unix socket at a path, which is removed when the listener goes, unless it was inherited.
     Unix(PathBuf),
     /// A Unix socket in Linux's abstract namespace.
     UnixAbstract(String),
@@ -53,7 +81,7 @@ pub enum Bound {
 pub struct Accepted(Socket);
 
 impl Accepted {
-    /// The socket. There is no handshake before plaintext.
+    /// The socket. Where there is to be a handshake, it has not begun.
     pub fn into_socket(self) -> Socket {
         self.0
     }
@@ -70,14 +98,26 @@ impl Listening {
         self.owner.store(life.id(), SeqCst);
     }
 
-    /// `asked` with the port that the kernel picked: where to listen another time.
-    pub fn bound_at(&self, asked: &Address) -> Address {
-        match (asked, &self.address) {
-            (Address::Tcp { host, port: 0 }, Bound::Tcp(bound)) => {
-                Address::Tcp { host: host.clone(), port: bound.port() }
-            }
-            _ => asked.clone(),
+    /// Whether somebody else made it, who may go on using it: what is done to the socket itself
+    /// is done to them.
+    pub const fn is_inherited(&self) -> bool {
+        self.inherited
+    }
+
+    /// Removes the file of a Unix socket that is ours, if it is still there: clients that come
+    /// later do not find it, and those that are in the queue can still be accepted. Otherwise that
+    /// happens when it is dropped.
+    pub fn remove_file(&self) {
+        if let Some(file) = &self.file {
+            file.remove();
         }
+    }
+
+    fn take(&self, socket: &OwnedFd) -> io::Result<Accepted> {
+        // One call for a descriptor that does not block and is closed on exec.
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let (client, peer) = rustix::net::acceptfrom_with(socket.as_fd(), flags)?;
+        self.adopt(client, peer)
     }
 
     fn adopt(&self, client: OwnedFd, peer: Option<SocketAddrAny>) -> io::Result<Accepted> {
@@ -90,7 +130,11 @@ impl Listening {
                 };
                 Socket::Tcp(TcpStream::from_std(stream)?, peer)
             }
+            Bound::Udp(_) => return Err(io::ErrorKind::Unsupported.into()),
             Bound::Unix(_) | Bound::UnixAbstract(_) => {
+                if let Some(size) = NonZeroU32::new(self.send_buffer.load(Relaxed)) {
+                    options::set_accepted(&client, size);
+                }
                 Socket::Unix(UnixStream::from_std(client.into())?)
             }
         }))
@@ -104,13 +148,29 @@ impl Source for Listening {
         Ok(())
     }
 
+    fn has_client(&self) -> io::Result<bool> {
+        let there = self.socket.try_io(Interest::READABLE, |socket| {
+            let mut asked = [PollFd::new(socket, PollFlags::IN)];
+            match poll(&mut asked, Some(&Timespec::default()))? {
+                // tokio forgets what it has heard, and waits for the next one.
+                0 => Err(io::ErrorKind::WouldBlock.into()),
+                // It does not listen any more. Accept would say the same.
+                _ if asked[0].revents().contains(PollFlags::HUP) => Err(Errno::INVAL.into()),
+                _ => Ok(()),
+            }
+        });
+        match there {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            there => there.map(|()| true),
+        }
+    }
+
     fn accept(&self) -> io::Result<Accepted> {
-        self.socket.try_io(Interest::READABLE, |socket| {
-            // One call for a descriptor that does not block and is closed on exec.
-            let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-            let (client, peer) = rustix::net::acceptfrom_with(socket.as_fd(), flags)?;
-            self.adopt(client, peer)
-        })
+        self.socket.try_io(Interest::READABLE, |socket| self.take(socket))
+    }
+
+    fn accept_unheard(&self) -> io::Result<Accepted> {
+        self.take(self.socket.get_ref())
     }
 
     fn address(&self) -> &Bound {
@@ -126,23 +186,26 @@ impl Source for Listening {
     }
 }
 
-impl Listening {
-    /// Removes the file of a Unix socket, if it is still this one's.
-    fn remove_file(&self) {
-        // Another server may have taken the path meanwhile.
-        if let Bound::Unix(path) = &self.address
-            && self.file.is_some()
-            && self.file == file_id(path)
-        {
-            // Somebody else may have removed it.
-            let _ = std::fs::remove_file(path);
+impl Bound {
+    /// The port, where there are ports.
+    pub const fn port(&self) -> Option<u16> {
+        match self {
+            Self::Tcp(address) | Self::Udp(address) => Some(address.port()),
+            Self::Unix(_) | Self::UnixAbstract(_) => None,
         }
     }
-}
 
-impl Drop for Listening {
-    fn drop(&mut self) {
-        self.remove_file();
+    /// `asked` with the port that the kernel picked: where to listen another time.
+    pub fn asked_again(&self, asked: &Address) -> Address {
+        match (asked, self.port()) {
+            (Address::Tcp { host, port: 0 }, Some(port)) => {
+                Address::Tcp { host: host.clone(), port }
+            }
+            (Address::Udp { host, port: 0 }, Some(port)) => {
+                Address::Udp { host: host.clone(), port }
+            }
+            _ => asked.clone(),
+        }
     }
 }
 
@@ -151,15 +214,9 @@ impl std::fmt::Display for Bound {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Tcp(address) => write!(f, "tcp://{address}"),
+            Self::Udp(address) => write!(f, "udp://{address}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
             Self::UnixAbstract(name) => write!(f, "unix:@{name}"),
         }
     }
-}
-
-/// What tells the file of one socket from that of another at the same path: device and inode.
-fn file_id(path: &Path) -> Option<(u64, u64)> {
-    use std::os::unix::fs::MetadataExt as _;
-    let metadata = std::fs::symlink_metadata(path).ok()?;
-    Some((metadata.dev(), metadata.ino()))
 }

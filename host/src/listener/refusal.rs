@@ -31,7 +31,7 @@ impl Default for Refusals {
 impl Refusals {
     /// Sends `farewell` and closes, in a task of its own. Never waits.
     pub(super) fn turn_away(&self, client: Accepted, farewell: &str) {
-        let socket = client.into_socket();
+        let mut socket = client.into_socket();
         let Ok(permit) = Arc::clone(&self.0).try_acquire_owned() else {
             socket.say(farewell);
             return;
@@ -56,7 +56,7 @@ impl Reserve {
             self.0 = open();
             return false;
         }
-        let client = source.accept();
+        let client = source.accept_unheard();
         let is_there = client.is_ok();
         if let Ok(client) = client {
             client.into_socket().say(farewell);

@@ -4,15 +4,17 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::error::{BadPlugin, StartError};
-use super::listener::{Listener, Run};
-use super::serve::Service;
+use super::listener::{Listener, Run, Services};
+use super::serve::{Service, Tls};
+use super::socket::Socket;
 use super::{Server, Sockets, fixed, flows};
 use crate::address::Address;
+use crate::admission::Opening;
 use crate::config::{Config, HandlerConfig, ListenerConfig};
 use crate::drain::Connections;
 use crate::handler::Handler;
-use crate::listener::{Life, Listening, Phase, bind};
-use crate::route::{Route, Routes};
+use crate::listener::{Life, Phase};
+use crate::route::{Route, Routes, Table};
 
 impl Server {
     /// Puts `wanted` into service in place of what is: all of it, or nothing.
@@ -21,6 +23,7 @@ impl Server {
         // A module may have changed in its file: its digest says so, when it is loaded.
         let handlers =
             self.load_all(wanted.handlers.clone(), wanted.server.max_module_size).await?;
+        let profiles = self.load_profiles(&wanted).await?;
         let changed: Vec<_> =
             wanted.listeners.iter().filter(|config| self.starts(config)).map(Arc::clone).collect();
         let sockets = self.sockets(&changed).await?;
@@ -28,6 +31,7 @@ impl Server {
         self.config = wanted;
         self.set_bounds();
         self.handlers.extend(handlers);
+        self.profiles = profiles;
         let defined = |name: &str| self.config.handlers.iter().any(|config| config.name == *name);
         self.handlers.retain(|name, _| defined(name));
         for config in self.config.listeners.clone() {
@@ -57,9 +61,14 @@ impl Server {
     pub(super) fn reroute(&self) {
         for listener in self.listeners.values() {
             let Some(running) = listener.running() else { continue };
-            if let Some(route) = self.route(&listener.config) {
-                running.service.routes.replace(route);
+            let Services { streams, flows } = &running.services;
+            for (service, opening) in [(streams, Opening::Plaintext), (flows, Opening::Datagram)] {
+                if let Some(table) = self.table(&listener.config, opening) {
+                    service.routes.replace(table);
+                }
             }
+            // After the routes: who is sent to a handler by name finds it there.
+            self.renew(listener, &streams.tls);
         }
     }
 
@@ -69,7 +78,7 @@ impl Server {
             None | Some((Run::Created | Run::Failed(_), _)) => true,
             // Origins do not count: a table that moved in its file has not changed.
             Some((Run::Running(running), listener)) => {
-                listener.config != *config && running.service.life.phase() != Phase::Draining
+                listener.config != *config && running.life().phase() != Phase::Draining
             }
             // What a command has stopped, only a command starts.
             Some((Run::Stopped, _)) => false,
@@ -86,7 +95,7 @@ impl Server {
             Some(most) if most.get() > self.capacity.connections => {
                 Err(StartError::NeedsRestart("max_connections"))
             }
-            _ if flows(wanted) > 0 && flows(&self.config) == 0 => Err(StartError::NoFlows),
+            _ if flows(wanted) > 0 && self.flows == 0 => Err(StartError::NoFlows),
             _ => Ok(()),
         }
     }
@@ -135,68 +144,94 @@ impl Server {
         for config in configs {
             let before = self.listeners.get(&config.name);
             let same = before.filter(|listener| listener.config.bind == config.bind);
-            if let Some(running) = same.and_then(Listener::running) {
-                // Ports that the kernel picked stay, too.
-                all.push(running.sockets.clone());
-                continue;
-            }
             let addresses = same.map_or(&config.bind, |listener| &listener.addresses);
-            let mut sockets = Vec::new();
+            let mut sockets = Sockets::new();
             for address in addresses {
-                let kept = self.bound_at(address);
-                let bound = if kept.is_empty() {
-                    let bound = bind(address, &config.socket).await.map_err(|error| {
-                        StartError::Bind { origin: config.origin.clone(), error }
-                    })?;
-                    bound.into_iter().map(Arc::new).collect()
-                } else {
-                    kept
-                };
+                let kept = self.kept(address, config)?;
+                let bound =
+                    if kept.is_empty() { Socket::bind(address, config).await? } else { kept };
                 sockets.extend(bound.into_iter().map(|socket| (address.clone(), socket)));
+            }
+            for (_, socket) in &sockets {
+                socket.join(config)?;
             }
             all.push(sockets);
         }
         Ok(all)
     }
 
-    /// The sockets that listen at `address` already.
-    fn bound_at(&self, address: &Address) -> Vec<Arc<Listening>> {
-        let running = self.listeners.values().filter_map(Listener::running);
-        running
-            .flat_map(|running| &running.sockets)
-            .filter(|(bound, _)| bound == address && !address.is_port_zero())
-            .map(|(_, socket)| Arc::clone(socket))
-            .collect()
+    /// The sockets that are at `address` already; an error if they cannot become what `config`
+    /// wants.
+    fn kept(&self, address: &Address, config: &ListenerConfig) -> Result<Vec<Socket>, StartError> {
+        let mut kept = Vec::new();
+        for listener in self.listeners.values() {
+            let Some(running) = listener.running() else { continue };
+            for (asked, socket) in &running.sockets {
+                let bound = socket.address().asked_again(asked);
+                if bound != *address || address.is_port_zero() {
+                    continue;
+                }
+                if socket.must_rebind(&listener.config.socket, &config.socket) {
+                    let origin = config.origin.clone();
+                    let address = socket.address().to_string();
+                    return Err(StartError::Rebind { origin, address });
+                }
+                kept.push(socket.clone());
+            }
+        }
+        Ok(kept)
     }
 
-    fn route(&self, listener: &ListenerConfig) -> Option<Route> {
-        let handler = self.handlers.get(&listener.handler)?;
-        Some(Route::new(&self.config.server, listener, Arc::clone(handler)))
+    fn table(&self, listener: &ListenerConfig, opening: Opening) -> Option<Table> {
+        let route = |handler: &String| {
+            let handler = Arc::clone(self.handlers.get(handler)?);
+            Some(Arc::new(Route::new(&self.config.server, listener, handler, opening)))
+        };
+        let named = listener.tls.iter().flat_map(|tls| &tls.names).filter_map(|name| {
+            let handler = name.handler.as_ref()?;
+            Some((handler.clone(), route(handler)?))
+        });
+        Some(Table { own: route(&listener.handler)?, named: named.collect() })
     }
 
     /// Starts a listener that does not run.
-    pub(super) fn start(&mut self, name: &str, sockets: Sockets, phase: Phase) {
-        self.start_with(name, sockets, phase, Arc::default());
+    pub(super) async fn start(&mut self, name: &str, sockets: Sockets, phase: Phase) {
+        self.start_with(name, sockets, phase, Arc::default()).await;
     }
 
-    fn start_with(
+    async fn start_with(
         &mut self,
         name: &str,
         sockets: Sockets,
         phase: Phase,
         connections: Arc<Connections>,
     ) {
-        let config = self.listeners.get(name).map(|listener| Arc::clone(&listener.config));
-        let Some(route) = config.and_then(|config| self.route(&config)) else { return };
-        let Some(listener) = self.listeners.get_mut(name) else { return };
-        let service = Arc::new(Service {
-            routes: Routes::new(route),
-            connections,
-            receipts: Arc::clone(&self.receipts),
-            life: Arc::new(Life::new(phase)),
-            farewell: listener.config.farewell.clone(),
-        });
-        listener.start(sockets, &service, &self.sender);
+        let Some(config) = self.listeners.get(name).map(|listener| &listener.config) else {
+            return;
+        };
+        for (_, socket) in &sockets {
+            socket.adjust(config).await;
+        }
+        let tables =
+            (self.table(config, Opening::Plaintext), self.table(config, Opening::Datagram));
+        let (Some(streams), Some(flows)) = tables else { return };
+        let life = Arc::new(Life::new(phase));
+        let service = |table, tls| {
+            Arc::new(Service {
+                routes: Routes::new(table),
+                connections: Arc::clone(&connections),
+                receipts: Arc::clone(&self.receipts),
+                life: Arc::clone(&life),
+                farewell: config.farewell.clone(),
+                tls,
+            })
+        };
+        let Some(tls) = self.tls(config, &life) else { return };
+        let services =
+            Services { streams: service(streams, tls), flows: service(flows, Tls::Never) };
+        if let Some(listener) = self.listeners.get_mut(name) {
+            listener.start(sockets, services, &self.sender);
+        }
     }
 
     /// Starts a listener anew, or for the first time. One that changes keeps its connections: only
@@ -205,12 +240,14 @@ impl Server {
         let Some(listener) = self.listeners.get_mut(name) else { return };
         match std::mem::replace(&mut listener.run, Run::Stopped) {
             Run::Running(running) => {
-                let phase = running.service.life.phase();
-                let connections = Arc::clone(&running.service.connections);
-                self.start_with(name, sockets, phase, connections);
-                running.hand_over().await;
+                let phase = running.life().phase();
+                let connections = Arc::clone(running.connections());
+                self.start_with(name, sockets.clone(), phase, connections).await;
+                running.hand_over(&sockets).await;
             }
-            Run::Created | Run::Stopped | Run::Failed(_) => self.start(name, sockets, self.phase),
+            Run::Created | Run::Stopped | Run::Failed(_) => {
+                self.start(name, sockets, self.phase).await;
+            }
         }
     }
 
@@ -221,14 +258,19 @@ impl Server {
             return;
         };
         let drain = running.drain();
-        self.keep(&drain.connections);
+        self.keep(drain.connections());
         tokio::spawn(drain.end(self.drain_deadline()));
     }
 
     /// Remembers connections whose listener is gone or begins anew.
     pub(super) fn keep(&mut self, connections: &Arc<Connections>) {
+        self.forget();
+        self.retired.push(Arc::clone(connections));
+    }
+
+    /// Forgets connections that have ended.
+    pub(super) fn forget(&mut self) {
         // Whoever may still add a connection holds the set, too.
         self.retired.retain(|set| Arc::strong_count(set) > 1);
-        self.retired.push(Arc::clone(connections));
     }
 }

@@ -11,23 +11,24 @@ use super::Server;
 use super::control::{Action, Command, ControlError, Event, Limit, Reply};
 use super::end::End;
 use super::error::StartError;
-use super::listener::Run;
+use super::listener::{Listener, Run};
 use super::status::Status;
 use crate::config::{Config, HandlerConfig, ListenerConfig, nearest};
-use crate::listener::Phase;
+use crate::listener::{Life, Phase};
 
 impl Server {
     /// Does what an event asks for; gives the end of the server, if it is that.
     pub(super) async fn handle(&mut self, event: Event) -> Option<End> {
         let command = match event {
             Event::Command(command) => command,
-            Event::Gone { service, gone } => return self.lose(&service, gone),
-            Event::Drained(service) => {
-                let listener = self.listeners.values_mut().find(|listener| {
-                    listener.running().is_some_and(|r| Arc::ptr_eq(&r.service, &service))
-                });
-                if let Some(listener) = listener {
-                    listener.run = Run::Stopped;
+            Event::Gone { life, gone } => return self.lose(&life, gone),
+            Event::Drained(life) => {
+                let ended = self
+                    .listener_of(&life)
+                    .map(|listener| std::mem::replace(&mut listener.run, Run::Stopped));
+                if let Some(Run::Running(running)) = ended {
+                    // Those that could not be cut in time.
+                    self.keep(running.connections());
                 }
                 return None;
             }
@@ -148,7 +149,7 @@ impl Server {
         match self.sockets(std::slice::from_ref(&config)).await {
             Ok(sockets) => {
                 for sockets in sockets {
-                    self.start(name, sockets, self.phase);
+                    self.start(name, sockets, self.phase).await;
                 }
                 Ok(())
             }
@@ -176,14 +177,19 @@ impl Server {
             }
         };
         let drain = running.drain();
-        let (service, sender) = (Arc::clone(&running.service), self.sender.clone());
+        let (life, sender) = (Arc::clone(&drain.life), self.sender.clone());
         let deadline = bound.map(|bound| Instant::now() + bound);
-        self.keep(&drain.connections);
         tokio::spawn(async move {
             let cut = drain.end(deadline).await;
-            let _ = sender.send(Event::Drained(service));
+            let _ = sender.send(Event::Drained(life));
             answer(reply, Ok(cut));
         });
+    }
+
+    /// The listener that has this life, unless another has taken its place.
+    pub(super) fn listener_of(&mut self, life: &Arc<Life>) -> Option<&mut Listener> {
+        let is_it = |its: &Arc<Life>| Arc::ptr_eq(its, life);
+        self.listeners.values_mut().find(|listener| listener.life().is_some_and(is_it))
     }
 
     fn nearest_listener(&self, name: &str) -> String {

@@ -8,10 +8,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::StartError;
-use super::serve::Service;
 use super::status::Status;
 use crate::config::Config;
-use crate::listener::{BindError, Gone};
+use crate::listener::{BindError, Gone, Life};
 
 /// Steers a server. What is asked before it runs is done when it runs, in that order; the answers
 /// come then.
@@ -84,13 +83,13 @@ pub enum Limit {
 #[derive(Debug)]
 pub(super) enum Event {
     Command(Command),
-    /// One of the loops of this service has ended.
+    /// One of the sockets of the listener with this life is lost.
     Gone {
-        service: Arc<Service>,
+        life: Arc<Life>,
         gone: Gone,
     },
-    /// The connections of this service have ended.
-    Drained(Arc<Service>),
+    /// The connections of the listener with this life have ended.
+    Drained(Arc<Life>),
 }
 
 pub(super) type Reply<T = ()> = oneshot::Sender<Result<T, ControlError>>;
@@ -176,6 +175,23 @@ impl Control {
     ) -> Result<usize, ControlError> {
         let name = listener.to_owned();
         self.ask(|reply| Command::DrainListener { name, deadline, reply }).await
+    }
+
+    /// Take nobody in at this listener any more, and cut its connections; gives how many that were.
+    pub async fn stop_listener(&self, listener: &str) -> Result<usize, ControlError> {
+        self.drain_listener(listener, Some(Duration::ZERO)).await
+    }
+
+    /// Drain a listener as [`Control::drain_listener`] does, then start it again at the same
+    /// addresses, with sockets that are made anew.
+    pub async fn restart(
+        &self,
+        listener: &str,
+        deadline: Option<Duration>,
+    ) -> Result<usize, ControlError> {
+        let cut = self.drain_listener(listener, deadline).await?;
+        self.start(listener).await?;
+        Ok(cut)
     }
 
     /// What the server is doing.

@@ -1,6 +1,6 @@
 //! How a server ends: its connections finish, up to a deadline, or are cut.
 
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
@@ -8,10 +8,9 @@ use tokio::time::{Instant, timeout_at};
 use super::control::{Command, Event};
 use super::error::RunError;
 use super::listener::{Listener, Run};
-use super::serve::Service;
 use super::{Ended, Server};
 use crate::account::Order;
-use crate::listener::{Gone, Phase};
+use crate::listener::{Gone, Life, Phase};
 
 /// How long connections that are cut have to close. They do not wait for their peers.
 pub(super) const CUT: Duration = Duration::from_secs(2);
@@ -41,19 +40,18 @@ impl Server {
     }
 
     /// Notes that a listener is gone; its connections go on. The end, if it was the last one.
-    pub(super) fn lose(&mut self, service: &Arc<Service>, gone: Gone) -> Option<End> {
+    pub(super) fn lose(&mut self, life: &Arc<Life>, gone: Gone) -> Option<End> {
         let why = std::error::Error::source(&gone).map_or_else(String::new, ToString::to_string);
         tracing::error!("{gone}: {why}");
-        let is_it = |listener: &&mut Listener| {
-            listener.running().is_some_and(|running| Arc::ptr_eq(&running.service, service))
-        };
-        // Another may have taken its place meanwhile.
-        let listener = self.listeners.values_mut().find(is_it)?;
+        let listener = self.listener_of(life)?;
         let name = listener.config.name.clone();
-        listener.run = Run::Failed(format!("{gone}: {why}"));
+        let failed = Run::Failed(format!("{gone}: {why}"));
+        let Run::Running(running) = std::mem::replace(&mut listener.run, failed) else {
+            return None;
+        };
         // Its other sockets, if it has any.
-        service.life.ask(Phase::Draining);
-        self.keep(&service.connections);
+        life.ask(Phase::Draining);
+        self.keep(running.connections());
         let is_last = !self.listeners.values().any(|listener| listener.running().is_some());
         is_last.then(|| End::Lost(RunError::LastListener { listener: name, source: gone }))
     }
@@ -66,19 +64,26 @@ impl Server {
     /// Accepts no more, lets connections end until the drain's deadline, and cuts the rest.
     pub(super) async fn drain(mut self) -> Ended {
         let deadline = self.drain_deadline();
-        let mut drains = self.drain_all();
+        let drains = self.drain_all();
         let sets: Vec<_> = self.sets().map(Arc::clone).collect();
-        let ended = async {
-            for drain in &mut drains {
-                drain.taken_in().await;
-            }
+        let said = Once::new();
+        let say = || {
             let open: usize = sets.iter().map(|set| set.count()).sum();
             if open > 0 {
                 let are = if open == 1 { " is" } else { "s are" };
-                tracing::info!("draining: {open} connection{are} open");
+                said.call_once(|| tracing::info!("draining: {open} connection{are} open"));
             }
+        };
+        let ended = async {
+            for drain in &drains {
+                drain.taken_in().await;
+            }
+            say();
             for set in &sets {
                 set.ended().await;
+            }
+            for drain in &drains {
+                drain.closed().await;
             }
         };
         let stopped = async {
@@ -100,18 +105,20 @@ impl Server {
             () = deadline => {}
             () = stopped => {}
         }
+        // Where the deadline came before all were taken in.
+        say();
         self.stop().await
     }
 
     /// Cuts what is open and ends.
     pub(super) async fn stop(mut self) -> Ended {
-        let mut drains = self.drain_all();
+        let drains = self.drain_all();
         for life in self.listeners.values().filter_map(Listener::life) {
             life.ask(Phase::Stopped);
         }
         let patience = Instant::now() + LOOPS;
-        for drain in &mut drains {
-            let _ = timeout_at(patience, drain.taken_in()).await;
+        for drain in &drains {
+            let _ = timeout_at(patience, drain.closed()).await;
         }
         let sets: Vec<_> = self.sets().map(Arc::clone).collect();
         for set in &sets {
@@ -139,6 +146,8 @@ impl Server {
             Run::Created | Run::Stopped | Run::Failed(_) => None,
         });
         let drains = running.collect();
+        // Those of them that were cut before are not cut by this.
+        self.forget();
         for set in self.sets() {
             set.order(Order::Drain);
         }

@@ -4,8 +4,9 @@ use crate::capacity::TooMany;
 use crate::config::{HandlerConfig, Origin};
 use crate::engine::EngineError;
 use crate::handler::LoadError;
-use crate::listener::{BindError, Gone};
+use crate::listener::{BindError, Gone, JoinError};
 use crate::receipt::ReceiptsError;
+use crate::tls::LoadErrors;
 
 /// A configuration cannot be put into service.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +23,9 @@ pub enum StartError {
     /// Plugins cannot be loaded: all of them, one a line.
     #[error("{}", lines(.0))]
     Load(Vec<BadPlugin>),
+    /// Certificates, or what belongs to them, cannot be used: all that is wrong, one a line.
+    #[error("{}", lines(.0))]
+    Tls(Vec<LoadErrors>),
     /// A listener cannot be bound.
     #[error("{origin}: {error}")]
     Bind {
@@ -29,6 +33,29 @@ pub enum StartError {
         origin: Origin,
         /// Why.
         error: BindError,
+    },
+    /// A UDP socket cannot be made ready.
+    #[error("cannot receive datagrams at {address}")]
+    Datagrams {
+        /// What it is bound to.
+        address: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A multicast group cannot be joined.
+    #[error(transparent)]
+    Join(#[from] JoinError),
+    /// A socket cannot change while it is bound.
+    #[error(
+        "{origin}: the socket at {address} was made with other options, which are fixed while it \
+         is bound (reuse_port, v6_only, ip_freebind, device, mark, buffers); restart the server"
+    )]
+    Rebind {
+        /// Where the address was written.
+        origin: Origin,
+        /// The address.
+        address: String,
     },
     /// The place of receipts cannot be opened.
     #[error(transparent)]
@@ -39,8 +66,8 @@ pub enum StartError {
     /// The first UDP address of a server that was started without one.
     #[error("this server was started without room for UDP flows; restart it")]
     NoFlows,
-    /// The thread that loads a plugin panicked.
-    #[error("loading a plugin failed")]
+    /// The thread that loads a plugin or a certificate panicked.
+    #[error("loading failed")]
     Loading(#[source] tokio::task::JoinError),
 }
 
@@ -82,6 +109,6 @@ impl BadPlugin {
     }
 }
 
-fn lines(plugins: &[BadPlugin]) -> String {
-    plugins.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+fn lines(wrong: &[impl ToString]) -> String {
+    wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }

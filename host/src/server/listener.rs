@@ -1,20 +1,25 @@
 //! One listener of a server: as it is configured, and as it runs.
 
+use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
+use tokio_util::task::TaskTracker;
 
+use super::Sockets;
 use super::control::Event;
 use super::end::CUT;
 use super::serve::{Service, serve};
+use super::socket::Socket;
 use crate::account::Order;
 use crate::address::Address;
-use crate::admission::{Admission, Bounds, Gate, Opening};
-use crate::config::{ListenerConfig, Spawn, WhenFull};
+use crate::admission::{Admission, Bounds, Entry, Gate, Opening};
+use crate::config::{ListenerConfig, Spawn, TlsStart, WhenFull};
 use crate::drain::Connections;
-use crate::listener::{Gone, Life, Listening, Phase, State, accept_until};
+use crate::listener::{Accepted, Bound, Gone, Life, Phase, State, accept_until, take_in};
 
 /// A listener of a server.
 #[derive(Debug)]
@@ -23,9 +28,15 @@ pub(super) struct Listener {
     /// Where it is bound when it starts again: as configured, with the ports that the kernel
     /// picked.
     pub(super) addresses: Vec<Address>,
-    /// It stays while the listener is stopped: connections that are still open count.
-    pub(super) gate: Gate,
+    /// They stay while the listener is stopped: connections that are still open count.
+    gates: Gates,
     pub(super) run: Run,
+}
+
+#[derive(Debug)]
+struct Gates {
+    streams: Gate,
+    flows: Gate,
 }
 
 /// Whether it runs.
@@ -43,22 +54,41 @@ pub(super) enum Run {
 /// A listener that has sockets.
 #[derive(Debug)]
 pub(super) struct Running {
-    pub(super) sockets: Vec<(Address, Arc<Listening>)>,
-    pub(super) service: Arc<Service>,
-    loops: Vec<JoinHandle<()>>,
+    pub(super) sockets: Sockets,
+    pub(super) services: Services,
+    loops: Loops,
 }
 
-/// The end of a listener's connections, under way.
+/// What its connections and its flows need. They have all in common but the route.
+#[derive(Clone, Debug)]
+pub(super) struct Services {
+    pub(super) streams: Arc<Service>,
+    pub(super) flows: Arc<Service>,
+}
+
+/// The loops of its sockets. Those of datagrams go on, in a drain, until their flows have ended.
+#[derive(Clone, Debug, Default)]
+struct Loops {
+    streams: TaskTracker,
+    datagrams: Vec<(Socket, TaskTracker)>,
+}
+
+/// The end of a listener's connections, under way. There can be several of one listener.
 pub(super) struct Drain {
-    pub(super) connections: Arc<Connections>,
-    loops: Vec<JoinHandle<()>>,
+    pub(super) life: Arc<Life>,
+    connections: Arc<Connections>,
+    loops: Loops,
 }
 
 impl Listener {
     /// A listener that does not run yet.
     pub(super) fn new(config: Arc<ListenerConfig>, admission: &Arc<Admission>) -> Self {
-        let gate = admission.gate(&bounds(&config), Opening::Plaintext);
-        Self { addresses: config.bind.clone(), gate, run: Run::Created, config }
+        let (streams, flows) = bounds(&config);
+        let gates = Gates {
+            streams: admission.gate(&streams, opening(&config)),
+            flows: admission.gate(&flows, Opening::Datagram),
+        };
+        Self { addresses: config.bind.clone(), gates, run: Run::Created, config }
     }
 
     /// Takes another configuration; what runs is not touched.
@@ -66,7 +96,10 @@ impl Listener {
         if config.bind != self.config.bind {
             self.addresses.clone_from(&config.bind);
         }
-        self.gate.set(&bounds(&config));
+        let (streams, flows) = bounds(&config);
+        self.gates.streams.set(&streams);
+        self.gates.streams.opens_with(opening(&config));
+        self.gates.flows.set(&flows);
         self.config = config;
     }
 
@@ -77,131 +110,187 @@ impl Listener {
         }
     }
 
+    /// How it lives, if it runs.
     pub(super) fn life(&self) -> Option<&Arc<Life>> {
-        self.running().map(|running| &running.service.life)
+        self.running().map(Running::life)
     }
 
     /// What it is doing.
     pub(super) fn state(&self) -> State {
         match &self.run {
-            Run::Running(running) => running.service.life.state(),
+            Run::Running(running) => running.life().state(),
             Run::Created => State::Created,
             Run::Stopped => State::Stopped,
             Run::Failed(_) => State::Failed,
         }
     }
 
-    /// Begins to take in clients from `sockets`, as the life in `service` says.
+    /// Begins to take in clients from `sockets`, as the life in `services` says.
     pub(super) fn start(
         &mut self,
-        sockets: Vec<(Address, Arc<Listening>)>,
-        service: &Arc<Service>,
+        sockets: Sockets,
+        services: Services,
         events: &mpsc::UnboundedSender<Event>,
     ) {
-        self.addresses = sockets.iter().map(|(address, socket)| socket.bound_at(address)).collect();
+        let again = |(asked, socket): &(Address, Socket)| socket.address().asked_again(asked);
+        self.addresses = sockets.iter().map(again).collect();
         self.addresses.dedup();
-        let loops = sockets
-            .iter()
-            .map(|(_, socket)| {
-                socket.belongs_to(&service.life);
-                socket.adjust(&self.config.socket);
-                watch(self.accept(Arc::clone(socket), service), socket, service, events.clone())
-            })
-            .collect();
-        self.run = Run::Running(Running { sockets, service: Arc::clone(service), loops });
+        let life = &services.streams.life;
+        let mut loops = Loops::default();
+        for (_, socket) in &sockets {
+            socket.belongs_to(life);
+            let running = self.take_in(socket.clone(), &services);
+            let watched = watch(running, socket.address().clone(), life, events.clone());
+            match socket {
+                Socket::Stream(_) => drop(loops.streams.spawn(watched)),
+                Socket::Datagram(_) => {
+                    let tracker = TaskTracker::new();
+                    tracker.spawn(watched);
+                    tracker.close();
+                    loops.datagrams.push((socket.clone(), tracker));
+                }
+            }
+        }
+        loops.streams.close();
+        self.run = Run::Running(Running { sockets, services, loops });
     }
 
-    fn accept(
-        &self,
-        socket: Arc<Listening>,
-        service: &Arc<Service>,
-    ) -> JoinHandle<Result<(), Gone>> {
-        let (config, gate) = (Arc::clone(&self.config), self.gate.clone());
-        let service = Arc::clone(service);
-        tokio::spawn(async move {
-            let life = Arc::clone(&service.life);
-            let start = |client, entry| {
-                // Not in the task, which begins later: a drain must know of it already.
-                let registration = service.connections.register();
-                // Boxed here, or the runtime moves all of it several times.
-                let service = Arc::clone(&service);
-                tokio::spawn(Box::pin(serve(service, registration, client, entry)));
-            };
-            accept_until(&*socket, &gate, &config, &life, start).await
-        })
+    fn take_in(&self, socket: Socket, services: &Services) -> JoinHandle<Result<(), Gone>> {
+        let config = Arc::clone(&self.config);
+        match socket {
+            Socket::Stream(listening) => {
+                let (gate, service) = (self.gates.streams.clone(), Arc::clone(&services.streams));
+                tokio::spawn(async move {
+                    let start = |client, entry| hand_over(&service, client, entry);
+                    accept_until(&*listening, &gate, &config, &service.life, start).await
+                })
+            }
+            Socket::Datagram(datagrams) => {
+                let (gate, service) = (self.gates.flows.clone(), Arc::clone(&services.flows));
+                tokio::spawn(async move {
+                    let start = |client, entry| hand_over(&service, client, entry);
+                    take_in(&datagrams, &gate, &config, &service.life, start).await
+                })
+            }
+        }
     }
 }
 
 impl Running {
-    /// Makes room for a successor, which has begun: sockets that are the successor's are left
-    /// alone, those who were connected at others are taken in. Waits until that is done.
-    pub(super) async fn hand_over(self) {
-        self.service.life.ask(Phase::Draining);
+    pub(super) fn life(&self) -> &Arc<Life> {
+        &self.services.streams.life
+    }
+
+    /// Its connections, flows included.
+    pub(super) fn connections(&self) -> &Arc<Connections> {
+        &self.services.streams.connections
+    }
+
+    /// Makes room for a successor, which has begun with `sockets`: those are left alone, and who
+    /// was connected at others is taken in. Waits until that is done.
+    pub(super) async fn hand_over(self, sockets: &Sockets) {
+        self.life().ask(Phase::Draining);
         drop(self.sockets);
-        for accepting in self.loops {
-            // One that panicked has ended, too.
-            let _ = accepting.await;
+        self.loops.streams.wait().await;
+        for (socket, receiving) in &self.loops.datagrams {
+            // Others go on as long as their flows.
+            if sockets.iter().any(|(_, kept)| kept.is(socket)) {
+                receiving.wait().await;
+            }
         }
     }
 
     /// Takes nobody new in, and asks its connections to finish.
     pub(super) fn drain(&mut self) -> Drain {
-        self.service.life.ask(Phase::Draining);
+        self.life().ask(Phase::Draining);
         // The loops have them as long as they need them.
         self.sockets.clear();
-        self.service.connections.order(Order::Drain);
-        let connections = Arc::clone(&self.service.connections);
-        Drain { connections, loops: std::mem::take(&mut self.loops) }
+        self.connections().order(Order::Drain);
+        Drain {
+            life: Arc::clone(self.life()),
+            connections: Arc::clone(self.connections()),
+            loops: self.loops.clone(),
+        }
     }
 }
 
 impl Drain {
-    /// Waits until those that the kernel had connected are taken in or turned away.
-    pub(super) async fn taken_in(&mut self) {
-        for accepting in self.loops.drain(..) {
-            let _ = accepting.await;
+    /// Its connections, flows included.
+    pub(super) const fn connections(&self) -> &Arc<Connections> {
+        &self.connections
+    }
+
+    /// Waits until those whom the kernel had connected are taken in or turned away.
+    pub(super) async fn taken_in(&self) {
+        self.loops.streams.wait().await;
+    }
+
+    /// Waits until its sockets are closed: those of datagrams when their last flow has ended.
+    pub(super) async fn closed(&self) {
+        self.taken_in().await;
+        for (_, receiving) in &self.loops.datagrams {
+            receiving.wait().await;
         }
     }
 
     /// Waits for the connections until `deadline`, cuts the rest, and says how many.
-    pub(super) async fn end(mut self, deadline: Option<Instant>) -> usize {
-        let connections = Arc::clone(&self.connections);
+    pub(super) async fn end(self, deadline: Option<Instant>) -> usize {
+        let connections = &self.connections;
         let ended = async {
             self.taken_in().await;
             connections.ended().await;
+            self.closed().await;
         };
         let Some(deadline) = deadline else {
             ended.await;
-            return 0;
+            return connections.cut();
         };
-        if timeout_at(deadline, ended).await.is_ok() {
-            return 0;
+        let mut ended = pin!(ended);
+        if timeout_at(deadline, &mut ended).await.is_err() {
+            self.life.ask(Phase::Stopped);
+            connections.order(Order::Cut);
+            // Guests that hold a worker are cut at their next tick; nobody waits longer.
+            let _ = timeout_at(Instant::now() + CUT, ended).await;
         }
-        connections.order(Order::Cut);
-        // Guests that hold a worker are cut at their next tick; nobody waits longer.
-        let _ = timeout_at(Instant::now() + CUT, connections.ended()).await;
         connections.cut() + connections.count()
     }
 }
 
-/// Reports a loop that ends by itself: a server must not go on as if it accepted when nobody does.
-fn watch(
-    accepting: JoinHandle<Result<(), Gone>>,
-    socket: &Listening,
-    service: &Arc<Service>,
-    events: mpsc::UnboundedSender<Event>,
-) -> JoinHandle<()> {
-    let (address, service) = (socket.address().clone(), Arc::clone(service));
-    tokio::spawn(async move {
-        let ended = accepting.await.unwrap_or_else(|_| Err(Gone::panicked(address)));
-        if let Err(gone) = ended {
-            // A server that has ended hears no more.
-            let _ = events.send(Event::Gone { service, gone });
-        }
-    })
+/// Begins to serve a client, in a task of its own.
+fn hand_over(service: &Arc<Service>, client: Accepted, entry: Entry) {
+    // Not in the task, which begins later: a drain must know of it already.
+    let registration = service.connections.register();
+    // Boxed here, or the runtime moves all of it several times.
+    tokio::spawn(Box::pin(serve(Arc::clone(service), registration, client, entry)));
 }
 
-fn bounds(config: &ListenerConfig) -> Bounds {
+/// Reports a loop that ends by itself: a server must not go on as if it accepted when nobody does.
+fn watch(
+    running: JoinHandle<Result<(), Gone>>,
+    address: Bound,
+    life: &Arc<Life>,
+    events: mpsc::UnboundedSender<Event>,
+) -> impl Future<Output = ()> + use<> {
+    let life = Arc::clone(life);
+    async move {
+        let ended = running.await.unwrap_or_else(|_| Err(Gone::panicked(address)));
+        if let Err(gone) = ended {
+            // A server that has ended hears no more.
+            let _ = events.send(Event::Gone { life, gone });
+        }
+    }
+}
+
+/// How its streams begin.
+pub(super) fn opening(config: &ListenerConfig) -> Opening {
+    match &config.tls {
+        Some(tls) if tls.start == TlsStart::Connect => Opening::Handshake,
+        _ => Opening::Plaintext,
+    }
+}
+
+/// The bounds of its connections, and of its flows.
+fn bounds(config: &ListenerConfig) -> (Bounds, Bounds) {
     let (spawn, pool) = match &config.spawn {
         Spawn::PerConnection => (None, None),
         Spawn::AtMost(most) => (Some(*most), None),
@@ -211,6 +300,9 @@ fn bounds(config: &ListenerConfig) -> Bounds {
         WhenFull::Queue { most, .. } => Some(most),
         WhenFull::Wait | WhenFull::Refuse => None,
     };
-    let most = config.max_connections.into_iter().chain(spawn).min();
-    Bounds { most, pool, queue }
+    let most = |of_kind: Option<_>| of_kind.into_iter().chain(spawn).min();
+    let streams = Bounds { most: most(config.max_connections), pool: pool.clone(), queue };
+    // Datagrams do not wait for a place.
+    let flows = Bounds { most: most(config.udp.max_flows), pool, queue: None };
+    (streams, flows)
 }

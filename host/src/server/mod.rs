@@ -8,7 +8,10 @@ mod end;
 mod error;
 mod listener;
 mod serve;
+mod socket;
 mod status;
+mod tls;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -17,21 +20,25 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::address::Address;
-use crate::admission::Admission;
+use crate::admission::{Admission, Opening};
 use crate::capacity::{Capacity, Needs, TooMany};
-use crate::config::{Config, HandlerConfig, ServerConfig, WhenFull};
+use crate::config::{Config, HandlerConfig, ListenerConfig, ServerConfig, WhenFull};
 use crate::drain::Connections;
 use crate::engine::Engine;
 use crate::handler::{Handler, Loader};
-use crate::listener::{Listening, Phase};
+use crate::listener::Phase;
 use crate::receipt::Receipts;
+use crate::tls::Profile;
 
 use self::control::Event;
-use self::listener::{Listener, Run};
+use self::listener::{Listener, Run, Running, opening};
+use self::socket::Socket;
 
 pub use self::control::{Control, ControlError, Limit};
 pub use self::error::{BadPlugin, RunError, StartError};
 pub use self::status::{HandlerStatus, ListenerStatus, Status};
+pub use self::tls::check_certificates;
+use self::watch::Watched;
 
 /// A server. Dropping it ends its listeners; connections end with the runtime.
 ///
@@ -42,11 +49,17 @@ pub struct Server {
     /// What is in service, or will be when it runs.
     config: Config,
     capacity: Capacity,
+    /// How many flows it was made with room for.
+    flows: u32,
     loader: Arc<Loader>,
     admission: Arc<Admission>,
     receipts: Arc<Receipts>,
     handlers: BTreeMap<String, Arc<Handler>>,
     listeners: BTreeMap<String, Listener>,
+    /// By which listeners come to TLS, by their names.
+    profiles: Profiles,
+    /// The files of the profiles.
+    watched: Watched,
     /// Connections of listeners that are gone.
     retired: Vec<Arc<Connections>>,
     /// What a listener does that is bound now.
@@ -71,25 +84,32 @@ pub struct Ended {
     pub cut: usize,
 }
 
+/// The certificates of listeners, and the rest, by the listeners' names.
+type Profiles = BTreeMap<String, Arc<Profile>>;
+
 /// The sockets of one listener: where each was asked to be, and what it is.
-type Sockets = Vec<(Address, Arc<Listening>)>;
+type Sockets = Vec<(Address, Socket)>;
 
 impl Server {
     /// Checks everything, compiles the plugins, and makes room for connections. Nothing is bound.
     pub async fn load(config: Config) -> Result<Self, StartError> {
         let Config { server, .. } = &config;
         let capacity = capacity(&config)?;
-        let slots = capacity.connections.saturating_add(flows(&config));
+        let flows = flows(&config);
+        let slots = capacity.connections.saturating_add(flows);
         let loader = Loader::new(Engine::new(slots)?).map_err(StartError::Linker)?;
-        let admission = Admission::new(capacity.connections, server.max_handshakes, flows(&config));
+        let admission = Admission::new(capacity.connections, server.max_handshakes, flows);
         let (sender, events) = mpsc::unbounded_channel();
         let mut this = Self {
             admission,
             receipts: Arc::new(Receipts::open(&server.receipts)?),
             capacity,
+            flows,
             loader: Arc::new(loader),
             handlers: BTreeMap::new(),
             listeners: BTreeMap::new(),
+            profiles: Profiles::new(),
+            watched: Watched::default(),
             retired: Vec::new(),
             phase: Phase::Bound,
             events,
@@ -98,6 +118,7 @@ impl Server {
         };
         let handlers = this.config.handlers.clone();
         this.handlers.extend(this.load_all(handlers, this.config.server.max_module_size).await?);
+        this.profiles = this.load_profiles(&this.config).await?;
         this.set_bounds();
         for config in &this.config.listeners {
             let listener = Listener::new(Arc::clone(config), &this.admission);
@@ -114,7 +135,7 @@ impl Server {
         let created: Vec<_> = created.map(|listener| Arc::clone(&listener.config)).collect();
         let sockets = self.sockets(&created).await?;
         for (config, sockets) in created.iter().zip(sockets) {
-            self.start(&config.name, sockets, self.phase);
+            self.start(&config.name, sockets, self.phase).await;
         }
         Ok(())
     }
@@ -128,7 +149,7 @@ impl Server {
     pub fn listening(&self) -> Vec<ListeningOn> {
         let on = |(name, listener): (&String, &Listener)| {
             let sockets = listener.running().map_or(&[][..], |running| &running.sockets);
-            let on = |(_, socket): &(Address, Arc<Listening>)| ListeningOn {
+            let on = |(_, socket): &(Address, Socket)| ListeningOn {
                 address: socket.address().to_string(),
                 listener: name.clone(),
             };
@@ -169,7 +190,14 @@ impl Server {
             }
         }
         loop {
-            let Some(event) = self.events.recv().await else { return Ok(self.stop().await) };
+            let event = tokio::select! {
+                event = self.events.recv() => event,
+                () = Self::files_change(&mut self.watched, &self.profiles) => {
+                    self.read_again().await;
+                    continue;
+                }
+            };
+            let Some(event) = event else { return Ok(self.stop().await) };
             if let Some(end) = self.handle(event).await {
                 return self.end(end).await;
             }
@@ -193,7 +221,7 @@ impl Server {
     /// The connections of all listeners, of those that are gone, too.
     fn sets(&self) -> impl Iterator<Item = &Arc<Connections>> {
         let running = self.listeners.values().filter_map(Listener::running);
-        running.map(|running| &running.service.connections).chain(&self.retired)
+        running.map(Running::connections).chain(&self.retired)
     }
 }
 
@@ -226,8 +254,11 @@ pub fn capacity(config: &Config) -> Result<Capacity, TooMany> {
         dirs => dirs + 1,
     };
     let files = config.handlers.iter().map(files).max().unwrap_or(0);
+    let shakes = |config: &Arc<ListenerConfig>| opening(config) == Opening::Handshake;
+    let any = config.listeners.iter().any(shakes);
+    let handshakes = if any { config.server.max_handshakes.get() } else { 0 };
     let needs = Needs {
-        waiting: queues.fold(0, u32::saturating_add),
+        waiting: queues.fold(handshakes, u32::saturating_add),
         flows: flows(config),
         descriptors: 1 + files as u64,
         addresses: Engine::SLOT,

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::admission::{Entry, Full};
-use crate::connection::{Connection, dismiss};
+use crate::account::Account;
+use crate::admission::{Entry, Full, Permit};
+use crate::connection::{Connection, Socket, Upgrade, dismiss};
 use crate::drain::{Connections, Registration};
 use crate::exit::Exit;
 use crate::instance;
-use crate::listener::{Accepted, Life};
+use crate::listener::{Accepted, Handshaking, Life};
 use crate::receipt::{Receipt, Receipts};
-use crate::route::Routes;
+use crate::route::{Route, Routes};
 
 /// What the connections of a listener need.
 #[derive(Debug)]
@@ -20,6 +21,24 @@ pub(super) struct Service {
     pub(super) life: Arc<Life>,
     /// What a client is sent that waited for a place in vain.
     pub(super) farewell: String,
+    pub(super) tls: Tls,
+}
+
+/// Whether and when connections come to TLS.
+#[derive(Debug)]
+pub(super) enum Tls {
+    Never,
+    /// When the guest asks for it.
+    OnRequest(Arc<Handshaking>),
+    /// Before anything else.
+    First(Arc<Handshaking>),
+}
+
+/// A connection that has its place.
+struct Admitted {
+    socket: Socket,
+    route: Arc<Route>,
+    _permit: Permit,
 }
 
 /// One connection, from its arrival to its receipt.
@@ -29,24 +48,21 @@ pub(super) async fn serve(
     client: Accepted,
     entry: Entry,
 ) {
-    let socket = client.into_socket();
     let account = Arc::clone(registration.account());
-    let permit = tokio::select! {
-        permit = entry.connection() => permit,
-        () = account.cut() => Err(Full),
-    };
-    let Ok(_permit) = permit else {
-        service.life.counts().refused.add(1);
-        return dismiss(socket, &service.farewell).await;
-    };
-    let route = service.routes.find();
-    let connection = Connection::new(socket, Arc::clone(&account), Arc::clone(&route.placement));
+    let Some(admitted) = service.admit(client.into_socket(), entry, &account).await else { return };
+    let Admitted { socket, route, _permit } = admitted;
+    let mut connection =
+        Connection::new(socket, Arc::clone(&account), Arc::clone(&route.placement));
+    if let Tls::OnRequest(handshaking) = &service.tls {
+        connection.can_upgrade(Arc::clone(handshaking) as Arc<dyn Upgrade>);
+    }
     let receipt = service.receipts.are_wanted().then(|| Receipt::begin(&connection, &route));
     let made = |made| service.life.was_handed_over(made);
     let (connection, exit) = instance::run(&route.handler, connection, route.limits, made).await;
     if exit == Exit::Cut {
         registration.was_cut();
     }
+    let secured = connection.secured().map(Arc::clone);
     connection.end(exit.closing()).await;
     tracing::debug!(
         connection = account.id(),
@@ -57,6 +73,40 @@ pub(super) async fn serve(
         "ended: {exit}"
     );
     if let Some(receipt) = receipt {
-        service.receipts.file(&receipt.end(&account, exit));
+        service.receipts.file(&receipt.secured(secured.as_deref()).end(&account, exit));
+    }
+}
+
+impl Service {
+    /// Does the handshake where TLS comes first, and waits for a place. `None` if there is none;
+    /// the client was told then.
+    async fn admit(&self, socket: Socket, entry: Entry, account: &Account) -> Option<Admitted> {
+        let (socket, permit, handler) = match &self.tls {
+            Tls::First(handshaking) => {
+                // The gate is one for handshakes, or nobody could be let in.
+                let handshake = entry.handshake().ok()?;
+                let shaken = handshaking.shake(socket, handshake, account).await?;
+                (shaken.socket, shaken.permit, shaken.handler)
+            }
+            Tls::Never | Tls::OnRequest(_) => {
+                let permit = tokio::select! {
+                    permit = entry.connection() => permit,
+                    () = account.cut() => Err(Full),
+                };
+                let Ok(permit) = permit else {
+                    self.life.counts().refused.add(1);
+                    dismiss(socket, &self.farewell).await;
+                    return None;
+                };
+                (socket, permit, None)
+            }
+        };
+        let Some(route) = self.routes.find(handler.as_deref()) else {
+            // A configuration without it came in between.
+            self.life.counts().refused.add(1);
+            dismiss(socket, "").await;
+            return None;
+        };
+        Some(Admitted { socket, route, _permit: permit })
     }
 }

@@ -42,6 +42,10 @@ pub struct ListenerStatus {
     pub refused: u64,
     /// Waits after accepts that failed.
     pub backoffs: u64,
+    /// Handshakes of TLS that failed.
+    pub handshakes_failed: u64,
+    /// Bytes that clients sent in plaintext before they were told to begin TLS.
+    pub discarded: u64,
     /// Datagrams that came in.
     pub datagrams: u64,
     /// Datagrams that were cut.
@@ -97,7 +101,7 @@ impl ListenerStatus {
     fn of(listener: &Listener) -> Self {
         let none = Counts::default();
         let running = listener.running();
-        let counts = running.map_or(&none, |running| running.service.life.counts());
+        let counts = running.map_or(&none, |running| running.life().counts());
         let addresses = match running {
             Some(running) if !running.sockets.is_empty() => {
                 running.sockets.iter().map(|(_, socket)| socket.address().to_string()).collect()
@@ -108,16 +112,18 @@ impl ListenerStatus {
             name: listener.config.name.clone(),
             state: listener.state(),
             why: match &listener.run {
-                Run::Running(running) => running.service.life.why(),
+                Run::Running(running) => running.life().why(),
                 Run::Created | Run::Stopped => None,
                 Run::Failed(why) => Some(why.clone()),
             },
             addresses,
             handler: listener.config.handler.clone(),
-            connections: running.map_or(0, |running| running.service.connections.count()),
+            connections: running.map_or(0, |running| running.connections().count()),
             accepted: counts.accepted.get(),
             refused: counts.refused.get(),
             backoffs: counts.backoffs.get(),
+            handshakes_failed: counts.handshakes_failed.get(),
+            discarded: counts.discarded.get(),
             datagrams: counts.datagrams.get(),
             truncated: counts.truncated.get(),
             dropped: counts.dropped.get(),

@@ -96,6 +96,12 @@ impl UnknownName {
     pub const ALERT: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 }
 
+impl std::fmt::Debug for Profile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Profile").field("files", &self.files).finish_non_exhaustive()
+    }
+}
+
 impl Profile {
     /// Reads and checks all files of `config`, or says all that is wrong with them. It reads files
     /// and computes: not for a thread that serves connections.

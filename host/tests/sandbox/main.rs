@@ -5,6 +5,7 @@
 
 mod abi;
 mod closing;
+mod datagrams;
 mod entries;
 mod fixtures;
 mod harness;
@@ -17,6 +18,8 @@ mod neighbours;
 mod pointers;
 mod poll;
 mod read;
+mod start_tls;
+mod wasi_datagrams;
 mod wasi_files;
 mod wasi_poll;
 mod wasi_start;

@@ -5,8 +5,15 @@ use portcell::exit::Exit;
 use crate::harness::{Guest, loader};
 
 /// One page of memory; `P` and `L` stand for a pointer and a length.
-const CALLS: [&str; 5] =
-    ["read 0 P L", "write 0 P L", "info P L 64 16", "info 64 16 P L", "log 3 P L"];
+const CALLS: [&str; 7] = [
+    "read 0 P L",
+    "write 0 P L",
+    "info P L 64 16",
+    "info 64 16 P L",
+    "log 3 P L",
+    "start_tls 0 P L 64 16",
+    "start_tls 0 64 16 P L",
+];
 
 /// Ranges that are inside, as far as pointers go.
 const INSIDE: [(i64, i64); 4] = [(0, 0), (65536, 0), (65535, 1), (64, 65472)];

@@ -2,12 +2,12 @@
 
 use std::fmt::Debug;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use socket2::Socket;
+use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::{A_MOMENT, PATIENCE};
 
@@ -28,6 +28,27 @@ impl Client {
 
     pub(crate) fn connect_unix(path: &Path) -> Self {
         Self::new(UnixStream::connect(path).unwrap().into())
+    }
+
+    /// Connects to an address as listeners have it. Does not wait for a kernel that does not
+    /// answer.
+    pub(crate) fn try_connect(address: &str) -> io::Result<Self> {
+        let (address, domain) = match address.split_once(':').unwrap() {
+            ("tcp", address) => {
+                let address: SocketAddr = address.trim_start_matches('/').parse().unwrap();
+                (address.into(), Domain::for_address(address))
+            }
+            // A first byte of 0 makes a name abstract.
+            (_, path) => match path.strip_prefix('@') {
+                Some(name) => (SockAddr::unix(format!("\0{name}"))?, Domain::UNIX),
+                None => (SockAddr::unix(path)?, Domain::UNIX),
+            },
+        };
+        let socket = Socket::new(domain, Type::STREAM, None)?;
+        // It bounds the call, too.
+        socket.set_write_timeout(Some(A_MOMENT))?;
+        socket.connect(&address)?;
+        Ok(Self::new(socket))
     }
 
     fn new(socket: Socket) -> Self {
@@ -107,6 +128,12 @@ impl Client {
     /// Checks that the server ends the stream in good order, after nothing more.
     pub(crate) fn ends_in_good_order(&mut self) {
         assert_eq!(self.rest().unwrap(), b"");
+    }
+
+    /// Ends this side, and checks that the server ends the stream in good order.
+    pub(crate) fn leaves(mut self) {
+        self.end();
+        self.ends_in_good_order();
     }
 
     /// Checks that the server resets the connection.

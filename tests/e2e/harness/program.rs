@@ -22,10 +22,12 @@ pub(crate) struct Output {
     pub(crate) stderr: String,
 }
 
-/// The binary under test, in an environment that does not steer it.
+/// The binary under test, in an environment that does not steer it, with no input and an output
+/// that nobody reads.
 pub(crate) fn portcell() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_portcell"));
     command.env_remove("PORTCELL_LOG").env_remove("COLUMNS");
+    command.stdin(Stdio::null()).stdout(Stdio::null());
     command
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::log::Log;
 use super::program::portcell;
-use super::{Client, Folder};
+use super::{Client, Folder, Peer};
 
 /// A server in a process of its own, which is killed when this is dropped.
 #[derive(Debug)]
@@ -52,11 +52,9 @@ impl Server {
         })
     }
 
-    /// The port of the only listener, at 127.0.0.1.
+    /// The port of the only TCP address.
     pub(crate) fn port(&self) -> u16 {
-        let line = self.find_line("listening on tcp://");
-        let address = line.split_whitespace().nth(2).unwrap();
-        address.rsplit_once(':').unwrap().1.parse().unwrap()
+        port(&self.find_line("listening on tcp://"))
     }
 
     /// The port of the listener of this name.
@@ -72,6 +70,21 @@ impl Server {
     /// A client of the listener of this name.
     pub(crate) fn connect_to(&self, listener: &str) -> Client {
         Client::connect(("127.0.0.1", self.port_of(listener)))
+    }
+
+    /// A UDP peer of the only UDP address, at 127.0.0.1.
+    pub(crate) fn peer(&self) -> Peer {
+        Peer::of(("127.0.0.1", self.udp_port()))
+    }
+
+    /// A UDP peer of the listener of this name.
+    pub(crate) fn peer_of(&self, listener: &str) -> Peer {
+        Peer::of(("127.0.0.1", self.port_of(listener)))
+    }
+
+    /// The port of the only UDP address.
+    pub(crate) fn udp_port(&self) -> u16 {
+        port(&self.find_line("listening on udp://"))
     }
 
     /// Waits for a line of the log with `text` in it.
@@ -138,6 +151,12 @@ impl Server {
     }
 }
 
+/// The port in a ready line.
+fn port(ready: &str) -> u16 {
+    let address = ready.split_whitespace().nth(2).unwrap();
+    address.rsplit_once(':').unwrap().1.parse().unwrap()
+}
+
 /// A receipt among lines of the log.
 fn receipt(line: &str) -> Option<Value> {
     let value: Value = serde_json::from_str(line).ok()?;
@@ -168,8 +187,20 @@ impl Builder {
         self.start_by(portcell())
     }
 
-    /// As [`Builder::start`], by a program that runs the one whose name follows it.
-    pub(crate) fn start_by(mut self, mut command: Command) -> Server {
+    /// As [`Builder::start`], by a command that is the binary under test, or ends with its name.
+    pub(crate) fn start_by(self, command: Command) -> Server {
+        let server = self.begin_by(command);
+        server.find_line("listening on ");
+        server
+    }
+
+    /// As [`Builder::start_by`], for a server that cannot listen: gives the exit code and what it
+    /// wrote to stderr.
+    pub(crate) fn fail_by(self, command: Command) -> (i32, String) {
+        self.begin_by(command).wait()
+    }
+
+    fn begin_by(mut self, mut command: Command) -> Server {
         let runs = self.arguments.first().is_some_and(|first| first == "run");
         if runs && self.listen.is_empty() {
             self.listen.push("tcp://127.0.0.1:0".into());
@@ -179,14 +210,10 @@ impl Builder {
             command.args(["--listen", &address]);
         }
         let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let log = Log::collect(child.stderr.take().unwrap());
-        let server = Server { child, log };
-        server.find_line("listening on ");
-        server
+        Server { child, log }
     }
 }

@@ -1,5 +1,6 @@
 //! What a WASI command finds when it starts: its arguments and the environment of UCSPI.
-//! (Bernstein's UCSPI-1996; `PROTO` and the rest as in s6-networking and ucspi-tcp.)
+//! (Bernstein's UCSPI-1996; `PROTO` and the rest as in s6-networking and ucspi-tcp, what is known
+//! of TLS as in s6-tlsd.)
 
 use wasmtime::{Caller, Linker};
 
@@ -70,7 +71,11 @@ fn connection(guest: &Guest) -> Vec<(String, String)> {
     let transport = fact("transport");
     let protocol = if transport == "tls" { "SSL".into() } else { transport.to_uppercase() };
     let peer = fact("peer.address");
-    if transport == "unix" {
+    if transport == "tls" {
+        of_tls(guest, &mut set);
+    }
+    // TLS can run over a Unix socket, too.
+    if peer.starts_with("unix:") {
         set("PROTO".into(), protocol);
         set("REMOTE_ADDR".into(), peer);
         return variables;
@@ -88,6 +93,21 @@ fn connection(guest: &Guest) -> Vec<(String, String)> {
     }
     set("PROTO".into(), protocol);
     variables
+}
+
+/// What s6-tlsd sets; what is not known is not set.
+fn of_tls(guest: &Guest, set: &mut impl FnMut(String, String)) {
+    for (name, fact, prefix) in [
+        ("SSL_PROTOCOL", "tls.version", "TLSv"),
+        ("SSL_CIPHER", "tls.cipher", ""),
+        ("SSL_TLS_SNI_SERVERNAME", "tls.server_name", ""),
+        ("SSL_PEER_CERT_HASH", "tls.peer.sha256", "SHA256:"),
+        ("SSL_PEER_CERT_SUBJECT", "tls.peer.subject", ""),
+    ] {
+        if let Some(value) = guest.connection.info(fact) {
+            set(name.into(), format!("{prefix}{value}"));
+        }
+    }
 }
 
 fn ip_and_port(address: &str) -> Option<(String, String)> {

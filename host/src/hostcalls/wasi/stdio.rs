@@ -1,5 +1,6 @@
 //! Descriptors of WASI: 0, 1 and 2 are the connection or the log, the others are the library's.
 
+use portcell_abi::Errno;
 use wasmtime::{Caller, Linker};
 use wasmtime_wasi::p1::wasi_snapshot_preview1 as library;
 use wiggle::GuestMemory;
@@ -126,6 +127,12 @@ async fn fd_read(
     let read = match (fd, guest.entry) {
         _ if fd != 0 || guest.stdio_closed[0] => return Ok(EBADF),
         (_, Entry::Handle { .. }) => 0,
+        (_, Entry::Command) if guest.connection.has_datagrams() => {
+            match read_datagram(memory, guest, &vectors).await? {
+                Ok(read) => read,
+                Err(errno) => return Ok(errno as i32),
+            }
+        }
         (_, Entry::Command) => {
             // A short read is allowed: the first vector with room is filled.
             let first = vectors.into_iter().find(|(_, len)| *len > 0).unwrap_or((0, 0));
@@ -172,6 +179,10 @@ async fn fd_write(
                 Gathered::One(pointer, len) => &*range(memory, "fd_write", *pointer, *len)?,
                 Gathered::Several(bytes) => bytes.as_slice(),
             };
+            // A write of nothing is nothing, as on a stream, not an empty datagram.
+            if bytes.is_empty() && guest.connection.has_datagrams() {
+                return put_u32(memory, "fd_write", done, 0);
+            }
             match guest.connection.write(bytes).await {
                 Ok(written) => written,
                 Err(errno) => return Ok(errno as i32),
@@ -190,6 +201,34 @@ async fn fd_write(
         }
     };
     put_u32(memory, "fd_write", done, written)
+}
+
+/// One datagram into all the vectors: what the first has no room for would be lost. C's stdio names
+/// a small one before its own buffer. The end of the flow is the end of the file.
+async fn read_datagram(
+    memory: &mut [u8],
+    guest: &mut Guest,
+    vectors: &[(u32, u32)],
+) -> wasmtime::Result<Result<usize, Errno>> {
+    // No datagram is longer than 16 bits count.
+    let room = vectors.iter().map(|(_, len)| *len).sum::<u32>().min(u16::MAX.into());
+    if room == 0 {
+        return Ok(Ok(0));
+    }
+    let mut datagram = vec![0; room as usize];
+    let read = match guest.connection.read(&mut datagram).await {
+        Ok(read) => read,
+        Err(Errno::NotConn) => 0,
+        Err(errno) => return Ok(Err(errno)),
+    };
+    let mut left = &datagram[..read];
+    for (pointer, len) in vectors {
+        let place = range(memory, "fd_read", *pointer, *len)?;
+        let (part, rest) = left.split_at(left.len().min(place.len()));
+        place[..part.len()].copy_from_slice(part);
+        left = rest;
+    }
+    Ok(Ok(read))
 }
 
 async fn fd_close(caller: &mut Caller<'_, Guest>, fd: i32) -> wasmtime::Result<i32> {
@@ -283,7 +322,8 @@ enum Gathered {
 }
 
 /// Puts small vectors together, so that C's stdio, which writes its buffer and the rest as two,
-/// sends one packet. Of what is larger the first part goes: a short write is allowed.
+/// sends one packet. Of what is larger the first part goes: a short write is allowed. As a datagram
+/// such a part is too long all the same.
 fn gather(memory: &mut [u8], vectors: &[(u32, u32)]) -> wasmtime::Result<Gathered> {
     let mut some = vectors.iter().filter(|(_, len)| *len > 0);
     let Some(first) = some.next() else { return Ok(Gathered::One(0, 0)) };

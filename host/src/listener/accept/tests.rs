@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use rustix::io::Errno;
@@ -29,6 +30,10 @@ struct Script {
     address: Bound,
     began: Instant,
     steps: Mutex<VecDeque<Step>>,
+    /// Clients who came when nobody listened for them any more.
+    unheard: Mutex<VecDeque<UnixStream>>,
+    /// It was heard of a client who has been taken since.
+    stale: AtomicBool,
     more: Notify,
     /// Milliseconds from the beginning to each call that had something for it.
     calls: Mutex<Vec<u128>>,
@@ -39,11 +44,16 @@ impl Source for Script {
     async fn ready(&self) -> io::Result<()> {
         loop {
             let more = self.more.notified();
-            if !self.steps.lock().unwrap().is_empty() {
+            if !self.steps.lock().unwrap().is_empty() || self.stale.load(SeqCst) {
                 return Ok(());
             }
             more.await;
         }
+    }
+
+    fn has_client(&self) -> io::Result<bool> {
+        self.stale.store(false, SeqCst);
+        Ok(!self.steps.lock().unwrap().is_empty())
     }
 
     fn accept(&self) -> io::Result<Accepted> {
@@ -53,6 +63,13 @@ impl Source for Script {
         match step {
             Step::Client(stream) => Ok(Accepted(Socket::Unix(stream))),
             Step::Error(errno) => Err(errno.into()),
+        }
+    }
+
+    fn accept_unheard(&self) -> io::Result<Accepted> {
+        match self.unheard.lock().unwrap().pop_front() {
+            Some(stream) => Ok(Accepted(Socket::Unix(stream))),
+            None => self.accept(),
         }
     }
 
@@ -90,6 +107,8 @@ impl Scene {
             address: Bound::UnixAbstract("script".into()),
             began: Instant::now(),
             steps: Mutex::default(),
+            unheard: Mutex::default(),
+            stale: AtomicBool::new(false),
             more: Notify::new(),
             calls: Mutex::default(),
             closed: Mutex::new(false),
@@ -297,6 +316,22 @@ async fn nobody_is_taken_in_while_it_is_suspended_whatever_becomes_free() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_listener_is_not_full_as_long_as_no_client_is_there() {
+    let scene = Scene::new().most(1);
+    let _client = scene.client();
+    let _looping = scene.start();
+    settle().await;
+    assert_eq!((scene.taken(), scene.life.state()), (1, State::Accepting));
+    scene.script.stale.store(true, SeqCst);
+    scene.script.more.notify_one();
+    settle().await;
+    assert_eq!((scene.script.stale.load(SeqCst), scene.life.state()), (false, State::Accepting));
+    let _waits = scene.client();
+    settle().await;
+    assert_eq!(scene.life.state(), State::Full);
+}
+
+#[tokio::test(start_paused = true)]
 async fn those_for_whom_there_is_no_place_are_sent_a_farewell() {
     let mut scene = Scene::new().most(1);
     scene.config.when_full = WhenFull::Refuse;
@@ -343,6 +378,18 @@ async fn a_drain_serves_those_who_are_there_as_far_as_there_is_room_and_turns_aw
     assert!(*scene.script.closed.lock().unwrap());
     assert_eq!((scene.taken(), scene.life.counts().refused.get()), (2, 1));
     assert_eq!(clients[2].read(&mut [0]).await.unwrap(), 0, "it ends in good order");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_serves_those_of_whom_nobody_has_heard_yet() {
+    let scene = Scene::new();
+    let looping = scene.start();
+    settle().await;
+    let (ours, _client) = UnixStream::pair().unwrap();
+    scene.script.unheard.lock().unwrap().push_back(ours);
+    scene.life.ask(Phase::Draining);
+    looping.await.unwrap().unwrap();
+    assert_eq!(scene.taken(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,6 +2,7 @@
 //! toolchain. All tests share one engine, as the handlers of a server do.
 
 mod cell;
+mod flow;
 mod log;
 mod peer;
 mod script;
@@ -9,14 +10,18 @@ mod script;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use portcell::Config;
+use portcell::admission::Opening;
+use portcell::config::UdpMode;
 use portcell::engine::Engine;
 use portcell::handler::{Handler, LoadError, Loader};
 use portcell::route::Route;
 use tempfile::TempDir;
 
 pub(crate) use self::cell::Cell;
+pub(crate) use self::flow::{FIRST, Udp};
 use self::peer::Transport;
 pub(crate) use self::script::import_text;
 
@@ -35,6 +40,7 @@ pub(crate) struct Guest {
     module: Vec<u8>,
     file: String,
     flags: Vec<(String, String)>,
+    flow_idle_timeout: Option<Duration>,
     transport: Transport,
 }
 
@@ -79,7 +85,7 @@ impl Guest {
     /// What is in the file of the guest, wasm or not.
     pub(crate) fn bytes(module: Vec<u8>) -> Self {
         let (file, flags) = ("guest.wasm".to_owned(), Vec::new());
-        Self { module, file, flags, transport: Transport::Tcp }
+        Self { module, file, flags, flow_idle_timeout: None, transport: Transport::Tcp }
     }
 
     /// Sets a flag of `portcell run`.
@@ -97,6 +103,23 @@ impl Guest {
     /// Reached over a Unix socket.
     pub(crate) fn over_unix(mut self) -> Self {
         self.transport = Transport::Unix;
+        self
+    }
+
+    /// Reached over UDP, by a flow that the datagram [`FIRST`] has begun.
+    pub(crate) fn over_udp(self) -> Self {
+        self.over_udp_as(Udp { mode: UdpMode::Flow, reply_factor: None })
+    }
+
+    /// As [`Guest::over_udp`], served so.
+    pub(crate) fn over_udp_as(mut self, udp: Udp) -> Self {
+        self.transport = Transport::Udp(udp);
+        self
+    }
+
+    /// Over UDP, how long nothing may move.
+    pub(crate) fn flow_idle_timeout(mut self, timeout: Duration) -> Self {
+        self.flow_idle_timeout = Some(timeout);
         self
     }
 
@@ -126,9 +149,15 @@ impl Guest {
         fs::write(&path, &self.module).unwrap();
         let flags: Vec<_> = self.flags.iter().map(|(name, text)| (&**name, &**text)).collect();
         let config = Config::from_flags(&path, &flags).unwrap();
+        let mut listener = (*config.listeners[0]).clone();
+        listener.flow_idle_timeout = self.flow_idle_timeout.or(listener.flow_idle_timeout);
         let handler = loader.load(&config.handlers[0], 1, config.server.max_module_size)?;
         let handler: Arc<Handler> = Arc::new(handler);
-        Ok(Route::new(&config.server, &config.listeners[0], handler))
+        let opening = match self.transport {
+            Transport::Udp(_) => Opening::Datagram,
+            _ => Opening::Plaintext,
+        };
+        Ok(Route::new(&config.server, &listener, handler, opening))
     }
 
     /// Loads it by `loader` and connects to it.

@@ -11,6 +11,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 use tokio::time::timeout;
 
+use super::flow::{FlowPeer, Udp};
+
 /// What a wait that should be short may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -28,6 +30,7 @@ pub(crate) enum Transport {
     Tcp6,
     SmallBuffers,
     Unix,
+    Udp(Udp),
 }
 
 /// The client's end; gone after a reset.
@@ -38,6 +41,7 @@ pub(crate) struct Peer(Option<Stream>);
 enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream, TempDir),
+    Flow(FlowPeer),
 }
 
 macro_rules! each {
@@ -45,6 +49,7 @@ macro_rules! each {
         match $peer.0.as_mut().expect("the peer is there") {
             Stream::Tcp($stream) => $call,
             Stream::Unix($stream, _) => $call,
+            Stream::Flow(_) => panic!("it has datagrams"),
         }
     };
 }
@@ -60,6 +65,10 @@ impl Peer {
                 let peer = UnixStream::connect(&path).await.unwrap();
                 let (socket, _) = listener.accept().await.unwrap();
                 (Self(Some(Stream::Unix(peer, folder))), Socket::Unix(socket))
+            }
+            Transport::Udp(udp) => {
+                let (peer, socket) = FlowPeer::connect(udp).await;
+                (Self(Some(Stream::Flow(peer))), socket)
             }
             tcp => {
                 let address = if tcp == Transport::Tcp6 { "[::1]:0" } else { "127.0.0.1:0" };
@@ -84,7 +93,12 @@ impl Peer {
         }
     }
 
+    /// Sends bytes, or one datagram.
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
+        if let Some(Stream::Flow(peer)) = &self.0 {
+            peer.socket.send(bytes).await.unwrap();
+            return;
+        }
         within("the guest to read", async { each!(self, stream => stream.write_all(bytes).await) })
             .await
             .unwrap();
@@ -112,6 +126,15 @@ impl Peer {
         bytes
     }
 
+    /// The next datagram.
+    pub(crate) async fn datagram(&self) -> Vec<u8> {
+        let Some(Stream::Flow(peer)) = &self.0 else { panic!("it has a stream") };
+        let mut bytes = vec![0; 70_000];
+        let length = within("a datagram", peer.socket.recv(&mut bytes)).await.unwrap();
+        bytes.truncate(length);
+        bytes
+    }
+
     /// Everything up to the end of the stream, or the error instead of an end.
     pub(crate) async fn rest(&mut self) -> Result<Vec<u8>, io::ErrorKind> {
         let mut bytes = Vec::new();
@@ -121,8 +144,11 @@ impl Peer {
         Ok(bytes)
     }
 
-    /// Ends the stream towards the guest; reading goes on.
+    /// Ends the stream towards the guest; reading goes on. A flow is ended by its listener.
     pub(crate) async fn end(&mut self) {
+        if let Some(Stream::Flow(peer)) = &self.0 {
+            return peer.end();
+        }
         each!(self, stream => stream.shutdown().await).unwrap();
     }
 
@@ -148,19 +174,21 @@ impl Peer {
         }
     }
 
-    /// The address of this end, over TCP.
+    /// The address of this end, over TCP or UDP.
     pub(crate) fn address(&self) -> std::net::SocketAddr {
         match &self.0 {
             Some(Stream::Tcp(stream)) => stream.local_addr().unwrap(),
-            _ => panic!("no TCP peer"),
+            Some(Stream::Flow(peer)) => peer.socket.local_addr().unwrap(),
+            _ => panic!("no peer with a port"),
         }
     }
 
-    /// The address of the guest's end, over TCP.
+    /// The address of the guest's end, over TCP or UDP.
     pub(crate) fn of_guest(&self) -> std::net::SocketAddr {
         match &self.0 {
             Some(Stream::Tcp(stream)) => stream.peer_addr().unwrap(),
-            _ => panic!("no TCP peer"),
+            Some(Stream::Flow(peer)) => peer.socket.peer_addr().unwrap(),
+            _ => panic!("no peer with a port"),
         }
     }
 

@@ -1,0 +1,146 @@
+//! Handshakes that stall, crawl or fail, and those beside them that do not.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+
+use rustls::ClientConnection;
+use rustls::pki_types::ServerName;
+
+use super::Secured;
+use crate::harness::{Authority, Client, Folder, PATIENCE, Server, TlsClient, plugin};
+
+/// The first message of a client, as bytes.
+fn client_hello(secured: &Secured) -> Vec<u8> {
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut tls = ClientConnection::new(secured.client(), name).unwrap();
+    let mut hello = Vec::new();
+    tls.write_tls(&mut hello).unwrap();
+    hello
+}
+
+#[test]
+fn a_handshake_that_stalls_is_cut() {
+    let secured = Secured::echo(&["--handshake-timeout", "300ms"]);
+    let hello = client_hello(&secured);
+    for sent in [0, 5, hello.len() - 1] {
+        let mut client = secured.server.connect();
+        client.send(&hello[..sent]);
+        // Closed with or without something unread: both are ends.
+        let _ = client.rest();
+    }
+    // One that goes on after its first message, and never finishes.
+    let mut client = secured.server.connect();
+    client.send(&hello);
+    let _ = client.rest();
+    TlsClient::connect(secured.server.port(), &secured.client(), "localhost").unwrap().is_echoed();
+    assert_eq!(secured.server.stop().len(), 1, "no guest has run for the others");
+}
+
+#[test]
+fn a_handshake_byte_by_byte_is_one() {
+    let secured = Secured::echo(&[]);
+    let mut stream = TcpStream::connect(("127.0.0.1", secured.server.port())).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut tls = ClientConnection::new(secured.client(), name).unwrap();
+    while tls.is_handshaking() || tls.wants_write() {
+        let mut bytes = Vec::new();
+        while tls.wants_write() {
+            tls.write_tls(&mut bytes).unwrap();
+        }
+        for byte in bytes {
+            stream.write_all(&[byte]).unwrap();
+        }
+        if tls.is_handshaking() {
+            tls.read_tls(&mut stream).unwrap();
+            tls.process_new_packets().unwrap();
+        }
+    }
+    tls.writer().write_all(b"x").unwrap();
+    let mut client = rustls::StreamOwned::new(tls, stream);
+    client.flush().unwrap();
+    let mut echoed = [0];
+    client.read_exact(&mut echoed).unwrap();
+    assert_eq!(echoed, *b"x");
+}
+
+#[test]
+fn plaintext_gets_an_alert_and_an_end_in_good_order() {
+    let secured = Secured::echo(&["--log", "debug"]);
+    for plaintext in ["GET / HTTP/1.1\r\n\r\n".as_bytes(), &[0; 100], &[0xff; 3000]] {
+        let mut client = secured.server.connect();
+        client.send(plaintext);
+        client.end();
+        let alert = client.rest().unwrap();
+        assert!(matches!(alert[..], [21, 3, 3, 0, 2, 2, _]), "{alert:?}");
+    }
+    assert_eq!(secured.server.find_lines(3, "the handshake failed").len(), 3);
+    TlsClient::connect(secured.server.port(), &secured.client(), "localhost").unwrap().is_echoed();
+}
+
+#[test]
+fn many_failures_are_one_line_of_the_log() {
+    let secured = Secured::echo(&[]);
+    for _ in 0..150 {
+        let mut client = secured.server.connect();
+        client.send("GET / HTTP/1.1\r\n\r\n");
+        client.end();
+        client.rest().unwrap();
+    }
+    secured.server.find_line("many handshakes fail");
+    let log = secured.server.log();
+    assert_eq!(log.lines().filter(|line| line.contains("fail")).count(), 1, "{log}");
+}
+
+#[test]
+fn beside_half_open_handshakes_clients_are_served() {
+    let secured = Secured::echo(&["--max-connections", "4"]);
+    let hello = client_hello(&secured);
+    let half_open: Vec<Client> = (0..200)
+        .map(|n| {
+            let mut client = secured.server.connect();
+            client.send(&hello[..n % hello.len()]);
+            client
+        })
+        .collect();
+    let config = secured.client();
+    for _ in 0..20 {
+        TlsClient::connect(secured.server.port(), &config, "localhost").unwrap().is_echoed();
+    }
+    drop(half_open);
+}
+
+#[test]
+fn the_oldest_silent_handshake_makes_room() {
+    let folder = Folder::new();
+    let authority = Authority::new("Test CA");
+    let leaf = authority.sign(&folder, "server", &["localhost"]);
+    let config = format!(
+        r#"
+        [server]
+        max_handshakes = 2
+        [[listener]]
+        name = "echo"
+        bind = "tcp://127.0.0.1:0"
+        handler = "echo"
+        handshake_timeout = "10m"
+        [listener.tls]
+        certificate = "{}"
+        key = "{}"
+        [handler.echo]
+        module = "{}"
+        "#,
+        leaf.certificate.display(),
+        leaf.key.display(),
+        plugin("echo").display(),
+    );
+    let server = Server::serve(&folder, &config).start();
+    let mut silent: Vec<_> = (0..2).map(|_| server.connect()).collect();
+    let config = Arc::new(authority.client());
+    for _ in 0..3 {
+        TlsClient::connect(server.port(), &config, "localhost").unwrap().is_echoed();
+    }
+    silent[0].ends_in_good_order();
+}

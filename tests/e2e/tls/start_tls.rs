@@ -1,0 +1,97 @@
+//! Connections that begin in plaintext and come to TLS when the guest asks for it.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+
+use super::Secured;
+use crate::harness::{Folder, PATIENCE, Server, TlsClient};
+
+fn start(flags: &[&str]) -> Secured {
+    let guest = |folder: &Folder| folder.guest("starts_tls");
+    let flags: Vec<_> = ["--tls-start", "request"].iter().chain(flags).copied().collect();
+    Secured::run(guest, &flags)
+}
+
+/// Sends `line` and waits for the reply to it.
+fn ask(port: u16, line: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(line.as_bytes()).unwrap();
+    let mut reply = [0; 3];
+    stream.read_exact(&mut reply).unwrap();
+    assert_eq!(reply, *b"go\n");
+    stream
+}
+
+fn rest(stream: &mut TcpStream) -> Vec<u8> {
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).unwrap();
+    rest
+}
+
+#[test]
+fn a_connection_comes_to_tls_when_the_guest_asks() {
+    let secured = start(&[]);
+    let stream = ask(secured.server.port(), "STARTTLS\n");
+    let mut client = TlsClient::on(stream, &secured.client(), "localhost").unwrap();
+    client.is_echoed();
+    client.end();
+    assert_eq!(client.rest().unwrap(), b"");
+    let receipt = secured.server.receipt();
+    assert_eq!((&receipt["transport"], &receipt["exit"]["kind"]), (&"tls".into(), &"ok".into()));
+    assert_eq!(receipt["tls"]["version"], "1.3");
+    assert_eq!((&receipt["bytes_in"], &receipt["bytes_out"]), (&10.into(), &4.into()));
+}
+
+#[test]
+fn what_came_in_plaintext_before_the_handshake_is_never_seen() {
+    let secured = start(&["--log", "debug"]);
+    let stream = ask(secured.server.port(), "STARTTLS\ninjected\n");
+    let mut client = TlsClient::on(stream, &secured.client(), "localhost").unwrap();
+    client.send("asked");
+    assert_eq!(client.receive(5), "asked");
+    client.end();
+    assert_eq!(client.rest().unwrap(), b"");
+    secured.server.find_line("9 bytes came before TLS and are dropped");
+}
+
+#[test]
+fn a_handshake_that_fails_ends_the_connection() {
+    let secured = start(&[]);
+    let mut stream = ask(secured.server.port(), "STARTTLS\n");
+    stream.write_all(b"EHLO in plaintext, still\r\n").unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let alert = rest(&mut stream);
+    assert!(matches!(alert[..], [21, 3, 3, 0, 2, 2, _]), "{alert:?}");
+    let receipt = secured.server.receipt();
+    assert_eq!(receipt["exit"]["kind"], "handshake_failed");
+    assert_eq!(receipt["transport"], "tcp");
+}
+
+#[test]
+fn a_handshake_that_stalls_ends_the_connection() {
+    let secured = start(&["--handshake-timeout", "300ms"]);
+    let mut stream = ask(secured.server.port(), "STARTTLS\n");
+    assert_eq!(rest(&mut stream), b"");
+    assert_eq!(secured.server.receipt()["exit"]["kind"], "handshake_failed");
+}
+
+#[test]
+fn without_a_certificate_there_is_no_tls_and_plaintext_goes_on() {
+    let folder = Folder::new();
+    let server = Server::run(folder.guest("starts_tls")).start();
+    let mut client = server.connect();
+    client.send("STARTTLS\n");
+    client.ends_in_good_order();
+    assert_eq!(server.receipt()["exit"]["code"], 58, "ENOTSUP");
+}
+
+#[test]
+fn tls_does_not_begin_twice() {
+    let secured = Secured::run(|folder| folder.guest("starts_tls"), &[]);
+    let mut client =
+        TlsClient::connect(secured.server.port(), &secured.client(), "localhost").unwrap();
+    client.send("STARTTLS\n");
+    assert_eq!(client.rest().unwrap(), b"");
+    assert_eq!(secured.server.receipt()["exit"]["code"], 28, "EINVAL");
+}
