@@ -350,6 +350,15 @@ fn a_handler_that_only_a_server_name_uses_is_used() {
 }
 
 #[test]
+fn tables_in_tables_can_be_on_one_line() {
+    let tls = "tls = { certificate = \"both.pem\", name = [{ name = \"a.example\" }] }\n";
+    let config = File::new(&whole("", tls, "")).read().unwrap();
+    let tls = config.listeners[0].tls.as_ref().unwrap();
+    assert_eq!(tls.names[0].name, "a.example");
+    assert_eq!(Some(&tls.names[0].certificate), tls.certificate.as_ref());
+}
+
+#[test]
 fn tls_is_for_every_kind_of_stream() {
     for bind in ["tcp://:1", "unix:x", "unix:@x", "fd://3", "fd://web"] {
         let tls = "[listener.tls]\ncertificate = \"both.pem\"\n";

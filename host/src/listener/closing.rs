@@ -36,7 +36,8 @@ impl Listening {
     }
 
     /// Whether the kernel is in the middle of connecting clients: they have been answered, and
-    /// believe that they are connected when the answer arrives.
+    /// believe that they are connected when the answer arrives. Those whom it answered with a SYN
+    /// cookie, because a queue was full, it does not know itself.
     pub(super) fn has_handshakes(&self) -> bool {
         let Bound::Tcp(address) = self.address else { return false };
         ["/proc/net/tcp", "/proc/net/tcp6"].iter().any(|table| {
@@ -74,7 +75,52 @@ fn has_syn_received(table: &str, port: u16) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::path::Path;
+    use std::time::Duration;
+
+    use socket2::{SockAddr, Socket, Type};
+
     use super::*;
+    use crate::address::Address;
+    use crate::config::Config;
+    use crate::listener::{Made, Source as _, bind};
+
+    async fn listening(address: &str) -> Listening {
+        let config = Config::from_flags(Path::new("x.wasm"), &[]).unwrap();
+        let address: Address = address.parse().unwrap();
+        match bind(&address, &config.listeners[0].socket).await.unwrap().remove(0) {
+            Made::Stream(listening) => listening,
+            Made::Datagram(socket) => panic!("{socket:?}"),
+        }
+    }
+
+    fn connect(to: &SockAddr) -> io::Result<Socket> {
+        let socket = Socket::new(to.domain(), Type::STREAM, None)?;
+        // It bounds the call, too: a kernel that does not answer is asked again after a second.
+        socket.set_write_timeout(Some(Duration::from_millis(100)))?;
+        socket.connect(to)?;
+        Ok(socket)
+    }
+
+    #[tokio::test]
+    async fn a_door_that_is_closed_keeps_those_who_are_in_and_lets_in_nobody_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = format!("unix:{}", folder.path().join("s").display());
+        let name = format!("unix:@portcell-closing-{}", std::process::id());
+        for address in ["tcp://127.0.0.1:0", &path, &name] {
+            let listening = listening(address).await;
+            let to = SockRef::from(&listening.socket).local_addr().unwrap();
+            let _clients = [connect(&to).unwrap(), connect(&to).unwrap()];
+            assert!(listening.close_door());
+            assert!(connect(&to).is_err(), "{address}");
+            for _ in 0..2 {
+                listening.accept_unheard().unwrap();
+            }
+            let none = listening.accept_unheard().unwrap_err();
+            assert_eq!(none.kind(), io::ErrorKind::WouldBlock, "{address}");
+        }
+    }
 
     #[test]
     fn handshakes_are_those_of_the_port() {

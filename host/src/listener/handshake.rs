@@ -38,7 +38,7 @@ pub struct Shaken {
     /// The place of the connection.
     pub permit: Permit,
     /// The handler of the name that it has asked for; `None` is the listener's.
-    pub handler: Option<String>,
+    pub handler: Option<Arc<str>>,
 }
 
 /// Why a handshake came to nothing.

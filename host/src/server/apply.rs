@@ -92,8 +92,8 @@ impl Server {
             return Err(StartError::NeedsRestart(key));
         }
         match wanted_server.max_connections {
-            Some(most) if most.get() > self.capacity.connections => {
-                Err(StartError::NeedsRestart("max_connections"))
+            Some(wanted) if wanted.get() > self.capacity.connections => {
+                Err(StartError::Room { wanted: wanted.get(), room: self.capacity.connections })
             }
             _ if flows(wanted) > 0 && self.flows == 0 => Err(StartError::NoFlows),
             _ => Ok(()),

@@ -60,6 +60,17 @@ pub enum StartError {
     /// The place of receipts cannot be opened.
     #[error(transparent)]
     Receipts(#[from] ReceiptsError),
+    /// More connections than the server made room for when it was started.
+    #[error(
+        "server.max_connections is {wanted}, but room was made for {room} at the start; restart it \
+         for more"
+    )]
+    Room {
+        /// How many were asked for.
+        wanted: u32,
+        /// How many there can be.
+        room: u32,
+    },
     /// It would change what is fixed at start.
     #[error("server.{0} cannot change while the server runs; restart it")]
     NeedsRestart(&'static str),

@@ -73,7 +73,7 @@ fn selection(
     };
     let selected = |NameConfig { name, certificate, handler }: &NameConfig| {
         let server = server(certificate)?;
-        Some((name.clone(), Selected { server, handler: handler.clone() }))
+        Some((name.clone(), Selected { server, handler: handler.as_deref().map(Arc::from) }))
     };
     let names = config.names.iter().filter_map(selected).collect();
     (config.certificate.as_ref().and_then(server), names)

@@ -75,7 +75,7 @@ pub struct Selected {
     /// How to go on with its handshake.
     pub server: Arc<ServerConfig>,
     /// The handler of its server name; `None` is the listener's.
-    pub handler: Option<String>,
+    pub handler: Option<Arc<str>>,
 }
 
 /// There is nothing to show to a client: it asks for a name that is not configured, or for none,

@@ -42,7 +42,7 @@ pub async fn accept(
     mut socket: Socket,
     truncation: Truncation,
     select: impl FnOnce(Option<&str>) -> Result<Selected, UnknownName>,
-) -> Result<(Socket, Option<String>), (Socket, HandshakeError)> {
+) -> Result<(Socket, Option<Arc<str>>), (Socket, HandshakeError)> {
     match handshake(&mut socket, select).await {
         Ok((tls, handler)) => {
             let secured = Arc::new(Secured::of(&tls));
@@ -56,7 +56,7 @@ pub async fn accept(
 async fn handshake(
     socket: &mut Socket,
     select: impl FnOnce(Option<&str>) -> Result<Selected, UnknownName>,
-) -> Result<(ServerConnection, Option<String>), HandshakeError> {
+) -> Result<(ServerConnection, Option<Arc<str>>), HandshakeError> {
     let mut acceptor = Acceptor::default();
     let accepted = loop {
         if receive(socket, |wire| acceptor.read_tls(wire)).await? == 0 {

@@ -35,7 +35,7 @@ pub(super) struct Client {
 pub(super) struct Connected {
     pub(super) client: ClientConnection,
     pub(super) server: ServerConnection,
-    pub(super) handler: Option<String>,
+    pub(super) handler: Option<Arc<str>>,
 }
 
 /// How a handshake failed.

@@ -32,7 +32,7 @@ fn folder(authority: &Authority) -> Folder {
 }
 
 /// What a name gets: the names that others with the same certificate have, and the handler.
-fn selected(profile: &Profile, name: Option<&str>) -> (&'static str, Option<String>) {
+fn selected(profile: &Profile, name: Option<&str>) -> (&'static str, Option<Arc<str>>) {
     let Ok(selected) = profile.select(name) else { return ("nothing", None) };
     let of = |name: &str| {
         profile.select(Some(name)).is_ok_and(|other| Arc::ptr_eq(&other.server, &selected.server))
@@ -46,7 +46,7 @@ fn selected(profile: &Profile, name: Option<&str>) -> (&'static str, Option<Stri
 fn a_whole_name_comes_before_a_wildcard_and_that_before_the_default() {
     let authority = Authority::root("CA");
     let folder = folder(&authority);
-    let other = || Some("other".to_owned());
+    let other = || Some(Arc::from("other"));
     let profile = folder.load_usual(NAMES);
     for (name, which, handler) in [
         (Some("a.site.example"), "a", other()),
