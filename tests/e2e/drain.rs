@@ -149,8 +149,7 @@ fn clients_that_connected_before_the_drain_are_served() {
     );
     let server = Server::serve(&folder, &config).start();
     let ports = names.map(|name| server.port_of(name));
-    // The kernel connects clients of a server that is stopped.
-    server.signal(Signal::STOP);
+    server.halt();
     let connect = |number: usize| Client::connect(("127.0.0.1", ports[number % ports.len()]));
     let mut clients: Vec<_> = (0..400).map(connect).collect();
     server.signal(Signal::TERM);
@@ -250,7 +249,7 @@ fn the_end_of_a_drain_resets_nobody_who_is_turned_away() {
     place.is_echoed();
     let mut waiting: Vec<_> = (0..20).map(|_| server.connect()).collect();
     // At the same moment the drain begins and the only connection ends.
-    server.signal(Signal::STOP);
+    server.halt();
     for client in &mut waiting {
         client.send("x");
         client.end();

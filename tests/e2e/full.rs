@@ -1,6 +1,6 @@
 //! Clients for whom there is no place: turned away, or in a queue.
 
-use rustix::process::{Resource, Rlimit, prlimit};
+use rustix::process::{Resource, Rlimit, Signal, prlimit};
 
 use crate::harness::{Client, Folder, Program, Server, plugin};
 
@@ -87,21 +87,24 @@ fn without_a_farewell_nothing_is_said() {
 
 #[test]
 fn a_queue_is_served_in_its_order() {
-    let server = start("queue:3:30s");
+    let server = start("queue:6:30s");
     let mut place = served(&server);
-    let mut queue: Vec<_> = (0..3).map(|_| server.connect()).collect();
+    // All at once, from the server's side.
+    server.halt();
+    let mut queue: Vec<_> = (0..6).map(|_| server.connect()).collect();
     for client in &mut queue {
         client.send("x");
     }
+    server.signal(Signal::CONT);
     is_turned_away(server.connect());
     while !queue.is_empty() {
-        assert!(queue.iter_mut().all(Client::hears_nothing));
+        assert!(queue[0].hears_nothing());
         ends(place);
         place = queue.remove(0);
         assert_eq!(place.receive(1), "x");
     }
     ends(place);
-    assert_eq!(server.stop().len(), 4);
+    assert_eq!(server.stop().len(), 7);
 }
 
 #[test]

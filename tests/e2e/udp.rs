@@ -228,7 +228,7 @@ fn a_plain_program_is_a_server_over_udp_too() {
 
 #[test]
 fn a_command_is_told_of_its_peer_as_ucspi_has_it() {
-    let server = start("tells_its_environment", &[]);
+    let server = start("tells_environment", &[]);
     let peer = server.peer();
     let told = peer.ask("?");
     let variables: Vec<_> = told.split_terminator('\0').collect();

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use serde_json::Value;
 
 use super::log::Log;
@@ -126,6 +126,13 @@ impl Server {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).unwrap();
+    }
+
+    /// Halts it until it is sent SIGCONT; the kernel goes on connecting clients.
+    pub(crate) fn halt(&self) {
+        self.signal(Signal::STOP);
+        let halted = waitpid(Some(self.pid()), WaitOptions::UNTRACED).unwrap();
+        assert!(halted.is_some_and(|(_, status)| status.stopped()), "{halted:?}");
     }
 
     /// Asks it to drain, and waits until it listens no more. There must be a connection that is
