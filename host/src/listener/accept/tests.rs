@@ -304,8 +304,8 @@ async fn nobody_is_taken_in_while_it_is_suspended_whatever_becomes_free() {
     let _looping = scene.start();
     settle().await;
     assert_eq!((scene.taken(), scene.life.state()), (1, State::Full));
+    // Both before the loop hears of either.
     scene.life.ask(Phase::Suspended);
-    settle().await;
     drop(scene.taken.lock().unwrap().pop());
     sleep(Duration::from_mins(1)).await;
     assert_eq!((scene.taken(), scene.life.state()), (0, State::Suspended));
