@@ -22,7 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Watched {
     /// When they are looked at next. Whoever waits may be cancelled time and again.
     next: Option<Instant>,
-    /// When they were read last.
+    /// What they were when they were read last. Nothing at first: they may have changed between
+    /// the start and the first look.
     read: Option<Vec<Stamp>>,
     seen: Option<Vec<Stamp>>,
     /// Since when they have been no use.
@@ -65,9 +66,6 @@ impl Watched {
 
     /// Whether the files, which are like this now, are to be read.
     fn take(&mut self, now: Vec<Stamp>, at: Instant) -> bool {
-        if self.read.is_none() {
-            self.read = Some(now.clone());
-        }
         let is_still = self.seen.as_ref() == Some(&now);
         let is_read = self.read.as_ref() == Some(&now);
         self.seen = Some(now);
@@ -118,7 +116,9 @@ mod tests {
     async fn what_changes_is_read_when_it_is_still() {
         let mut watched = Watched::default();
         let at = Instant::now();
-        assert!(!watched.take(version(1), at) && !watched.take(version(1), at), "as it was loaded");
+        assert!(!watched.take(version(1), at), "not known to be still");
+        assert!(watched.take(version(1), at), "it may not be what was loaded");
+        assert!(!watched.take(version(1), at), "read already");
         assert!(!watched.take(version(2), at) && !watched.take(version(3), at), "not still");
         assert!(watched.take(version(3), at));
         assert!(!watched.take(version(3), at), "read already");
