@@ -69,6 +69,20 @@ fn a_service_manager_is_told_of_readiness_reload_and_end() {
 }
 
 #[test]
+fn the_process_that_takes_the_place_of_another_is_made_known() {
+    let folder = Folder::new();
+    let manager = Manager::listen(&folder);
+    let mut server = Server::serve(&folder, &echo()).start_by(Manager::starts(&folder));
+    assert_eq!(manager.hears(), "READY=1\n");
+    let successor = server.upgrade();
+    // Of both processes; a manager listens to the main one only.
+    let heard = [manager.hears(), manager.hears()];
+    assert!(heard.contains(&"READY=1\n".to_owned()), "{heard:?}");
+    assert!(heard.contains(&format!("MAINPID={}\n", successor.pid())), "{heard:?}");
+    server.ends();
+}
+
+#[test]
 fn the_status_text_says_how_many_connections_there_are_and_which_listeners_do_not_accept() {
     let folder = Folder::new();
     let manager = Manager::listen(&folder);

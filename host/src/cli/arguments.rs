@@ -68,7 +68,7 @@ pub(super) fn command() -> Command {
         .subcommand(
             Command::new("serve")
                 .about("Serve a configuration")
-                .after_help("SIGTERM and SIGINT drain, a second one ends at once; SIGHUP reads the configuration again.")
+                .after_help("SIGTERM and SIGINT drain, a second one ends at once; SIGHUP reads the configuration again; SIGUSR2 starts the program anew in its place, with its sockets.")
                 .arg(config_argument()),
         )
         .subcommand(

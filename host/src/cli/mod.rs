@@ -4,6 +4,7 @@ mod arguments;
 mod inspect;
 mod notify;
 mod serve;
+mod upgrade;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;

@@ -32,6 +32,11 @@ pub(super) fn stopping() {
     tell(&[NotifyState::Stopping]);
 }
 
+/// Another process has taken its place.
+pub(super) fn successor(pid: u32) {
+    tell(&[NotifyState::MainPid(pid)]);
+}
+
 /// Keeps the status text up to date, and feeds the watchdog (`WatchdogSec=`) for as long as the
 /// server answers. Does not end; without a service manager it ends at once.
 pub(super) async fn tend(control: Control) {

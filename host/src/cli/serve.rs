@@ -9,7 +9,10 @@ use portcell::server::{self, BadPlugin, ControlError, StartError};
 use portcell::telemetry::{self, Format};
 use portcell::{Config, Control, Server};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
+use super::upgrade::upgrade;
 use super::{Failure, notify, print};
 
 /// Reads a configuration.
@@ -52,6 +55,9 @@ async fn serve_until_ended(
     for listener in server.listening() {
         telemetry::announce(format, &listener.to_string());
     }
+    if let Err(error) = portcell::listener::complete() {
+        tracing::warn!("the process before this one does not hear that it serves: {error}");
+    }
     notify::ready();
     tokio::spawn(notify::tend(server.control()));
     tokio::spawn(signals.steer(server.control(), path.map(Path::to_path_buf)));
@@ -64,6 +70,7 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    user2: Signal,
 }
 
 impl Signals {
@@ -72,6 +79,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
+            user2: signal(SignalKind::user_defined2())?,
         })
     }
 
@@ -85,6 +93,7 @@ impl Signals {
 
     async fn steer(mut self, control: Control, path: Option<PathBuf>) {
         let mut draining = false;
+        let mut upgrading: Option<(JoinHandle<()>, CancellationToken)> = None;
         loop {
             tokio::select! {
                 _ = self.hangup.recv() => {
@@ -92,8 +101,24 @@ impl Signals {
                     tokio::spawn(reload(control.clone(), path.clone()));
                     continue;
                 }
+                _ = self.user2.recv() => {
+                    if upgrading.as_ref().is_some_and(|(upgrade, _)| !upgrade.is_finished()) {
+                        tracing::info!("upgrade: one is under way already");
+                        continue;
+                    }
+                    let cancel = CancellationToken::new();
+                    let upgrade = upgrade(control.clone(), cancel.clone());
+                    upgrading = Some((tokio::spawn(upgrade), cancel));
+                    continue;
+                }
                 _ = self.terminate.recv() => {}
                 _ = self.interrupt.recv() => {}
+            }
+            if let Some((upgrade, cancel)) = upgrading.take() {
+                // Before anything else: who asked for the end does not want another one to serve.
+                cancel.cancel();
+                // It has nothing to wait for now. If it panicked, the log has it.
+                let _ = upgrade.await;
             }
             if draining {
                 control.stop();

@@ -11,6 +11,7 @@ use super::Server;
 use super::control::{Action, Command, ControlError, Event, Limit, Reply};
 use super::end::End;
 use super::error::StartError;
+use super::handover::HandOver;
 use super::listener::{Listener, Run};
 use super::status::Status;
 use crate::config::{Config, HandlerConfig, ListenerConfig, nearest};
@@ -46,6 +47,11 @@ impl Server {
             }
             Command::DrainListener { name, deadline, reply } => {
                 self.drain_listener(&name, deadline, reply);
+            }
+            Command::HandOver(reply) => answer(reply, Ok(HandOver::of(self))),
+            Command::Leave(handed_over) => {
+                handed_over.leave();
+                return Some(End::Drain);
             }
             Command::Status(reply) => answer(reply, Ok(Status::of(self))),
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::StartError;
+use super::handover::HandOver;
 use super::status::Status;
 use crate::config::Config;
 use crate::listener::{BindError, Gone, Life};
@@ -102,6 +103,8 @@ pub(super) enum Command {
     Listener { name: String, action: Action, reply: Reply },
     DrainListener { name: String, deadline: Option<Duration>, reply: Reply<usize> },
     Status(Reply<Status>),
+    HandOver(Reply<HandOver>),
+    Leave(HandOver),
     Drain,
     Stop,
 }
@@ -197,6 +200,21 @@ impl Control {
     /// What the server is doing.
     pub async fn status(&self) -> Result<Status, ControlError> {
         self.ask(Command::Status).await
+    }
+
+    /// The sockets of the server, for a process that is to take its place. Nothing changes by
+    /// this.
+    pub async fn hand_over(&self) -> Result<HandOver, ControlError> {
+        self.ask(Command::HandOver).await
+    }
+
+    /// Leave the sockets to the process that has them now, and drain. Does not wait.
+    ///
+    /// Who waits in the kernel to be accepted is left to the other process, too, and so are
+    /// datagrams: flows that are open here get no more.
+    pub fn leave(&self, handed_over: HandOver) {
+        // A server that has ended has left them already.
+        let _ = self.send(Command::Leave(handed_over));
     }
 
     async fn listener(&self, name: &str, action: Action) -> Result<(), ControlError> {

@@ -6,6 +6,7 @@ mod command;
 mod control;
 mod end;
 mod error;
+mod handover;
 mod listener;
 mod serve;
 mod socket;
@@ -36,6 +37,7 @@ use self::socket::Socket;
 
 pub use self::control::{Control, ControlError, Limit};
 pub use self::error::{BadPlugin, RunError, StartError};
+pub use self::handover::HandOver;
 pub use self::status::{HandlerStatus, ListenerStatus, Status};
 pub use self::tls::check_certificates;
 use self::watch::Watched;
