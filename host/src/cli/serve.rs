@@ -53,6 +53,7 @@ async fn serve_until_ended(
         telemetry::announce(format, &listener.to_string());
     }
     notify::ready();
+    tokio::spawn(notify::tend(server.control()));
     tokio::spawn(signals.steer(server.control(), path.map(Path::to_path_buf)));
     server.run().await.map_err(|error| Failure::Failed(error.into()))?;
     Ok(())

@@ -51,6 +51,22 @@ pub enum State {
     Failed,
 }
 
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Created => "created",
+            Self::Bound => "bound",
+            Self::Accepting => "accepting",
+            Self::Suspended => "suspended",
+            Self::Full => "full",
+            Self::BackingOff => "backing off",
+            Self::Draining => "draining",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+        })
+    }
+}
+
 /// A listener's life.
 #[derive(Debug)]
 pub struct Life {
