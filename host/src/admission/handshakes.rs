@@ -38,6 +38,11 @@ impl Handshakes {
         Arc::new(Self { places, silent, begun: AtomicU64::new(0) })
     }
 
+    /// How many are under way.
+    pub(super) fn taken(&self) -> usize {
+        self.places.taken()
+    }
+
     /// A place for one more: a free one, or that of the oldest handshake whose client is silent,
     /// which ends.
     pub(super) fn try_take(&self) -> Option<Place> {

@@ -77,7 +77,7 @@ fn in_words(status: &Status) -> String {
     let mut text = format!("{connections} of {max_connections} connections{flows}");
     for listener in status.listeners.iter().filter(|other| other.state != State::Accepting) {
         // Writing to a string cannot fail.
-        let _ = write!(text, "; {}: {}", listener.name, listener.state);
+        let _ = write!(text, "; {}: {}", listener.name, listener.state.name());
     }
     text
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::episode::Episode;
-use super::life::Life;
+use super::life::{Life, Refused};
 use crate::account::Account;
 use crate::admission::{Handshake, Permit};
 use crate::config::{ListenerConfig, TlsConfig, Truncation, WhenFull, display_duration};
@@ -131,10 +131,16 @@ impl Handshaking {
             () = account.cut() => None,
         };
         let Some(permit) = permit else {
-            self.failures.life.counts().refused.add(1);
+            let counts = self.failures.life.counts();
+            counts.handshakes_done.add(1);
+            counts.refuse(match self.when_full {
+                WhenFull::Refuse => Refused::Full,
+                WhenFull::Wait | WhenFull::Queue { .. } => Refused::Waited,
+            });
             dismiss(socket, "").await;
             return None;
         };
+        self.failures.life.counts().handshakes_done.add(1);
         account.handshake_is_done();
         Some(Shaken { socket, permit, handler })
     }

@@ -46,7 +46,7 @@ pub use self::error::{AdjustError, BindError};
 pub use self::handover::{Parcel, complete, left_for};
 pub use self::handshake::{Handshaking, Shaken};
 pub use self::inherit::inherit;
-pub use self::life::{Counter, Counts, Life, Phase, State};
+pub use self::life::{Counter, Counts, Life, Phase, Refused, State};
 pub use self::options::must_rebind;
 pub use self::udp::{Datagrams, JoinError, take_in};
 
