@@ -13,6 +13,7 @@ mod token;
 
 use std::io;
 use std::num::NonZeroU32;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ use self::client::Api;
 use crate::address::Address;
 use crate::admission::{Admission, Opening};
 use crate::config::{ListenerConfig, ServerConfig, SocketOptions, WhenFull};
-use crate::listener::{BindError, Life, Listening, Made, Phase, accept_until, bind};
+use crate::listener::{BindError, Life, Listening, Made, Phase, accept_until, bind, left_for};
 use crate::server::Control;
 
 pub use self::token::{Token, TokenError};
@@ -59,7 +60,7 @@ pub struct Admin {
 #[derive(Debug)]
 struct Door {
     config: ListenerConfig,
-    listening: Vec<Listening>,
+    listening: Vec<Arc<Listening>>,
     access: Access,
 }
 
@@ -93,8 +94,16 @@ pub enum AdminError {
 pub struct Running {
     loops: JoinSet<()>,
     clients: TaskTracker,
-    life: Arc<Life>,
+    sockets: Sockets,
     ends: CancellationToken,
+}
+
+/// The sockets of an admin, for the process that takes the place of this one.
+#[derive(Clone, Debug)]
+pub struct Sockets {
+    /// Each with the name of its door and the address that is configured.
+    sockets: Arc<Vec<(String, Address, Arc<Listening>)>>,
+    life: Arc<Life>,
 }
 
 /// Reads the token that `config` names, as a start does.
@@ -134,7 +143,7 @@ impl Admin {
     pub fn listening(&self) -> Vec<String> {
         let at = |door: &Door| {
             let name = door.config.name.clone();
-            let at = |listening: &Listening| format!("{name} at {}", listening.address());
+            let at = |listening: &Arc<Listening>| format!("{name} at {}", listening.address());
             door.listening.iter().map(at).collect::<Vec<_>>()
         };
         self.doors.iter().flat_map(at).collect()
@@ -145,6 +154,7 @@ impl Admin {
         let life = Arc::new(Life::new(Phase::Accepting));
         let (clients, ends) = (TaskTracker::new(), CancellationToken::new());
         let mut loops = JoinSet::new();
+        let mut sockets = Vec::new();
         for Door { config, listening, access } in self.doors {
             // Places of their own: they are no connections of the server.
             let most = config.max_connections.map_or(0, NonZeroU32::get);
@@ -156,25 +166,52 @@ impl Admin {
                 let (life, gate, clients) = (Arc::clone(&life), gate.clone(), clients.clone());
                 let (api, config) = (Arc::clone(&api), Arc::clone(&config));
                 listening.belongs_to(&life);
+                let address = config.bind[0].clone();
+                sockets.push((successors_name(&config.name), address, Arc::clone(&listening)));
                 loops.spawn(async move {
                     let start = |client: crate::listener::Accepted, entry| {
                         clients.spawn(client::serve(Arc::clone(&api), client.into_socket(), entry));
                     };
-                    if let Err(gone) = accept_until(&listening, &gate, &config, &life, start).await
+                    if let Err(gone) = accept_until(&*listening, &gate, &config, &life, start).await
                     {
                         tracing::error!("{}: {gone}", config.name);
                     }
                 });
             }
         }
-        Running { loops, clients, life, ends }
+        let sockets = Sockets { sockets: Arc::new(sockets), life };
+        Running { loops, clients, sockets, ends }
+    }
+}
+
+impl Sockets {
+    /// The same sockets once more, as [`HandOver::parcel`](crate::server::HandOver::parcel) takes
+    /// them.
+    pub fn duplicates(&self) -> io::Result<Vec<(String, Address, OwnedFd)>> {
+        let duplicate = |(name, address, listening): &(String, Address, Arc<Listening>)| {
+            Ok((name.clone(), address.clone(), listening.duplicate()?))
+        };
+        self.sockets.iter().map(duplicate).collect()
+    }
+
+    /// Leaves them to the process that has them now. Answers that are under way go on.
+    pub fn leave(&self) {
+        for (_, _, listening) in self.sockets.iter() {
+            listening.is_left_to_successor();
+        }
+        self.life.ask(Phase::Stopped);
     }
 }
 
 impl Running {
+    /// What another process needs to answer in place of this one.
+    pub fn sockets(&self) -> Sockets {
+        self.sockets.clone()
+    }
+
     /// Takes nobody in any more, lets answers that are under way end for a moment, and closes.
     pub async fn close(mut self) {
-        self.life.ask(Phase::Stopped);
+        self.sockets.life.ask(Phase::Stopped);
         self.ends.cancel();
         self.clients.close();
         let ended = async {
@@ -201,14 +238,23 @@ impl Door {
             socket: SocketOptions { unix_mode: Some(MODE), ..usual.socket.clone() },
             ..usual
         };
-        let made = bind(address, &config.socket).await?;
+        // What a process before this one has left, when its binary was upgraded.
+        let mut made = left_for(&successors_name(name), address, &config.socket)?;
+        if made.is_empty() {
+            made = bind(address, &config.socket).await?;
+        }
         let stream = |made| match made {
-            Made::Stream(listening) => Ok(listening),
+            Made::Stream(listening) => Ok(Arc::new(listening)),
             Made::Datagram(_) => Err(BindError::new(address, io::ErrorKind::Unsupported.into())),
         };
         let listening = made.into_iter().map(stream).collect::<Result<_, _>>()?;
         Ok(Self { config, listening, access })
     }
+}
+
+/// The name of a door among those of listeners, which have no brackets.
+fn successors_name(door: &str) -> String {
+    format!("[{door}]")
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use portcell::admin::{self, Admin, AdminError};
+use portcell::admin::{self, Admin, AdminError, Sockets};
 use portcell::engine::Engine;
 use portcell::handler::Loader;
 use portcell::server::{self, BadPlugin, ControlError, StartError};
@@ -71,7 +71,7 @@ async fn serve_until_ended(
     }
     notify::ready();
     tokio::spawn(notify::tend(server.control()));
-    tokio::spawn(signals.steer(server.control()));
+    tokio::spawn(signals.steer(server.control(), admin.sockets()));
     let ended = server.run().await;
     admin.close().await;
     ended.map_err(|error| Failure::Failed(error.into()))?;
@@ -104,7 +104,7 @@ impl Signals {
         }
     }
 
-    async fn steer(mut self, control: Control) {
+    async fn steer(mut self, control: Control, admin: Sockets) {
         let mut draining = false;
         let mut upgrading: Option<(JoinHandle<()>, CancellationToken)> = None;
         loop {
@@ -120,7 +120,7 @@ impl Signals {
                         continue;
                     }
                     let cancel = CancellationToken::new();
-                    let upgrade = upgrade(control.clone(), cancel.clone());
+                    let upgrade = upgrade(control.clone(), admin.clone(), cancel.clone());
                     upgrading = Some((tokio::spawn(upgrade), cancel));
                     continue;
                 }

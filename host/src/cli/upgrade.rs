@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use command_fds::{CommandFdExt as _, FdMapping, FdMappingCollision};
 use portcell::Control;
+use portcell::admin::Sockets;
 use portcell::server::ControlError;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
@@ -47,17 +48,21 @@ enum UpgradeError {
 /// Starts the program anew and leaves the sockets to it when it serves; this process drains then.
 /// If it does not come to that, it is ended, the log says why, and nothing has changed. `cancel`
 /// ends the attempt.
-pub(super) async fn upgrade(control: Control, cancel: CancellationToken) {
+pub(super) async fn upgrade(control: Control, admin: Sockets, cancel: CancellationToken) {
     tracing::info!("upgrade: starting the program anew");
-    if let Err(error) = try_upgrade(&control, &cancel).await {
+    if let Err(error) = try_upgrade(&control, &admin, &cancel).await {
         tracing::error!("upgrade: {error}; this process serves on");
     }
 }
 
-async fn try_upgrade(control: &Control, cancel: &CancellationToken) -> Result<(), UpgradeError> {
+async fn try_upgrade(
+    control: &Control,
+    admin: &Sockets,
+    cancel: &CancellationToken,
+) -> Result<(), UpgradeError> {
     let handed_over = control.hand_over().await?;
     let (ready, theirs) = io::pipe()?;
-    let parcel = handed_over.parcel(theirs.into())?;
+    let parcel = handed_over.parcel(theirs.into(), admin.duplicates()?)?;
     let mut child = start(parcel)?;
     let mut ready = pipe::Receiver::from_owned_fd(ready.into())?;
     let mut answer = [0];
@@ -82,6 +87,7 @@ async fn try_upgrade(control: &Control, cancel: &CancellationToken) -> Result<()
         notify::successor(pid);
         tracing::info!("upgrade: process {pid} serves from now on, this one drains");
     }
+    admin.leave();
     control.leave(handed_over);
     Ok(())
 }

@@ -28,15 +28,20 @@ impl HandOver {
         Self(all.flat_map(|(name, listener)| sockets(name, listener)).collect())
     }
 
-    /// What the new process has to be started with. `ready` is where it says that it serves.
-    pub fn parcel(&self, ready: OwnedFd) -> io::Result<Parcel> {
+    /// What the new process has to be started with. `ready` is where it says that it serves;
+    /// `others` are sockets that are not the server's.
+    pub fn parcel(
+        &self,
+        ready: OwnedFd,
+        others: Vec<(String, Address, OwnedFd)>,
+    ) -> io::Result<Parcel> {
         // What was inherited is passed on as such, by the parcel.
         let own = self.0.iter().filter(|left| !matches!(left.address, Address::Inherited(_)));
         let duplicate = |left: &Left| {
             Ok((left.listener.clone(), left.address.clone(), left.socket.duplicate()?))
         };
         let sockets: io::Result<Vec<_>> = own.map(duplicate).collect();
-        Parcel::new(sockets?, ready)
+        Parcel::new(sockets?.into_iter().chain(others), ready)
     }
 
     pub(super) fn leave(&self) {
