@@ -12,6 +12,8 @@ use std::time::Duration;
 use atomic_waker::AtomicWaker;
 use tokio::time::Instant;
 
+use crate::cpu_time::CpuTime;
+
 /// A moment that never comes.
 const NEVER: u64 = u64::MAX;
 
@@ -27,7 +29,7 @@ pub struct Account {
     alarm: AtomicU64,
     /// A deadline may have come nearer since the watchdog last looked.
     nearer: AtomicBool,
-    cpu: AtomicU64,
+    cpu: CpuTime,
     cpu_when_moved: AtomicU64,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
@@ -61,7 +63,7 @@ impl Account {
             write_waits_since: AtomicU64::new(NEVER),
             alarm: AtomicU64::new(NEVER),
             nearer: AtomicBool::new(true),
-            cpu: AtomicU64::new(0),
+            cpu: CpuTime::new(),
             cpu_when_moved: AtomicU64::new(0),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
@@ -91,7 +93,7 @@ impl Account {
     /// CPU time that the instance has used, host calls included. What the running poll has used
     /// is added when it ends.
     pub fn cpu(&self) -> Duration {
-        Duration::from_nanos(self.cpu.load(Relaxed))
+        Duration::from_nanos(self.cpu.used())
     }
 
     /// The most memory that the instance has had at once, in bytes.
@@ -205,20 +207,28 @@ impl Account {
     /// Marks the beginning of a poll of the instance.
     pub(crate) fn poll_begins(&self) {
         self.poll_began.store(self.nanos_at(Instant::now()), Relaxed);
+        self.cpu.poll_begins();
     }
 
     /// Marks its end, and books the CPU time.
     pub(crate) fn poll_ends(&self) -> Instant {
         let now = Instant::now();
-        let spent = self.nanos_at(now).saturating_sub(self.poll_began.load(Relaxed));
-        add(&self.cpu, spent);
+        self.cpu.poll_ends(self.nanos_at(now).saturating_sub(self.poll_began.load(Relaxed)));
         now
     }
 
-    /// How long the running poll has lasted.
-    pub(crate) fn running(&self) -> Duration {
+    /// Says that the instance computes and has for a while; gives how long the running poll has
+    /// lasted.
+    pub(crate) fn computes(&self) -> Duration {
         let now = self.nanos_at(Instant::now());
-        Duration::from_nanos(now.saturating_sub(self.poll_began.load(Relaxed)))
+        let lasted = now.saturating_sub(self.poll_began.load(Relaxed));
+        self.cpu.computes(lasted);
+        Duration::from_nanos(lasted)
+    }
+
+    /// Says that it gives way in the middle of its work.
+    pub(crate) fn gives_way(&self) {
+        self.cpu.gives_way();
     }
 
     /// A number that differs between two polls.
@@ -233,9 +243,7 @@ impl Account {
 
     /// CPU time since bytes last moved, without the running poll.
     pub(crate) fn cpu_since_move(&self) -> Duration {
-        Duration::from_nanos(
-            self.cpu.load(Relaxed).saturating_sub(self.cpu_when_moved.load(Relaxed)),
-        )
+        Duration::from_nanos(self.cpu.used().saturating_sub(self.cpu_when_moved.load(Relaxed)))
     }
 
     /// When the connection began.
@@ -265,7 +273,7 @@ impl Account {
 
     fn bytes_moved(&self) {
         self.moved.store(self.poll_began.load(Relaxed), Relaxed);
-        self.cpu_when_moved.store(self.cpu.load(Relaxed), Relaxed);
+        self.cpu_when_moved.store(self.cpu.used(), Relaxed);
     }
 
     fn nanos_at(&self, at: Instant) -> u64 {
@@ -299,9 +307,9 @@ mod tests {
     #[test]
     fn cpu_time_counts_from_the_last_byte() {
         let account = Account::new(1);
-        account.cpu.store(5_000, Relaxed);
+        account.cpu.poll_ends(5_000);
         account.read(1);
-        account.cpu.store(7_000, Relaxed);
+        account.cpu.poll_ends(2_000);
         assert_eq!(account.cpu_since_move(), Duration::from_micros(2));
         assert_eq!(account.cpu(), Duration::from_micros(7));
     }

@@ -80,10 +80,12 @@ async fn call(
 /// Looks at a guest that is running, once a tick: when its slice is over it gives way, and the
 /// watchdog ends it if it has reached a limit.
 fn on_tick(mut store: StoreContextMut<'_, Guest>) -> UpdateDeadline {
-    if store.data().connection.account().running() < SLICE {
+    let connection = &mut store.data_mut().connection;
+    if connection.account().computes() < SLICE {
         return UpdateDeadline::Continue(1);
     }
-    store.data_mut().connection.flush();
+    connection.account().gives_way();
+    connection.flush();
     // tokio's own yield lets its driver run: others get the worker, and sockets are looked at.
     UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))
 }
@@ -99,7 +101,7 @@ fn exit_of_code(code: i32, guest: &Guest) -> Exit {
     } else if code == 0 {
         Exit::Ok
     } else if guest.meter.denied {
-        Exit::MemoryLimit
+        Exit::MemoryLimit("handler.memory")
     } else {
         Exit::Failed(code)
     }
@@ -113,7 +115,7 @@ fn exit_of_error(error: &Error, guest: &Guest) -> Exit {
         return Exit::HandshakeFailed;
     }
     if guest.meter.denied {
-        return Exit::MemoryLimit;
+        return Exit::MemoryLimit("handler.memory");
     }
     let what = if let Some(stop) = error.downcast_ref::<Stop>() {
         stop.to_string()

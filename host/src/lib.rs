@@ -50,6 +50,7 @@ pub mod server;
 pub mod tls;
 
 pub mod connection;
+mod cpu_time;
 pub mod instance;
 
 pub mod engine;

@@ -32,11 +32,14 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Whether `account` has used more CPU time than it may.
-    fn cpu_is_used_up(&self, account: &Account) -> bool {
+    /// How `account` has used more than it may.
+    fn overdrawn(&self, account: &Account) -> Option<Exit> {
         let over =
             |limit: Option<Duration>, used: Duration| limit.is_some_and(|limit| used > limit);
-        over(self.cpu, account.cpu_since_move()) || over(self.cpu_total, account.cpu())
+        if over(self.cpu, account.cpu_since_move()) {
+            return Some(Exit::CpuLimit("handler.cpu"));
+        }
+        over(self.cpu_total, account.cpu()).then_some(Exit::CpuLimit("handler.cpu_total"))
     }
 
     /// The moments at which the connection ends if nothing moves until then.
@@ -78,8 +81,8 @@ pub async fn watch<F: Future>(
         if account.is_cut() {
             return Poll::Ready(Err(Exit::Cut));
         }
-        if limits.cpu_is_used_up(account) {
-            return Poll::Ready(Err(Exit::CpuLimit));
+        if let Some(exit) = limits.overdrawn(account) {
+            return Poll::Ready(Err(exit));
         }
         // Bytes that move push deadlines back. The timer is left to fire early then: once a
         // deadline instead of once a read.

@@ -36,6 +36,11 @@ fn kind(name: &str) -> Value {
     json!({ "kind": name })
 }
 
+/// The exit of a limit, with its key.
+fn limit(name: &str, key: &str) -> Value {
+    json!({ "kind": name, "detail": key })
+}
+
 #[test]
 fn a_return_is_ok() {
     check(&[], "o", Seen::GoodOrder, &kind("ok"));
@@ -59,20 +64,22 @@ fn a_trap_resets_and_says_where() {
 
 #[test]
 fn a_denied_growth_is_a_memory_limit() {
-    let receipt = check(&["--memory", "1MiB"], "m", Seen::Reset, &kind("memory_limit"));
+    let receipt =
+        check(&["--memory", "1MiB"], "m", Seen::Reset, &limit("memory_limit", "handler.memory"));
     assert_eq!(receipt["memory_peak"], 1 << 20);
 }
 
 #[test]
 fn an_endless_loop_is_a_cpu_limit() {
-    let receipt = check(&["--cpu", "100ms"], "s", Seen::Reset, &kind("cpu_limit"));
+    let receipt = check(&["--cpu", "100ms"], "s", Seen::Reset, &limit("cpu_limit", "handler.cpu"));
     let used = receipt["cpu_us"].as_u64().unwrap();
     assert!((100_000..5_000_000).contains(&used), "{used} us");
 }
 
 #[test]
 fn cpu_time_in_all_is_a_limit_too() {
-    check(&["--cpu", "none", "--cpu-total", "100ms"], "ees", Seen::Reset, &kind("cpu_limit"));
+    let exit = limit("cpu_limit", "handler.cpu_total");
+    check(&["--cpu", "none", "--cpu-total", "100ms"], "ees", Seen::Reset, &exit);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
 mod abi;
+mod busy_machine;
 mod closing;
 mod datagrams;
 mod entries;
