@@ -2,6 +2,7 @@
 //!
 //! Written by the connection's own task, read by anyone. It enforces nothing; the watchdog does.
 
+use std::future::poll_fn;
 use std::sync::atomic::{
     AtomicBool, AtomicU8, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
@@ -186,7 +187,7 @@ impl Account {
 
     /// Waits until the drain's deadline has come.
     pub async fn cut(&self) {
-        std::future::poll_fn(|cx| {
+        poll_fn(|cx| {
             self.register(cx.waker());
             if self.is_cut() { Poll::Ready(()) } else { Poll::Pending }
         })
@@ -217,8 +218,7 @@ impl Account {
         now
     }
 
-    /// Says that the instance computes and has for a while; gives how long the running poll has
-    /// lasted.
+    /// Says that the instance computes; gives how long the running poll has lasted.
     pub(crate) fn computes(&self) -> Duration {
         let now = self.nanos_at(Instant::now());
         let lasted = now.saturating_sub(self.poll_began.load(Relaxed));
@@ -239,6 +239,13 @@ impl Account {
     /// When the running poll began: a recent reading of the clock that costs nothing.
     pub(crate) fn recently(&self) -> Instant {
         self.began + Duration::from_nanos(self.poll_began.load(Relaxed))
+    }
+
+    /// Waits until this moment, by the watchdog's timer.
+    pub(crate) async fn sleep_until(&self, at: Instant) {
+        self.set_alarm(at);
+        poll_fn(|_| if self.recently() >= at { Poll::Ready(()) } else { Poll::Pending }).await;
+        self.clear_alarm();
     }
 
     /// CPU time since bytes last moved, without the running poll.

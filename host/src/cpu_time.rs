@@ -13,6 +13,9 @@ use rustix::time::{ClockId, clock_gettime};
 /// computes has been seen to, and the rest of a longer one is the kernel's time for others.
 const BY_THE_CLOCK: u64 = 10_000_000;
 
+/// How long a poll has to last until the thread's clock is worth its cost: a tick.
+const LONG: u64 = BY_THE_CLOCK / 2;
+
 /// No reading of the thread's clock.
 const NONE: u64 = u64::MAX;
 
@@ -50,9 +53,9 @@ impl CpuTime {
         }
     }
 
-    /// The running poll computes and has for a while: from here on the thread's clock counts.
+    /// The running poll computes. If it has for a while, the thread's clock counts from here on.
     pub(crate) fn computes(&self, lasted: u64) {
-        if self.charged_at.load(Relaxed) == NONE {
+        if lasted >= LONG && self.charged_at.load(Relaxed) == NONE {
             self.charge(lasted.min(BY_THE_CLOCK));
             self.charged_at.store(thread_time(), Relaxed);
         }
@@ -101,6 +104,15 @@ mod tests {
             cpu.poll_ends(5_000);
         }
         assert_eq!(cpu.used(), 15_000);
+    }
+
+    #[test]
+    fn one_that_computes_a_little_is_charged_by_the_clock_too() {
+        let cpu = CpuTime::new();
+        cpu.poll_begins();
+        cpu.computes(LONG - 1);
+        cpu.poll_ends(LONG);
+        assert_eq!(cpu.used(), LONG);
     }
 
     #[test]

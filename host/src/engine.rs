@@ -36,9 +36,6 @@ const KEEP_RESIDENT: usize = 64 << 10;
 /// hold a worker for longer than its slice.
 const TICK: Duration = Duration::from_millis(5);
 
-/// How long a guest may hold a worker thread before others get it.
-pub(crate) const SLICE: Duration = Duration::from_millis(10);
-
 /// Slots beyond the number of connections: finished ones that wait for the kernel to take their
 /// memory back, and trial instances.
 const SLACK: u32 = 64;

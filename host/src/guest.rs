@@ -1,12 +1,14 @@
 //! What the host keeps beside one instance: its connection, its memory account, its log.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use portcell_abi::Errno;
 use wasmtime::{AsContextMut as _, Caller, Memory, ResourceLimiter};
 use wasmtime_wasi::p1::WasiP1Ctx;
 
 use crate::account::Account;
+use crate::call_meter::CallMeter;
 use crate::config::{DrainInput, HandlerConfig};
 use crate::connection::Connection;
 use crate::engine::TABLE_ELEMENTS;
@@ -20,6 +22,7 @@ pub(crate) struct Guest {
     pub(crate) entry: Entry,
     pub(crate) log: GuestLog,
     pub(crate) meter: MemoryMeter,
+    pub(crate) calls: CallMeter,
     /// The exported memory, once there is an instance to have one.
     pub(crate) memory: Option<Memory>,
     /// WASI commands only: which of stdin and stdout the guest has closed.
@@ -67,7 +70,8 @@ impl Guest {
         }
         let account = Arc::clone(connection.account());
         Self {
-            log: GuestLog::new(&config.name, account.id()),
+            log: GuestLog::new(&config.name, config.log, Arc::clone(&account)),
+            calls: CallMeter::new(config.max_host_calls, account.recently()),
             meter: MemoryMeter { account, used: 0, limit: config.memory, denied: false },
             connection,
             config,
@@ -76,6 +80,14 @@ impl Guest {
             stdio_closed: [false; 2],
             wasi: None,
         }
+    }
+
+    /// Looks at what it has used so far: charges its host calls, and its CPU time by the thread's
+    /// clock. Gives how long the running poll has lasted.
+    pub(crate) fn look(&mut self) -> Duration {
+        let account = self.connection.account();
+        self.calls.look(account.recently());
+        account.computes()
     }
 
     /// The connection, for the descriptor that the guest names it by.
@@ -88,6 +100,7 @@ impl Guest {
 pub(crate) fn split<'a>(
     caller: &'a mut Caller<'_, Guest>,
 ) -> wasmtime::Result<(&'a mut [u8], &'a mut Guest)> {
+    called(caller);
     let memory = match caller.data().memory {
         Some(memory) => memory,
         // The start function runs before the instance is there to ask.
@@ -99,6 +112,19 @@ pub(crate) fn split<'a>(
     Ok(memory.data_and_store_mut(caller.as_context_mut()))
 }
 
+/// Counts a host call. Each has to come here once, most of them by [`split`].
+pub(crate) fn called(caller: &mut Caller<'_, Guest>) {
+    let guest = caller.data_mut();
+    if guest.calls.count() {
+        // Code without loops between its host calls is looked at here only.
+        guest.look();
+        if guest.calls.paid_at().is_some() {
+            // As soon as it goes on it is made to wait.
+            caller.as_context_mut().set_epoch_deadline(0);
+        }
+    }
+}
+
 /// Which poll of the instance is running, for [`forget_ticks`].
 pub(crate) fn poll_stamp(caller: &Caller<'_, Guest>) -> u64 {
     caller.data().connection.account().poll_stamp()
@@ -108,7 +134,8 @@ pub(crate) fn poll_stamp(caller: &Caller<'_, Guest>) -> u64 {
 /// call that did not wait stay, or a guest in a loop of such calls would hardly be looked at.
 pub(crate) fn forget_ticks(caller: &mut Caller<'_, Guest>, poll_before: u64) {
     if poll_stamp(caller) != poll_before {
-        caller.as_context_mut().set_epoch_deadline(1);
+        let ticks = u64::from(caller.data().calls.paid_at().is_none());
+        caller.as_context_mut().set_epoch_deadline(ticks);
     }
 }
 

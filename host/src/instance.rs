@@ -8,7 +8,6 @@ use wasmtime::{Error, Store, StoreContextMut, Trap, UpdateDeadline, WasmBacktrac
 use wiggle::GuestError;
 
 use crate::connection::Connection;
-use crate::engine::SLICE;
 use crate::exit::Exit;
 use crate::guest::{Guest, Stop};
 use crate::handler::Handler;
@@ -77,17 +76,25 @@ async fn call(
     }
 }
 
-/// Looks at a guest that is running, once a tick: when its slice is over it gives way, and the
-/// watchdog ends it if it has reached a limit.
+/// Looks at a guest that is running, once a tick: when its slice is over or it has made too many
+/// host calls it gives way, and the watchdog ends it if it has reached a limit.
 fn on_tick(mut store: StoreContextMut<'_, Guest>) -> UpdateDeadline {
-    let connection = &mut store.data_mut().connection;
-    if connection.account().computes() < SLICE {
+    let guest = store.data_mut();
+    let lasted = guest.look();
+    let paid_at = guest.calls.paid_at();
+    if paid_at.is_none() && lasted < guest.config.slice {
         return UpdateDeadline::Continue(1);
     }
-    connection.account().gives_way();
-    connection.flush();
-    // tokio's own yield lets its driver run: others get the worker, and sockets are looked at.
-    UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))
+    let account = Arc::clone(guest.connection.account());
+    account.gives_way();
+    guest.connection.flush();
+    match paid_at {
+        Some(at) => {
+            UpdateDeadline::YieldCustom(1, Box::pin(async move { account.sleep_until(at).await }))
+        }
+        // tokio's own yield lets its driver run: others get the worker, and sockets are looked at.
+        None => UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())),
+    }
 }
 
 /// Whether an instance could not be made because of what the guest does when it begins.

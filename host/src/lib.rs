@@ -44,6 +44,8 @@ pub mod address;
 pub mod config;
 
 pub mod admission;
+mod allowance;
+mod call_meter;
 pub mod listener;
 pub mod route;
 pub mod server;

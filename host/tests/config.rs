@@ -11,9 +11,9 @@ use std::time::Duration;
 use portcell::address::Address;
 use portcell::config::{
     CIPHERS, CertificateConfig, CertificateFiles, ClientAuth, ClientTrust, Config, CrlScope,
-    DrainInput, HandlerConfig, Home, KEYS, Keepalive, Key, MAX_FILE_SIZE, NameConfig, NamedFile,
-    Origin, PoolConfig, Receipts, SocketOptions, Spawn, Stdout, TlsConfig, TlsStart, Truncation,
-    UdpConfig, UdpMode, Version, Versions, WhenFull, reference,
+    DrainInput, HandlerConfig, Home, KEYS, Keepalive, Key, LogBounds, MAX_FILE_SIZE, NameConfig,
+    NamedFile, Origin, PoolConfig, Receipts, SocketOptions, Spawn, Stdout, TlsConfig, TlsStart,
+    Truncation, UdpConfig, UdpMode, Version, Versions, WhenFull, reference,
 };
 
 /// Each `NAME.toml` is refused with the lines of `NAME.stderr`.
@@ -116,6 +116,9 @@ fn a_small_file_gets_every_default() {
         cpu,
         cpu_total,
         lifetime,
+        slice,
+        max_host_calls,
+        log,
         env,
         dirs,
         stdout,
@@ -128,6 +131,8 @@ fn a_small_file_gets_every_default() {
     assert_eq!(*memory, 32 << 20);
     assert_eq!(*cpu, Some(Duration::from_secs(1)));
     assert_eq!((*cpu_total, *lifetime), (None, None));
+    assert_eq!((*slice, *max_host_calls), (Duration::from_millis(10), Some(number(1_000_000))));
+    assert_eq!(*log, LogBounds { lines: number(20), bytes: number(64 << 10), line: 1024 });
     assert_eq!((env.len(), dirs.len()), (0, 0));
     assert_eq!(*stdout, Stdout::Terminal);
     assert_eq!(*drain_input, DrainInput::Open);
@@ -143,7 +148,8 @@ fn every_key_of_a_file_is_read() {
          accept_backoff = { max = \"5s\" }\nmax_accept = 8\nidle_timeout = \"none\"\n\
          write_timeout = \"1m30s\"\n",
         "tenant = \"me\"\nmemory = \"64MiB\"\ncpu = \"none\"\ncpu_total = \"1h\"\n\
-         lifetime = \"1d\"\nstdout = \"full\"\ndrain_input = \"end\"\n\
+         lifetime = \"1d\"\nslice = \"50ms\"\nmax_host_calls = 4000\n\
+         log = { lines = 3, line = \"2KiB\" }\nstdout = \"full\"\ndrain_input = \"end\"\n\
          env = { B = \"2\", A = \"\" }\n\
          dirs = [{ host = \".\", guest = \"/a\" }, \
          { host = \"/\", guest = \"/\", write = true }]\n",
@@ -172,6 +178,9 @@ fn every_key_of_a_file_is_read() {
     assert_eq!(handler.cpu, None);
     assert_eq!(handler.cpu_total, Some(Duration::from_hours(1)));
     assert_eq!(handler.lifetime, Some(Duration::from_hours(24)));
+    assert_eq!(handler.slice, Duration::from_millis(50));
+    assert_eq!(handler.max_host_calls, Some(number(4000)));
+    assert_eq!(handler.log, LogBounds { lines: number(3), bytes: number(64 << 10), line: 2048 });
     assert_eq!(handler.stdout, Stdout::Full);
     assert_eq!(handler.drain_input, DrainInput::End);
     let env: Vec<_> = handler.env.iter().map(|(name, text)| format!("{name}={text}")).collect();

@@ -354,14 +354,14 @@ fn one_or_more(value: &Value) -> &[Value] {
     }
 }
 
-fn table<'a>(value: &'a Value, report: &mut Report<'_>) -> Checked<&'a [Field]> {
+pub(super) fn table<'a>(value: &'a Value, report: &mut Report<'_>) -> Checked<&'a [Field]> {
     match &value.data {
         Data::Table(fields) => Ok(fields),
         _ => report.wrong(&value.origin, &scalar::this_is(value)),
     }
 }
 
-fn field<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
+pub(super) fn field<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
     match &value.data {
         Data::Table(fields) => {
             fields.iter().find(|field| field.name == name).map(|field| &field.value)
@@ -378,7 +378,7 @@ fn required<'a>(value: &'a Value, name: &str, report: &mut Report<'_>) -> Checke
 }
 
 /// Reports every field that is not one of `names`.
-fn known(fields: &[Field], names: &[&str], report: &mut Report<'_>) -> Checked<()> {
+pub(super) fn known(fields: &[Field], names: &[&str], report: &mut Report<'_>) -> Checked<()> {
     let mut known = Ok(());
     for Field { name, origin, .. } in fields {
         if !names.contains(&name.as_str()) {

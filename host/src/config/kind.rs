@@ -52,6 +52,8 @@ pub enum Kind {
     Dirs,
     /// The first and the longest of growing waits.
     Backoff,
+    /// What a guest may write into the log.
+    Log,
     /// `"default"`, `"inline"`, a number from 1 on, or a pool.
     Spawn,
     /// `"wait"`, `"refuse"`, or a queue with its bounds.
@@ -115,6 +117,9 @@ impl Kind {
                 r#"a list like [{ host = "www", guest = "/www", write = false }]"#.to_owned()
             }
             Self::Backoff => r#"a table like { min = "10ms", max = "1s" }"#.to_owned(),
+            Self::Log => {
+                r#"a table like { lines = 20, bytes = "64KiB", line = "1KiB" }"#.to_owned()
+            }
             Self::Spawn => {
                 let text = or("a number from 1 on, like 100".to_owned(), SPAWN);
                 format!(r#"{text}, or {{ pool = "small" }}"#)
@@ -148,6 +153,7 @@ impl Kind {
             Self::Env => "NAME=VALUE like GREETING=hello".to_owned(),
             Self::Dirs => "HOST::GUEST like www::/www, or HOST::GUEST::rw".to_owned(),
             Self::Backoff => "MIN..MAX like 10ms..1s".to_owned(),
+            Self::Log => "LINES:BYTES:LINE like 20:64KiB:1KiB".to_owned(),
             Self::Spawn => Self::Count(SPAWN).in_flag(),
             Self::WhenFull => "wait, refuse, or queue:N:DURATION like queue:100:2s".to_owned(),
             Self::Keepalive => "none, or IDLE:INTERVAL:COUNT like 60s:10s:3".to_owned(),

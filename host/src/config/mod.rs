@@ -12,6 +12,7 @@ mod file;
 mod flags;
 mod keys;
 mod kind;
+mod limits;
 pub(crate) mod nearest;
 mod reader;
 mod reference;
@@ -32,6 +33,7 @@ pub use cipher::{CIPHERS, Cipher};
 pub use error::{ConfigError, Errors, Origin};
 pub use keys::{Change, DEFAULT_LISTEN, DefaultValue, Flag, Home, KEYS, Key};
 pub use kind::Kind;
+pub use limits::LogBounds;
 pub use reference::reference;
 pub use tls::{
     CertificateConfig, CertificateFiles, ClientAuth, ClientTrust, CrlScope, NameConfig, NamedFile,
@@ -309,6 +311,12 @@ pub struct HandlerConfig {
     pub cpu_total: Option<Duration>,
     /// How long an instance may live; `None` is unbounded.
     pub lifetime: Option<Duration>,
+    /// How long a guest that computes may hold a worker thread; above zero.
+    pub slice: Duration,
+    /// Host calls a second; `None` is unbounded.
+    pub max_host_calls: Option<NonZeroU32>,
+    /// What the guest may write into the log.
+    pub log: LogBounds,
     /// Environment of the guest, in the order written: names without `=`, no NUL, no name twice.
     pub env: Vec<(String, String)>,
     /// Folders that the guest may open; no guest path twice.

@@ -9,8 +9,8 @@ use super::keys::{self, Home, Key};
 use super::scalar::{self, Count};
 use super::value::{Data, Value};
 use super::{
-    Backoff, Cipher, ConfigError, Dir, Keepalive, Kind, NamedFile, Origin, Receipts, Spawn,
-    Versions, WhenFull, compound, server_name,
+    Backoff, Cipher, ConfigError, Dir, Keepalive, Kind, LogBounds, NamedFile, Origin, Receipts,
+    Spawn, Versions, WhenFull, compound, limits, server_name,
 };
 use crate::address::Address;
 
@@ -256,6 +256,12 @@ impl Reader<'_> {
                 default.map(|default| compound::backoff(&default, None, report)).transpose()?;
             compound::backoff(value, default, report)
         })
+    }
+
+    pub(super) fn log(&mut self, key: &str) -> Checked<LogBounds> {
+        let default = find(self.section.home, key).default.connections().unwrap_or("{}");
+        let default = Value::from_default(default);
+        self.compound(key, |value, _, report| limits::log(value, &default, report))
     }
 
     /// Says why what was written for `key` cannot be had.

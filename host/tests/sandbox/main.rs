@@ -18,6 +18,7 @@ mod memory;
 mod neighbours;
 mod pointers;
 mod poll;
+mod rates;
 mod read;
 mod start_tls;
 mod wasi_datagrams;

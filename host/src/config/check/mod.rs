@@ -94,6 +94,9 @@ fn handler(name: &str, read: &mut Reader<'_>) -> Checked<Arc<HandlerConfig>> {
     let cpu = read.limit("cpu");
     let cpu_total = read.limit("cpu_total");
     let lifetime = read.limit("lifetime");
+    let slice = read.within("slice");
+    let max_host_calls = read.count_or_none("max_host_calls");
+    let log = read.log("log");
     let env = read.env("env");
     let dirs = read.dirs("dirs");
     let stdout = read.choice("stdout", [Stdout::Terminal, Stdout::Full]);
@@ -106,6 +109,9 @@ fn handler(name: &str, read: &mut Reader<'_>) -> Checked<Arc<HandlerConfig>> {
         cpu: cpu?,
         cpu_total: cpu_total?,
         lifetime: lifetime?,
+        slice: slice?,
+        max_host_calls: max_host_calls?,
+        log: log?,
         env: env?,
         dirs: dirs?,
         stdout: stdout?,

@@ -9,6 +9,14 @@ pub(super) fn data(kind: Kind, origin: &Origin, text: &str) -> Result<Data, Stri
     let field = |name: &str, value| Field { name: name.to_owned(), origin: origin.clone(), value };
     let plain = || Data::Text(text.to_owned());
     let number = |text: &str| Value { origin: origin.clone(), data: number(text) };
+    // What is left out at the end is left out of the table.
+    let parts = |text: &str, names: &[&str]| {
+        if text.split(':').count() > names.len() {
+            return Err(format!("`{text}` has more than {} `:`", names.len() - 1));
+        }
+        let parts = names.iter().zip(text.split(':'));
+        Ok(Data::Table(parts.map(|(name, part)| field(name, number(part))).collect()))
+    };
     Ok(match kind {
         Kind::Count(_) | Kind::Spawn => number(text).data,
         Kind::Bool => text.parse().map_or_else(|_| plain(), Data::Bool),
@@ -27,13 +35,8 @@ pub(super) fn data(kind: Kind, origin: &Origin, text: &str) -> Result<Data, Stri
             }
         },
         Kind::Keepalive if text == "none" => plain(),
-        Kind::Keepalive => {
-            if text.split(':').count() > 3 {
-                return Err(format!("`{text}` has more than two `:`"));
-            }
-            let parts = ["idle", "interval", "count"].into_iter().zip(text.split(':'));
-            Data::Table(parts.map(|(name, part)| field(name, number(part))).collect())
-        }
+        Kind::Keepalive => parts(text, &["idle", "interval", "count"])?,
+        Kind::Log => parts(text, &["lines", "bytes", "line"])?,
         Kind::Env => {
             let (name, text) =
                 text.split_once('=').ok_or_else(|| format!("`{text}` has no `=`"))?;
@@ -98,8 +101,8 @@ mod tests {
 
     use crate::config::{
         CIPHERS, CertificateConfig, CertificateFiles, ClientAuth, ClientTrust, Config, CrlScope,
-        DrainInput, KEYS, Keepalive, NamedFile, Origin, Receipts, SocketOptions, Spawn, Stdout,
-        TlsConfig, TlsStart, Truncation, UdpConfig, UdpMode, Versions, WhenFull,
+        DrainInput, KEYS, Keepalive, LogBounds, NamedFile, Origin, Receipts, SocketOptions, Spawn,
+        Stdout, TlsConfig, TlsStart, Truncation, UdpConfig, UdpMode, Versions, WhenFull,
     };
 
     /// Every flag there is, once or more.
@@ -147,6 +150,9 @@ mod tests {
         ("cpu", "500ms"),
         ("cpu-total", "2s"),
         ("lifetime", "1d"),
+        ("slice", "20ms"),
+        ("max-host-calls", "none"),
+        ("guest-log", "7:32KiB:100"),
         ("env", "A=b=c"),
         ("env", "B="),
         ("dir", "/::/root"),
@@ -227,6 +233,10 @@ mod tests {
         assert_eq!(handler.cpu, Some(Duration::from_millis(500)));
         assert_eq!(handler.cpu_total, Some(Duration::from_secs(2)));
         assert_eq!(handler.lifetime, Some(Duration::from_hours(24)));
+        assert_eq!(handler.slice, Duration::from_millis(20));
+        assert_eq!(handler.max_host_calls, None);
+        let log = LogBounds { lines: number(7), bytes: number(32 << 10), line: 100 };
+        assert_eq!(handler.log, log);
         let pair = |name: &str, text: &str| (name.to_owned(), text.to_owned());
         assert_eq!(handler.env, [pair("A", "b=c"), pair("B", "")]);
         let dirs: Vec<_> = handler.dirs.iter().map(|dir| (dir.guest.as_str(), dir.write)).collect();
