@@ -34,6 +34,10 @@ pub struct Account {
     cpu_when_moved: AtomicU64,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
+    /// Which direction has more to move than may; 0 is none.
+    excess: AtomicU8,
+    /// The instance waits for its peer.
+    peer_awaited: AtomicBool,
     memory_peak: AtomicU64,
     order: AtomicU8,
     evicted: AtomicBool,
@@ -53,6 +57,16 @@ pub enum Order {
     Cut = 2,
 }
 
+/// A direction in which more was to move than may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Excess {
+    /// From the peer.
+    In = 1,
+    /// To the peer.
+    Out = 2,
+}
+
 impl Account {
     /// The account of a connection that begins now. `id` is unique in this process.
     pub fn new(id: u64) -> Self {
@@ -68,6 +82,8 @@ impl Account {
             cpu_when_moved: AtomicU64::new(0),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
+            excess: AtomicU8::new(0),
+            peer_awaited: AtomicBool::new(false),
             memory_peak: AtomicU64::new(0),
             order: AtomicU8::new(Order::Serve as u8),
             evicted: AtomicBool::new(false),
@@ -129,8 +145,34 @@ impl Account {
         self.bytes_moved();
     }
 
+    /// Says that more has come in, or is to go out, than may. Nothing that waits for it goes on.
+    pub(crate) fn exceeds(&self, excess: Excess) {
+        self.excess.store(excess as u8, Relaxed);
+    }
+
+    /// Whether more was to move than may.
+    pub(crate) fn excess(&self) -> Option<Excess> {
+        match self.excess.load(Relaxed) {
+            0 => None,
+            in_ if in_ == Excess::In as u8 => Some(Excess::In),
+            _ => Some(Excess::Out),
+        }
+    }
+
+    /// Says that this poll of the instance comes to nothing because its peer has sent nothing, or
+    /// does not read.
+    pub fn waits_for_peer(&self) {
+        self.peer_awaited.store(true, Relaxed);
+    }
+
+    /// Whether the last poll ended so.
+    pub(crate) fn peer_is_awaited(&self) -> bool {
+        self.peer_awaited.load(Relaxed)
+    }
+
     /// Says that a write waits for the peer to read.
     pub fn write_waits(&self) {
+        self.waits_for_peer();
         if self.write_waits_since.load(Relaxed) == NEVER {
             self.write_waits_since.store(self.poll_began.load(Relaxed), Relaxed);
             self.nearer.store(true, Release);
@@ -208,6 +250,7 @@ impl Account {
     /// Marks the beginning of a poll of the instance.
     pub(crate) fn poll_begins(&self) {
         self.poll_began.store(self.nanos_at(Instant::now()), Relaxed);
+        self.peer_awaited.store(false, Relaxed);
         self.cpu.poll_begins();
     }
 

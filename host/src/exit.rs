@@ -23,6 +23,10 @@ pub enum Exit {
     IdleTimeout,
     /// The peer did not read for too long.
     WriteTimeout,
+    /// More bytes moved than may; which key says so.
+    BytesLimit(&'static str),
+    /// The peer was slower than it may be.
+    SlowPeer,
     /// The peer reset the connection.
     PeerReset,
     /// The guest began TLS and the handshake failed.
@@ -56,6 +60,8 @@ impl Exit {
             Self::Lifetime => "lifetime",
             Self::IdleTimeout => "idle_timeout",
             Self::WriteTimeout => "write_timeout",
+            Self::BytesLimit(_) => "bytes_limit",
+            Self::SlowPeer => "slow_peer",
             Self::PeerReset => "peer_reset",
             Self::HandshakeFailed => "handshake_failed",
             Self::Drained => "drained",
@@ -68,13 +74,13 @@ impl Exit {
     pub fn detail(&self) -> Option<&str> {
         match self {
             Self::Trap(detail) | Self::HostError(detail) => Some(detail),
-            Self::MemoryLimit(key) | Self::CpuLimit(key) => Some(key),
+            Self::MemoryLimit(key) | Self::CpuLimit(key) | Self::BytesLimit(key) => Some(key),
             _ => None,
         }
     }
 
-    /// How the socket is closed after it: a guest that broke a rule is cut off, everything else
-    /// ends in good order.
+    /// How the socket is closed after it: a guest or peer that broke a rule is cut off, so that what
+    /// it has does not look whole; everything else ends in good order.
     pub const fn closing(&self) -> Closing {
         match self {
             Self::Ok
@@ -87,6 +93,8 @@ impl Exit {
             | Self::MemoryLimit(_)
             | Self::CpuLimit(_)
             | Self::WriteTimeout
+            | Self::BytesLimit(_)
+            | Self::SlowPeer
             | Self::PeerReset
             | Self::Cut
             | Self::HostError(_) => Closing::Reset,

@@ -23,11 +23,12 @@ const HOST_CALL_FUEL: usize = 1 << 20;
 /// told, once, whether there was an instance; if not, that is the host's fault and no guest's.
 pub async fn run(
     handler: &Arc<Handler>,
-    connection: Connection,
+    mut connection: Connection,
     limits: Limits,
     made: impl FnOnce(bool),
 ) -> (Connection, Exit) {
     let account = Arc::clone(connection.account());
+    connection.limit_bytes(limits.bytes_in, limits.bytes_out);
     let engine = handler.pre.module().engine();
     let guest = Guest::new(Arc::clone(handler.config()), handler.entry(), connection);
     let mut store = Store::new(engine, guest);

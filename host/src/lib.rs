@@ -44,17 +44,15 @@ pub mod address;
 pub mod config;
 
 pub mod admission;
-mod allowance;
-mod call_meter;
 pub mod listener;
 pub mod route;
 pub mod server;
 pub mod tls;
 
 pub mod connection;
-mod cpu_time;
 pub mod instance;
 
+mod call_meter;
 pub mod engine;
 mod guest;
 mod guest_log;
@@ -63,9 +61,12 @@ mod hostcalls;
 pub mod plugin;
 
 pub mod account;
+mod allowance;
 pub mod capacity;
+mod cpu_time;
 pub mod drain;
 pub mod exit;
+mod pace;
 pub mod receipt;
 pub mod telemetry;
 mod text;

@@ -4,16 +4,16 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
 use std::fs;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use portcell::address::Address;
 use portcell::config::{
     CIPHERS, CertificateConfig, CertificateFiles, ClientAuth, ClientTrust, Config, CrlScope,
-    DrainInput, HandlerConfig, Home, KEYS, Keepalive, Key, LogBounds, MAX_FILE_SIZE, NameConfig,
-    NamedFile, Origin, PoolConfig, Receipts, SocketOptions, Spawn, Stdout, TlsConfig, TlsStart,
-    Truncation, UdpConfig, UdpMode, Version, Versions, WhenFull, reference,
+    DrainInput, HandlerConfig, Home, KEYS, Keepalive, Key, LogBounds, MAX_FILE_SIZE, MinRate,
+    NameConfig, NamedFile, Origin, PoolConfig, Receipts, SocketOptions, Spawn, Stdout, TlsConfig,
+    TlsStart, Truncation, UdpConfig, UdpMode, Version, Versions, WhenFull, reference,
 };
 
 /// Each `NAME.toml` is refused with the lines of `NAME.stderr`.
@@ -77,6 +77,8 @@ fn a_small_file_gets_every_default() {
     assert_eq!(listener.idle_timeout, Some(Duration::from_mins(1)));
     assert_eq!(listener.flow_idle_timeout, Some(Duration::from_secs(30)));
     assert_eq!(listener.write_timeout, Some(Duration::from_mins(1)));
+    assert_eq!((listener.max_bytes_in, listener.max_bytes_out), (None, None));
+    assert_eq!(listener.min_rate, None);
     let socket = SocketOptions {
         backlog: number(1024),
         reuse_port: false,
@@ -146,7 +148,8 @@ fn every_key_of_a_file_is_read() {
          drain_idle = \"5s\"\nreceipts = \"log/receipts.json\"\nmax_module_size = 65536\n",
         "max_connections = 6\nspawn = 7\nwhen_full = \"refuse\"\nfarewell = \"421\\r\\n\"\n\
          accept_backoff = { max = \"5s\" }\nmax_accept = 8\nidle_timeout = \"none\"\n\
-         write_timeout = \"1m30s\"\n",
+         write_timeout = \"1m30s\"\nmax_bytes_in = 1\nmax_bytes_out = \"1TiB\"\n\
+         min_rate = { bytes = \"1KB\", over = \"1m\" }\n",
         "tenant = \"me\"\nmemory = \"64MiB\"\ncpu = \"none\"\ncpu_total = \"1h\"\n\
          lifetime = \"1d\"\nslice = \"50ms\"\nmax_host_calls = 4000\n\
          log = { lines = 3, line = \"2KiB\" }\nstdout = \"full\"\ndrain_input = \"end\"\n\
@@ -172,6 +175,9 @@ fn every_key_of_a_file_is_read() {
     assert_eq!(listener.max_accept.get(), 8);
     assert_eq!((listener.idle_timeout, listener.flow_idle_timeout), (None, None));
     assert_eq!(listener.write_timeout, Some(Duration::from_secs(90)));
+    assert_eq!((listener.max_bytes_in, listener.max_bytes_out), (Some(1), Some(1 << 40)));
+    let bytes = NonZeroU64::new(1000).unwrap();
+    assert_eq!(listener.min_rate, Some(MinRate { bytes, over: Duration::from_mins(1) }));
     let handler = &config.handlers[0];
     assert_eq!(handler.tenant, "me");
     assert_eq!(handler.memory, 64 << 20);

@@ -130,6 +130,8 @@ fn every_exit_is_explained_to_operators() {
         Exit::Lifetime,
         Exit::IdleTimeout,
         Exit::WriteTimeout,
+        Exit::BytesLimit("listener.max_bytes_in"),
+        Exit::SlowPeer,
         Exit::PeerReset,
         Exit::HandshakeFailed,
         Exit::Drained,

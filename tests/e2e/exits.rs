@@ -139,6 +139,25 @@ fn a_peer_that_reads_slowly_is_no_write_timeout() {
 }
 
 #[test]
+fn more_bytes_than_may_come_in_are_a_bytes_limit() {
+    let exit = limit("bytes_limit", "listener.max_bytes_in");
+    let receipt = check(&["--max-bytes-in", "3"], "eeee", Seen::Reset, &exit);
+    assert_eq!(receipt["bytes_in"], 3);
+}
+
+#[test]
+fn more_bytes_than_may_go_out_are_a_bytes_limit() {
+    let exit = limit("bytes_limit", "listener.max_bytes_out");
+    let receipt = check(&["--max-bytes-out", "100001"], "w", Seen::Reset, &exit);
+    assert_eq!(receipt["bytes_out"], 100_001);
+}
+
+#[test]
+fn a_peer_that_sends_too_little_is_a_slow_peer() {
+    check(&["--min-rate", "1KiB:100ms"], "ee", Seen::Reset, &kind("slow_peer"));
+}
+
+#[test]
 fn a_peer_that_breaks_the_connection_is_a_peer_reset() {
     let server = Server::run(plugin("echo")).start();
     let mut client = server.connect();

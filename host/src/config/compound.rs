@@ -339,7 +339,11 @@ pub(super) fn keepalive(value: &Value, report: &mut Report<'_>) -> Checked<Optio
     known.and(Ok(Some(Keepalive { idle: idle?, interval: interval?, count: count? })))
 }
 
-fn duration_above_zero(value: &Value, name: &str, report: &mut Report<'_>) -> Checked<Duration> {
+pub(super) fn duration_above_zero(
+    value: &Value,
+    name: &str,
+    report: &mut Report<'_>,
+) -> Checked<Duration> {
     match scalar::duration(value) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
         Ok(_) => report.wrong(&value.origin, &format!("`{name}` is above 0")),
@@ -370,7 +374,11 @@ pub(super) fn field<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
     }
 }
 
-fn required<'a>(value: &'a Value, name: &str, report: &mut Report<'_>) -> Checked<&'a Value> {
+pub(super) fn required<'a>(
+    value: &'a Value,
+    name: &str,
+    report: &mut Report<'_>,
+) -> Checked<&'a Value> {
     match field(value, name) {
         Some(value) => Ok(value),
         None => report.wrong(&value.origin, &format!("`{name}` is missing")),

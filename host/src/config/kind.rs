@@ -67,6 +67,8 @@ pub enum Kind {
     Keepalive,
     /// The IP address of a multicast group or a list of them, which may be empty.
     Groups,
+    /// `"none"`, or so many bytes in so much time.
+    MinRate,
     /// Octal permissions of a file as text, or `"none"`.
     Permissions,
     /// A user or group by name or number, or `"none"`.
@@ -133,6 +135,9 @@ impl Kind {
             Self::Keepalive => {
                 r#""none" or a table like { idle = "60s", interval = "10s", count = 3 }"#.to_owned()
             }
+            Self::MinRate => {
+                r#""none" or a table like { bytes = "1KiB", over = "10s" }"#.to_owned()
+            }
             Self::Groups => r#"an IP address like "224.0.0.251", or a list of them"#.to_owned(),
             Self::Permissions => r#"permissions like "0660", or "none""#.to_owned(),
             Self::Owner => r#"a name like "www-data" or a number, or "none""#.to_owned(),
@@ -157,6 +162,7 @@ impl Kind {
             Self::Spawn => Self::Count(SPAWN).in_flag(),
             Self::WhenFull => "wait, refuse, or queue:N:DURATION like queue:100:2s".to_owned(),
             Self::Keepalive => "none, or IDLE:INTERVAL:COUNT like 60s:10s:3".to_owned(),
+            Self::MinRate => "none, or BYTES:OVER like 1KiB:10s".to_owned(),
             Self::Groups => "an IP address like 224.0.0.251".to_owned(),
             Self::Paths(like) => format!("a path like {like}"),
             Self::Versions => "1.2 or 1.3".to_owned(),

@@ -1,12 +1,13 @@
 //! Limits that have parts: their types and checks.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
+use std::time::Duration;
 
-use super::compound::{field, known, table};
+use super::compound::{duration_above_zero, field, known, required, table};
 use super::reader::{Checked, Report};
 use super::scalar::{self, Count};
 use super::units::display_size;
-use super::value::Value;
+use super::value::{Data, Value};
 
 /// The shortest and the longest bound of a line, in bytes.
 const LINE: std::ops::RangeInclusive<u64> = 16..=64 * 1024;
@@ -20,6 +21,32 @@ pub struct LogBounds {
     pub bytes: NonZeroU32,
     /// The longest line, in bytes; a longer one is cut. 16 to 65,536.
     pub line: u32,
+}
+
+/// How fast a peer has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MinRate {
+    /// Bytes that have to move, in either direction.
+    pub bytes: NonZeroU64,
+    /// The time for it, as far as it is spent waiting for the peer; above zero.
+    pub over: Duration,
+}
+
+pub(super) fn min_rate(value: &Value, report: &mut Report<'_>) -> Checked<Option<MinRate>> {
+    let fields = match &value.data {
+        Data::Text(text) if text == "none" => return Ok(None),
+        _ => table(value, report)?,
+    };
+    let known = known(fields, &["bytes", "over"], report);
+    let bytes = required(value, "bytes", report);
+    let bytes = bytes.and_then(|value| {
+        scalar::size_or(value, 1, u64::MAX, &[])
+            .or_else(|why| report.wrong(&value.origin, &format!("`bytes` is a size, {why}")))
+    });
+    let over = required(value, "over", report);
+    let over = over.and_then(|value| duration_above_zero(value, "over", report));
+    let bytes = bytes?.and_then(NonZeroU64::new).unwrap_or(NonZeroU64::MIN);
+    known.and(Ok(Some(MinRate { bytes, over: over? })))
 }
 
 /// A part that is left out is that of `default`.

@@ -33,7 +33,7 @@ pub use cipher::{CIPHERS, Cipher};
 pub use error::{ConfigError, Errors, Origin};
 pub use keys::{Change, DEFAULT_LISTEN, DefaultValue, Flag, Home, KEYS, Key};
 pub use kind::Kind;
-pub use limits::LogBounds;
+pub use limits::{LogBounds, MinRate};
 pub use reference::reference;
 pub use tls::{
     CertificateConfig, CertificateFiles, ClientAuth, ClientTrust, CrlScope, NameConfig, NamedFile,
@@ -169,6 +169,12 @@ pub struct ListenerConfig {
     pub flow_idle_timeout: Option<Duration>,
     /// A peer that read nothing for this long while bytes waited is cut; `None` never.
     pub write_timeout: Option<Duration>,
+    /// Bytes that a guest may read from one connection; `None` is unbounded.
+    pub max_bytes_in: Option<u64>,
+    /// Bytes that a guest may write to one connection; `None` is unbounded.
+    pub max_bytes_out: Option<u64>,
+    /// How fast the peers of streams have to be; `None` for no matter how.
+    pub min_rate: Option<MinRate>,
     /// Where `bind` was written, for errors when it is bound.
     pub origin: Origin,
 }

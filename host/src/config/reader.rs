@@ -9,8 +9,8 @@ use super::keys::{self, Home, Key};
 use super::scalar::{self, Count};
 use super::value::{Data, Value};
 use super::{
-    Backoff, Cipher, ConfigError, Dir, Keepalive, Kind, LogBounds, NamedFile, Origin, Receipts,
-    Spawn, Versions, WhenFull, compound, limits, server_name,
+    Backoff, Cipher, ConfigError, Dir, Keepalive, Kind, LogBounds, MinRate, NamedFile, Origin,
+    Receipts, Spawn, Versions, WhenFull, compound, limits, server_name,
 };
 use crate::address::Address;
 
@@ -162,6 +162,11 @@ impl Reader<'_> {
         Ok(size.and_then(|size| NonZeroU32::new(u32::try_from(size).unwrap_or(u32::MAX))))
     }
 
+    /// A size of any length, for a key whose words say that there is none.
+    pub(super) fn long_size_or_none(&mut self, key: &str) -> Checked<Option<u64>> {
+        self.any_size(key)
+    }
+
     fn any_size(&mut self, key: &str) -> Checked<Option<u64>> {
         self.scalar(key, |value, kind, _| match kind {
             Kind::Size { min, max, words } => scalar::size_or(value, min, max, words),
@@ -256,6 +261,10 @@ impl Reader<'_> {
                 default.map(|default| compound::backoff(&default, None, report)).transpose()?;
             compound::backoff(value, default, report)
         })
+    }
+
+    pub(super) fn min_rate(&mut self, key: &str) -> Checked<Option<MinRate>> {
+        self.compound(key, |value, _, report| limits::min_rate(value, report))
     }
 
     pub(super) fn log(&mut self, key: &str) -> Checked<LogBounds> {

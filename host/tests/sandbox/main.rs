@@ -5,6 +5,7 @@
 
 mod abi;
 mod busy_machine;
+mod bytes;
 mod closing;
 mod datagrams;
 mod entries;

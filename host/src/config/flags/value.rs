@@ -12,7 +12,8 @@ pub(super) fn data(kind: Kind, origin: &Origin, text: &str) -> Result<Data, Stri
     // What is left out at the end is left out of the table.
     let parts = |text: &str, names: &[&str]| {
         if text.split(':').count() > names.len() {
-            return Err(format!("`{text}` has more than {} `:`", names.len() - 1));
+            let most = if names.len() == 2 { "one" } else { "two" };
+            return Err(format!("`{text}` has more than {most} `:`"));
         }
         let parts = names.iter().zip(text.split(':'));
         Ok(Data::Table(parts.map(|(name, part)| field(name, number(part))).collect()))
@@ -34,6 +35,8 @@ pub(super) fn data(kind: Kind, origin: &Origin, text: &str) -> Result<Data, Stri
                 Data::Table(vec![field("queue", number(queue)), field("for", value(wait))])
             }
         },
+        Kind::MinRate if text == "none" => plain(),
+        Kind::MinRate => parts(text, &["bytes", "over"])?,
         Kind::Keepalive if text == "none" => plain(),
         Kind::Keepalive => parts(text, &["idle", "interval", "count"])?,
         Kind::Log => parts(text, &["lines", "bytes", "line"])?,
@@ -95,14 +98,15 @@ fn unescape(text: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU32;
+    use std::num::{NonZeroU32, NonZeroU64};
     use std::path::Path;
     use std::time::Duration;
 
     use crate::config::{
         CIPHERS, CertificateConfig, CertificateFiles, ClientAuth, ClientTrust, Config, CrlScope,
-        DrainInput, KEYS, Keepalive, LogBounds, NamedFile, Origin, Receipts, SocketOptions, Spawn,
-        Stdout, TlsConfig, TlsStart, Truncation, UdpConfig, UdpMode, Versions, WhenFull,
+        DrainInput, KEYS, Keepalive, LogBounds, MinRate, NamedFile, Origin, Receipts,
+        SocketOptions, Spawn, Stdout, TlsConfig, TlsStart, Truncation, UdpConfig, UdpMode,
+        Versions, WhenFull,
     };
 
     /// Every flag there is, once or more.
@@ -124,6 +128,9 @@ mod tests {
         ("max-accept", "7"),
         ("idle-timeout", "1m30s"),
         ("write-timeout", "none"),
+        ("max-bytes-in", "1MiB"),
+        ("max-bytes-out", "none"),
+        ("min-rate", "1KiB:10s"),
         ("mode", "datagram"),
         ("max-datagram", "1KiB"),
         ("flow-queue", "6"),
@@ -227,6 +234,10 @@ mod tests {
         assert_eq!(listener.idle_timeout, Some(Duration::from_secs(90)));
         assert_eq!(listener.flow_idle_timeout, Some(Duration::from_secs(90)));
         assert_eq!(listener.write_timeout, None);
+        assert_eq!((listener.max_bytes_in, listener.max_bytes_out), (Some(1 << 20), None));
+        let bytes = NonZeroU64::new(1024).unwrap();
+        let min_rate = MinRate { bytes, over: Duration::from_secs(10) };
+        assert_eq!(listener.min_rate, Some(min_rate));
         let handler = &config.handlers[0];
         assert_eq!(handler.tenant, "me");
         assert_eq!(handler.memory, 128 * 1024);
