@@ -13,6 +13,7 @@ use crate::config::{DrainInput, HandlerConfig};
 use crate::connection::Connection;
 use crate::engine::TABLE_ELEMENTS;
 use crate::guest_log::GuestLog;
+use crate::memory_budget::Share;
 use crate::plugin::{Entry, TABLE_ELEMENT};
 
 /// The data of one instance's store.
@@ -60,6 +61,7 @@ impl Guest {
         config: Arc<HandlerConfig>,
         entry: Entry,
         mut connection: Connection,
+        memory: Share,
     ) -> Self {
         if entry == Entry::Command {
             // Its stdin is a stream.
@@ -72,7 +74,13 @@ impl Guest {
         Self {
             log: GuestLog::new(&config.name, config.log, Arc::clone(&account)),
             calls: CallMeter::new(config.max_host_calls, account.recently()),
-            meter: MemoryMeter { account, used: 0, limit: config.memory, denied: false },
+            meter: MemoryMeter {
+                account,
+                used: 0,
+                limit: config.memory,
+                share: memory,
+                denied: None,
+            },
             connection,
             config,
             entry,
@@ -119,7 +127,7 @@ pub(crate) fn called(caller: &mut Caller<'_, Guest>) {
         // Code without loops between its host calls is looked at here only.
         guest.look();
         if guest.calls.paid_at().is_some() {
-            // As soon as it goes on it is made to wait.
+            // It is made to wait when it looks, at the latest at the next tick.
             caller.as_context_mut().set_epoch_deadline(0);
         }
     }
@@ -157,15 +165,18 @@ pub(crate) struct MemoryMeter {
     account: Arc<Account>,
     used: u64,
     limit: u64,
-    /// A growth has been denied: what fails later most likely fails for that.
-    pub(crate) denied: bool,
+    share: Share,
+    /// The key that has denied a growth: what fails later most likely fails for that.
+    pub(crate) denied: Option<&'static str>,
 }
 
 impl MemoryMeter {
     fn grow(&mut self, from: usize, to: usize) -> bool {
-        let used = self.used.saturating_add(to.saturating_sub(from) as u64);
-        if used > self.limit {
-            self.denied = true;
+        let more = to.saturating_sub(from) as u64;
+        let used = self.used.saturating_add(more);
+        let granted = if used > self.limit { Err("handler.memory") } else { self.share.grow(more) };
+        if let Err(key) = granted {
+            self.denied = Some(key);
             return false;
         }
         self.used = used;

@@ -1,5 +1,6 @@
 //! One sandbox, for one connection: made, run under its limits, thrown away.
 
+use std::num::NonZeroU64;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use crate::connection::Connection;
 use crate::exit::Exit;
 use crate::guest::{Guest, Stop};
 use crate::handler::Handler;
+use crate::memory_budget::Share;
 use crate::plugin::Entry;
 use crate::text::printable;
 use crate::watchdog::{Limits, watch};
@@ -30,8 +32,13 @@ pub async fn run(
     let account = Arc::clone(connection.account());
     connection.limit_bytes(limits.bytes_in, limits.bytes_out);
     let engine = handler.pre.module().engine();
-    let guest = Guest::new(Arc::clone(handler.config()), handler.entry(), connection);
+    let config = Arc::clone(handler.config());
+    let fuel = config.fuel.map_or(u64::MAX, NonZeroU64::get);
+    let memory = Share::of(Arc::clone(&handler.memory));
+    let guest = Guest::new(config, handler.entry(), connection, memory);
     let mut store = Store::new(engine, guest);
+    // It fails where fuel is not counted.
+    let _ = store.set_fuel(fuel);
     store.limiter(|guest| &mut guest.meter);
     store.set_hostcall_fuel(HOST_CALL_FUEL);
     store.set_epoch_deadline(1);
@@ -108,10 +115,8 @@ fn exit_of_code(code: i32, guest: &Guest) -> Exit {
         Exit::PeerReset
     } else if code == 0 {
         Exit::Ok
-    } else if guest.meter.denied {
-        Exit::MemoryLimit("handler.memory")
     } else {
-        Exit::Failed(code)
+        guest.meter.denied.map_or(Exit::Failed(code), Exit::MemoryLimit)
     }
 }
 
@@ -122,8 +127,11 @@ fn exit_of_error(error: &Error, guest: &Guest) -> Exit {
     if let Some(Stop::Handshake) = error.downcast_ref() {
         return Exit::HandshakeFailed;
     }
-    if guest.meter.denied {
-        return Exit::MemoryLimit("handler.memory");
+    if let Some(Trap::OutOfFuel) = error.downcast_ref() {
+        return Exit::CpuLimit("handler.fuel");
+    }
+    if let Some(key) = guest.meter.denied {
+        return Exit::MemoryLimit(key);
     }
     let what = if let Some(stop) = error.downcast_ref::<Stop>() {
         stop.to_string()

@@ -58,6 +58,7 @@ mod guest;
 mod guest_log;
 pub mod handler;
 mod hostcalls;
+pub mod memory_budget;
 pub mod plugin;
 
 pub mod account;

@@ -225,7 +225,7 @@ mod tests {
         })
         .await;
         assert_eq!(ended, Err::<(), _>(Exit::SlowPeer));
-        assert_eq!((began.elapsed(), account.bytes_in()), (10 * SECOND, 36));
+        assert_eq!((began.elapsed(), account.bytes_in()), (10 * SECOND, 40));
     }
 
     #[tokio::test(start_paused = true)]

@@ -70,6 +70,19 @@ fn a_denied_growth_is_a_memory_limit() {
 }
 
 #[test]
+fn a_growth_beyond_what_all_instances_may_have_is_a_memory_limit_too() {
+    let exit = limit("memory_limit", "server.max_memory");
+    let receipt = check(&["--max-memory", "1MiB"], "m", Seen::Reset, &exit);
+    assert_eq!(receipt["memory_peak"], 1 << 20);
+}
+
+#[test]
+fn an_instance_that_runs_out_of_fuel_is_a_cpu_limit() {
+    let exit = limit("cpu_limit", "handler.fuel");
+    check(&["--meter", "fuel", "--fuel", "10000000"], "s", Seen::Reset, &exit);
+}
+
+#[test]
 fn an_endless_loop_is_a_cpu_limit() {
     let receipt = check(&["--cpu", "100ms"], "s", Seen::Reset, &limit("cpu_limit", "handler.cpu"));
     let used = receipt["cpu_us"].as_u64().unwrap();

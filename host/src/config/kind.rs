@@ -23,6 +23,8 @@ pub enum Kind {
     Addresses,
     /// A number from 1 to 2^32-1, or one of these words; the first says "no number of its own".
     Count(&'static [&'static str]),
+    /// A number from 1 to 2^64-1, or `"none"`.
+    Amount,
     /// A duration above zero, or `"none"`.
     Limit,
     /// A duration above zero and up to this one, or `"none"`.
@@ -96,6 +98,7 @@ impl Kind {
                 r#"an address like "tcp://127.0.0.1:7000", or a list of them"#.to_owned()
             }
             Self::Count(words) => or("a number from 1 on, like 100".to_owned(), words),
+            Self::Amount => r#"a number from 1 on, like 1000000000, or "none""#.to_owned(),
             Self::Limit => r#"a duration like "30s", or "none""#.to_owned(),
             Self::LimitTo(most) => {
                 format!(r#"a duration like "30s", up to {}, or "none""#, display_duration(most))

@@ -23,6 +23,26 @@ pub struct LogBounds {
     pub line: u32,
 }
 
+/// How the work of guests is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meter {
+    /// By time.
+    Epoch,
+    /// By time and by what is executed, which is the same on every machine.
+    Fuel,
+}
+
+/// How much memory all instances may have together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemoryBound {
+    /// Three quarters of what the machine gives this process.
+    Auto,
+    /// No bound.
+    Unbounded,
+    /// So many bytes.
+    Bytes(u64),
+}
+
 /// How fast a peer has to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MinRate {

@@ -22,7 +22,7 @@ mod tls;
 mod units;
 mod value;
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +33,7 @@ pub use cipher::{CIPHERS, Cipher};
 pub use error::{ConfigError, Errors, Origin};
 pub use keys::{Change, DEFAULT_LISTEN, DefaultValue, Flag, Home, KEYS, Key};
 pub use kind::Kind;
-pub use limits::{LogBounds, MinRate};
+pub use limits::{LogBounds, MemoryBound, Meter, MinRate};
 pub use reference::reference;
 pub use tls::{
     CertificateConfig, CertificateFiles, ClientAuth, ClientTrust, CrlScope, NameConfig, NamedFile,
@@ -111,6 +111,12 @@ pub struct ServerConfig {
     pub receipts: Receipts,
     /// The largest module file that is loaded, in bytes; never 0.
     pub max_module_size: u64,
+    /// All memories and tables of all instances together.
+    pub max_memory: MemoryBound,
+    /// What a guest may use of its stack, in bytes.
+    pub stack: u32,
+    /// How the work of guests is measured.
+    pub meter: Meter,
 }
 
 /// Where receipts go.
@@ -311,6 +317,9 @@ pub struct HandlerConfig {
     /// All memories and tables of an instance together, in bytes: from [`WASM_PAGE`] to
     /// [`MEMORY_SLOT`].
     pub memory: u64,
+    /// What an instance may execute in all, in units of fuel; `None` is unbounded. It needs
+    /// [`Meter::Fuel`].
+    pub fuel: Option<NonZeroU64>,
     /// CPU time since bytes last moved on the connection; `None` is unbounded.
     pub cpu: Option<Duration>,
     /// CPU time of an instance in all; `None` is unbounded.

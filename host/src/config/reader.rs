@@ -1,7 +1,7 @@
 //! Reads the keys of one section as the types that the checks give.
 
 use std::net::IpAddr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use super::keys::{self, Home, Key};
 use super::scalar::{self, Count};
 use super::value::{Data, Value};
 use super::{
-    Backoff, Cipher, ConfigError, Dir, Keepalive, Kind, LogBounds, MinRate, NamedFile, Origin,
-    Receipts, Spawn, Versions, WhenFull, compound, limits, server_name,
+    Backoff, Cipher, ConfigError, Dir, Keepalive, Kind, LogBounds, MemoryBound, MinRate, NamedFile,
+    Origin, Receipts, Spawn, Versions, WhenFull, compound, limits, server_name,
 };
 use crate::address::Address;
 
@@ -118,6 +118,17 @@ impl Reader<'_> {
     fn any_count(&mut self, key: &str) -> Checked<Count> {
         self.scalar(key, |value, kind, _| match kind {
             Kind::Count(words) => scalar::count(value, words),
+            _ => Err(scalar::this_is(value)),
+        })
+    }
+
+    pub(super) fn amount(&mut self, key: &str) -> Checked<Option<NonZeroU64>> {
+        self.scalar(key, |value, _, _| scalar::amount(value))
+    }
+
+    pub(super) fn total_memory(&mut self, key: &str) -> Checked<MemoryBound> {
+        self.scalar(key, |value, kind, _| match kind {
+            Kind::Size { min, max, .. } => scalar::total_memory(value, min, max),
             _ => Err(scalar::this_is(value)),
         })
     }

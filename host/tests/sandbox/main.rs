@@ -8,6 +8,7 @@ mod busy_machine;
 mod bytes;
 mod closing;
 mod datagrams;
+mod engines;
 mod entries;
 mod fixtures;
 mod harness;

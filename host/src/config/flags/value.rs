@@ -19,7 +19,7 @@ pub(super) fn data(kind: Kind, origin: &Origin, text: &str) -> Result<Data, Stri
         Ok(Data::Table(parts.map(|(name, part)| field(name, number(part))).collect()))
     };
     Ok(match kind {
-        Kind::Count(_) | Kind::Spawn => number(text).data,
+        Kind::Count(_) | Kind::Amount | Kind::Spawn => number(text).data,
         Kind::Bool => text.parse().map_or_else(|_| plain(), Data::Bool),
         Kind::Addresses
         | Kind::Groups
@@ -104,9 +104,9 @@ mod tests {
 
     use crate::config::{
         CIPHERS, CertificateConfig, CertificateFiles, ClientAuth, ClientTrust, Config, CrlScope,
-        DrainInput, KEYS, Keepalive, LogBounds, MinRate, NamedFile, Origin, Receipts,
-        SocketOptions, Spawn, Stdout, TlsConfig, TlsStart, Truncation, UdpConfig, UdpMode,
-        Versions, WhenFull,
+        DrainInput, KEYS, Keepalive, LogBounds, MemoryBound, Meter, MinRate, NamedFile, Origin,
+        Receipts, SocketOptions, Spawn, Stdout, TlsConfig, TlsStart, Truncation, UdpConfig,
+        UdpMode, Versions, WhenFull,
     };
 
     /// Every flag there is, once or more.
@@ -121,6 +121,9 @@ mod tests {
         ("drain-idle", "1s"),
         ("receipts", "stderr"),
         ("max-module-size", "1MiB"),
+        ("max-memory", "1GiB"),
+        ("stack", "128KiB"),
+        ("meter", "fuel"),
         ("spawn", "inline"),
         ("when-full", "queue:100:2s"),
         ("farewell", r"421 a\\b\tc\r\n"),
@@ -154,6 +157,7 @@ mod tests {
         ("unix-group", "www-data"),
         ("tenant", "me"),
         ("memory", "131072"),
+        ("fuel", "5000000000"),
         ("cpu", "500ms"),
         ("cpu-total", "2s"),
         ("lifetime", "1d"),
@@ -220,6 +224,8 @@ mod tests {
         assert_eq!(server.drain_idle, Some(Duration::from_secs(1)));
         assert_eq!(server.receipts, Receipts::Stderr);
         assert_eq!(server.max_module_size, 1 << 20);
+        assert_eq!(server.max_memory, MemoryBound::Bytes(1 << 30));
+        assert_eq!((server.stack, server.meter), (128 << 10, Meter::Fuel));
         let listener = &config.listeners[0];
         let bind: Vec<_> = listener.bind.iter().map(ToString::to_string).collect();
         assert_eq!(bind, ["tcp://:7000", "unix:x.sock", "udp://:53"]);
@@ -241,6 +247,7 @@ mod tests {
         let handler = &config.handlers[0];
         assert_eq!(handler.tenant, "me");
         assert_eq!(handler.memory, 128 * 1024);
+        assert_eq!(handler.fuel.unwrap().get(), 5_000_000_000);
         assert_eq!(handler.cpu, Some(Duration::from_millis(500)));
         assert_eq!(handler.cpu_total, Some(Duration::from_secs(2)));
         assert_eq!(handler.lifetime, Some(Duration::from_hours(24)));

@@ -42,6 +42,20 @@ pub(super) const KEYS: &[Key] = &[
         flag: Some(flag("memory", "SIZE")),
     },
     Key {
+        name: "fuel",
+        home: Home::Handler,
+        kind: Kind::Amount,
+        default: Is(r#""none""#),
+        change: Change::Live,
+        doc: "How much an instance can execute in all, in units of fuel: one for each instruction \
+              of WebAssembly, and for each byte that is copied. It needs `meter = \"fuel\"`; with it \
+              `cpu` is `\"none\"` unless it is written, so that an instance ends at the same \
+              instruction in every run. Host calls cost none, whatever they do: write `cpu`, too, \
+              if guests are not trusted.",
+        without: "Where a guest is ended depends on how fast the machine is.",
+        flag: Some(flag("fuel", "N")),
+    },
+    Key {
         name: "cpu",
         home: Home::Handler,
         kind: Kind::Limit,
