@@ -13,16 +13,20 @@ pub enum Exit {
     Failed(i32),
     /// The guest trapped; what kind of trap, and where.
     Trap(String),
-    /// A trap or failure after a growth of memory was denied.
-    MemoryLimit,
-    /// CPU time without bytes moving, or in total, was over the handler's limit.
-    CpuLimit,
+    /// A trap or failure after a growth of memory was denied; by which key.
+    MemoryLimit(&'static str),
+    /// It computed for longer than it may; which key says so.
+    CpuLimit(&'static str),
     /// The instance was older than the handler allows.
     Lifetime,
     /// Nothing moved in either direction for too long.
     IdleTimeout,
     /// The peer did not read for too long.
     WriteTimeout,
+    /// More bytes moved than may; which key says so.
+    BytesLimit(&'static str),
+    /// The peer was slower than it may be.
+    SlowPeer,
     /// The peer reset the connection.
     PeerReset,
     /// The guest began TLS and the handshake failed.
@@ -53,11 +57,13 @@ impl Exit {
             Self::Ok => "ok",
             Self::Failed(_) => "failed",
             Self::Trap(_) => "trap",
-            Self::MemoryLimit => "memory_limit",
-            Self::CpuLimit => "cpu_limit",
+            Self::MemoryLimit(_) => "memory_limit",
+            Self::CpuLimit(_) => "cpu_limit",
             Self::Lifetime => "lifetime",
             Self::IdleTimeout => "idle_timeout",
             Self::WriteTimeout => "write_timeout",
+            Self::BytesLimit(_) => "bytes_limit",
+            Self::SlowPeer => "slow_peer",
             Self::PeerReset => "peer_reset",
             Self::HandshakeFailed => "handshake_failed",
             Self::Drained => "drained",
@@ -67,8 +73,17 @@ impl Exit {
         }
     }
 
-    /// How the socket is closed after it: a guest that broke a rule is cut off, everything else
-    /// ends in good order.
+    /// What more is known: of a limit, its key.
+    pub fn detail(&self) -> Option<&str> {
+        match self {
+            Self::Trap(detail) | Self::HostError(detail) => Some(detail),
+            Self::MemoryLimit(key) | Self::CpuLimit(key) | Self::BytesLimit(key) => Some(key),
+            _ => None,
+        }
+    }
+
+    /// How the socket is closed after it: a guest or peer that broke a rule is cut off, so that what
+    /// it has does not look whole; everything else ends in good order.
     pub const fn closing(&self) -> Closing {
         match self {
             Self::Ok
@@ -78,9 +93,11 @@ impl Exit {
             | Self::HandshakeFailed
             | Self::Drained => Closing::Orderly,
             Self::Trap(_)
-            | Self::MemoryLimit
-            | Self::CpuLimit
+            | Self::MemoryLimit(_)
+            | Self::CpuLimit(_)
             | Self::WriteTimeout
+            | Self::BytesLimit(_)
+            | Self::SlowPeer
             | Self::PeerReset
             | Self::Cut
             | Self::Killed
@@ -93,23 +110,25 @@ impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Failed(code) => write!(f, "failed with code {code}"),
-            Self::Trap(detail) | Self::HostError(detail) => write!(f, "{}: {detail}", self.kind()),
-            _ => f.write_str(self.kind()),
+            _ => match self.detail() {
+                Some(detail) => write!(f, "{}: {detail}", self.kind()),
+                None => f.write_str(self.kind()),
+            },
         }
     }
 }
 
-/// `{"kind": "failed", "code": 3}`, `{"kind": "trap", "detail": "..."}`, `{"kind": "ok"}`.
+/// `{"kind": "failed", "code": 3}`, `{"kind": "cpu_limit", "detail": "handler.cpu"}`,
+/// `{"kind": "ok"}`.
 impl Serialize for Exit {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("kind", self.kind())?;
-        match self {
-            Self::Failed(code) => map.serialize_entry("code", code)?,
-            Self::Trap(detail) | Self::HostError(detail) => {
-                map.serialize_entry("detail", detail)?;
-            }
-            _ => {}
+        if let Self::Failed(code) = self {
+            map.serialize_entry("code", code)?;
+        }
+        if let Some(detail) = self.detail() {
+            map.serialize_entry("detail", detail)?;
         }
         map.end()
     }

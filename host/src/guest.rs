@@ -1,16 +1,19 @@
 //! What the host keeps beside one instance: its connection, its memory account, its log.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use portcell_abi::Errno;
 use wasmtime::{AsContextMut as _, Caller, Memory, ResourceLimiter};
 use wasmtime_wasi::p1::WasiP1Ctx;
 
 use crate::account::Account;
+use crate::call_meter::CallMeter;
 use crate::config::{DrainInput, HandlerConfig};
 use crate::connection::Connection;
 use crate::engine::TABLE_ELEMENTS;
 use crate::guest_log::GuestLog;
+use crate::memory_budget::Share;
 use crate::plugin::{Entry, TABLE_ELEMENT};
 
 /// The data of one instance's store.
@@ -20,6 +23,7 @@ pub(crate) struct Guest {
     pub(crate) entry: Entry,
     pub(crate) log: GuestLog,
     pub(crate) meter: MemoryMeter,
+    pub(crate) calls: CallMeter,
     /// The exported memory, once there is an instance to have one.
     pub(crate) memory: Option<Memory>,
     /// WASI commands only: which of stdin and stdout the guest has closed.
@@ -57,6 +61,7 @@ impl Guest {
         config: Arc<HandlerConfig>,
         entry: Entry,
         mut connection: Connection,
+        memory: Share,
     ) -> Self {
         if entry == Entry::Command {
             // Its stdin is a stream.
@@ -67,8 +72,15 @@ impl Guest {
         }
         let account = Arc::clone(connection.account());
         Self {
-            log: GuestLog::new(&config.name, account.id()),
-            meter: MemoryMeter { account, used: 0, limit: config.memory, denied: false },
+            log: GuestLog::new(&config.name, config.log, Arc::clone(&account)),
+            calls: CallMeter::new(config.max_host_calls, account.recently()),
+            meter: MemoryMeter {
+                account,
+                used: 0,
+                limit: config.memory,
+                share: memory,
+                denied: None,
+            },
             connection,
             config,
             entry,
@@ -76,6 +88,14 @@ impl Guest {
             stdio_closed: [false; 2],
             wasi: None,
         }
+    }
+
+    /// Looks at what it has used so far: charges its host calls, and its CPU time by the thread's
+    /// clock. Gives how long the running poll has lasted.
+    pub(crate) fn look(&mut self) -> Duration {
+        let account = self.connection.account();
+        self.calls.look(account.recently());
+        account.computes()
     }
 
     /// The connection, for the descriptor that the guest names it by.
@@ -88,6 +108,7 @@ impl Guest {
 pub(crate) fn split<'a>(
     caller: &'a mut Caller<'_, Guest>,
 ) -> wasmtime::Result<(&'a mut [u8], &'a mut Guest)> {
+    called(caller);
     let memory = match caller.data().memory {
         Some(memory) => memory,
         // The start function runs before the instance is there to ask.
@@ -99,6 +120,19 @@ pub(crate) fn split<'a>(
     Ok(memory.data_and_store_mut(caller.as_context_mut()))
 }
 
+/// Counts a host call. Each has to come here once, most of them by [`split`].
+pub(crate) fn called(caller: &mut Caller<'_, Guest>) {
+    let guest = caller.data_mut();
+    if guest.calls.count() {
+        // Code without loops between its host calls is looked at here only.
+        guest.look();
+        if guest.calls.paid_at().is_some() {
+            // It is made to wait when it looks, at the latest at the next tick.
+            caller.as_context_mut().set_epoch_deadline(0);
+        }
+    }
+}
+
 /// Which poll of the instance is running, for [`forget_ticks`].
 pub(crate) fn poll_stamp(caller: &Caller<'_, Guest>) -> u64 {
     caller.data().connection.account().poll_stamp()
@@ -108,7 +142,8 @@ pub(crate) fn poll_stamp(caller: &Caller<'_, Guest>) -> u64 {
 /// call that did not wait stay, or a guest in a loop of such calls would hardly be looked at.
 pub(crate) fn forget_ticks(caller: &mut Caller<'_, Guest>, poll_before: u64) {
     if poll_stamp(caller) != poll_before {
-        caller.as_context_mut().set_epoch_deadline(1);
+        let ticks = u64::from(caller.data().calls.paid_at().is_none());
+        caller.as_context_mut().set_epoch_deadline(ticks);
     }
 }
 
@@ -130,15 +165,18 @@ pub(crate) struct MemoryMeter {
     account: Arc<Account>,
     used: u64,
     limit: u64,
-    /// A growth has been denied: what fails later most likely fails for that.
-    pub(crate) denied: bool,
+    share: Share,
+    /// The key that has denied a growth: what fails later most likely fails for that.
+    pub(crate) denied: Option<&'static str>,
 }
 
 impl MemoryMeter {
     fn grow(&mut self, from: usize, to: usize) -> bool {
-        let used = self.used.saturating_add(to.saturating_sub(from) as u64);
-        if used > self.limit {
-            self.denied = true;
+        let more = to.saturating_sub(from) as u64;
+        let used = self.used.saturating_add(more);
+        let granted = if used > self.limit { Err("handler.memory") } else { self.share.grow(more) };
+        if let Err(key) = granted {
+            self.denied = Some(key);
             return false;
         }
         self.used = used;

@@ -1,5 +1,6 @@
 //! One sandbox, for one connection: made, run under its limits, thrown away.
 
+use std::num::NonZeroU64;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -8,10 +9,10 @@ use wasmtime::{Error, Store, StoreContextMut, Trap, UpdateDeadline, WasmBacktrac
 use wiggle::GuestError;
 
 use crate::connection::Connection;
-use crate::engine::SLICE;
 use crate::exit::Exit;
 use crate::guest::{Guest, Stop};
 use crate::handler::Handler;
+use crate::memory_budget::Share;
 use crate::plugin::Entry;
 use crate::text::printable;
 use crate::watchdog::{Limits, watch};
@@ -24,14 +25,20 @@ const HOST_CALL_FUEL: usize = 1 << 20;
 /// told, once, whether there was an instance; if not, that is the host's fault and no guest's.
 pub async fn run(
     handler: &Arc<Handler>,
-    connection: Connection,
+    mut connection: Connection,
     limits: Limits,
     made: impl FnOnce(bool),
 ) -> (Connection, Exit) {
     let account = Arc::clone(connection.account());
+    connection.limit_bytes(limits.bytes_in, limits.bytes_out);
     let engine = handler.pre.module().engine();
-    let guest = Guest::new(Arc::clone(handler.config()), handler.entry(), connection);
+    let config = Arc::clone(handler.config());
+    let fuel = config.fuel.map_or(u64::MAX, NonZeroU64::get);
+    let memory = Share::of(Arc::clone(&handler.memory));
+    let guest = Guest::new(config, handler.entry(), connection, memory);
     let mut store = Store::new(engine, guest);
+    // It fails where fuel is not counted.
+    let _ = store.set_fuel(fuel);
     store.limiter(|guest| &mut guest.meter);
     store.set_hostcall_fuel(HOST_CALL_FUEL);
     store.set_epoch_deadline(1);
@@ -77,15 +84,25 @@ async fn call(
     }
 }
 
-/// Looks at a guest that is running, once a tick: when its slice is over it gives way, and the
-/// watchdog ends it if it has reached a limit.
+/// Looks at a guest that is running, once a tick: when its slice is over or it has made too many
+/// host calls it gives way, and the watchdog ends it if it has reached a limit.
 fn on_tick(mut store: StoreContextMut<'_, Guest>) -> UpdateDeadline {
-    if store.data().connection.account().running() < SLICE {
+    let guest = store.data_mut();
+    let lasted = guest.look();
+    let paid_at = guest.calls.paid_at();
+    if paid_at.is_none() && lasted < guest.config.slice {
         return UpdateDeadline::Continue(1);
     }
-    store.data_mut().connection.flush();
-    // tokio's own yield lets its driver run: others get the worker, and sockets are looked at.
-    UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))
+    let account = Arc::clone(guest.connection.account());
+    account.gives_way();
+    guest.connection.flush();
+    match paid_at {
+        Some(at) => {
+            UpdateDeadline::YieldCustom(1, Box::pin(async move { account.sleep_until(at).await }))
+        }
+        // tokio's own yield lets its driver run: others get the worker, and sockets are looked at.
+        None => UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())),
+    }
 }
 
 /// Whether an instance could not be made because of what the guest does when it begins.
@@ -98,10 +115,8 @@ fn exit_of_code(code: i32, guest: &Guest) -> Exit {
         Exit::PeerReset
     } else if code == 0 {
         Exit::Ok
-    } else if guest.meter.denied {
-        Exit::MemoryLimit
     } else {
-        Exit::Failed(code)
+        guest.meter.denied.map_or(Exit::Failed(code), Exit::MemoryLimit)
     }
 }
 
@@ -112,8 +127,11 @@ fn exit_of_error(error: &Error, guest: &Guest) -> Exit {
     if let Some(Stop::Handshake) = error.downcast_ref() {
         return Exit::HandshakeFailed;
     }
-    if guest.meter.denied {
-        return Exit::MemoryLimit;
+    if let Some(Trap::OutOfFuel) = error.downcast_ref() {
+        return Exit::CpuLimit("handler.fuel");
+    }
+    if let Some(key) = guest.meter.denied {
+        return Exit::MemoryLimit(key);
     }
     let what = if let Some(stop) = error.downcast_ref::<Stop>() {
         stop.to_string()

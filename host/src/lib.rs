@@ -53,18 +53,23 @@ pub mod tls;
 pub mod connection;
 pub mod instance;
 
+mod call_meter;
 pub mod engine;
 mod guest;
 mod guest_log;
 pub mod handler;
 mod hostcalls;
+pub mod memory_budget;
 pub mod plugin;
 
 pub mod account;
+mod allowance;
 pub mod capacity;
+mod cpu_time;
 pub mod drain;
 pub mod exit;
 pub mod followers;
+mod pace;
 pub mod presence;
 pub mod receipt;
 pub mod tally;

@@ -13,7 +13,8 @@ use std::time::Duration;
 use portcell_abi::Errno;
 
 use super::tls::{HandshakeError, accept};
-use super::{Bound, Connection, Input, Link, Output, Socket, dismiss};
+use super::{Bound, Connection, Input, Link, Output, Socket, dismiss, exceed};
+use crate::account::Excess;
 use crate::config::{Truncation, display_duration};
 use crate::tls::{Selected, UnknownName};
 
@@ -91,6 +92,9 @@ impl Connection {
         let Some(upgrade) = self.upgrade.as_ref().filter(called).map(Arc::clone) else {
             return refused(Errno::NotSup);
         };
+        if reply.len() as u64 > self.most[1].saturating_sub(self.account.bytes_out()) {
+            return exceed(&self.account, Excess::Out).await;
+        }
         // If this is dropped while it waits, the socket closes, and nobody has it any more.
         let Link::Open(socket) = std::mem::replace(&mut self.link, Link::Reset) else {
             return refused(Errno::BadFd);

@@ -10,7 +10,8 @@ use super::socket::Socket;
 use super::{Server, Sockets, fixed, flows};
 use crate::address::Address;
 use crate::admission::Opening;
-use crate::config::{Config, HandlerConfig, ListenerConfig};
+use crate::capacity::memory;
+use crate::config::{Config, HandlerConfig, ListenerConfig, MemoryBound};
 use crate::drain::Connections;
 use crate::handler::Handler;
 use crate::listener::{Life, Phase};
@@ -107,6 +108,11 @@ impl Server {
         self.admission.set_pools(pools.iter().map(|pool| (pool.name.as_str(), pool.size)));
         let most = server.max_connections.map_or(self.capacity.connections, NonZeroU32::get);
         self.admission.resize(most);
+        self.loader.memory().set_limit(match server.max_memory {
+            MemoryBound::Auto => memory().map_or(u64::MAX, |bytes| bytes / 4 * 3),
+            MemoryBound::Unbounded => u64::MAX,
+            MemoryBound::Bytes(bytes) => bytes,
+        });
     }
 
     pub(super) async fn load_all(

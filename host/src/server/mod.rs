@@ -28,7 +28,7 @@ use crate::admission::{Admission, Opening};
 use crate::capacity::{Capacity, Needs, TooMany};
 use crate::config::{Config, HandlerConfig, ListenerConfig, ServerConfig, WhenFull};
 use crate::drain::{Connections, Registry};
-use crate::engine::Engine;
+use crate::engine::{Engine, Settings};
 use crate::handler::{Handler, Loader};
 use crate::listener::Phase;
 use crate::receipt::Receipts;
@@ -115,7 +115,8 @@ impl Server {
         let capacity = capacity(&config)?;
         let flows = flows(&config);
         let slots = capacity.connections.saturating_add(flows);
-        let loader = Loader::new(Engine::new(slots)?).map_err(StartError::Linker)?;
+        let engine = Engine::with(&Settings::of(server, slots))?;
+        let loader = Loader::new(engine).map_err(StartError::Linker)?;
         let admission = Admission::new(capacity.connections, server.max_handshakes, flows);
         let (sender, events) = mpsc::unbounded_channel();
         let mut this = Self {
@@ -264,7 +265,7 @@ impl Drop for Server {
 }
 
 /// The keys of the server that change only by a restart, and whether they are the same in both.
-fn fixed(a: &ServerConfig, b: &ServerConfig) -> [(&'static str, bool); 6] {
+fn fixed(a: &ServerConfig, b: &ServerConfig) -> [(&'static str, bool); 8] {
     let token = |config: &ServerConfig| config.admin.as_ref()?.token.clone();
     let address = |config: &ServerConfig| Some(config.admin.as_ref()?.address.clone());
     [
@@ -274,6 +275,8 @@ fn fixed(a: &ServerConfig, b: &ServerConfig) -> [(&'static str, bool); 6] {
         ("admin", address(a) == address(b)),
         ("admin_token", token(a) == token(b)),
         ("metrics", a.metrics == b.metrics),
+        ("stack", a.stack == b.stack),
+        ("meter", a.meter == b.meter),
     ]
 }
 
@@ -297,7 +300,7 @@ pub fn capacity(config: &Config) -> Result<Capacity, TooMany> {
         waiting: queues.fold(beside, u32::saturating_add),
         flows: flows(config),
         descriptors: 1 + files as u64,
-        addresses: Engine::SLOT,
+        addresses: Settings::of(&config.server, 0).slot(),
     };
     Capacity::of_this_machine(config.server.max_connections, &needs)
 }

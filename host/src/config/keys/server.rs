@@ -114,4 +114,39 @@ pub(super) const KEYS: &[Key] = &[
         without: "A huge module would keep the compiler busy and fill the memory.",
         flag: Some(flag("max-module-size", "SIZE")),
     },
+    Key {
+        name: "max_memory",
+        home: Home::Server,
+        kind: Kind::Size { min: 1 << 20, max: 1 << 50, words: &["auto", "none"] },
+        default: Is(r#""auto""#),
+        change: Change::Live,
+        doc: "All memories and tables of all instances together, used or not; `\"auto\"` is three \
+              quarters of what the machine, or the control group of the process, has. An instance \
+              that would begin or grow beyond it does not.",
+        without: "Instances that are each within their bounds could use up the machine's memory.",
+        flag: Some(flag("max-memory", "SIZE")),
+    },
+    Key {
+        name: "stack",
+        home: Home::Server,
+        kind: Kind::Size { min: 64 << 10, max: 8 << 20, words: &[] },
+        default: Is(r#""256KiB""#),
+        change: Change::Restart,
+        doc: "How much a guest can use of its instance's stack, the one of calls, which is not in \
+              its memory; more is a trap.",
+        without: "A guest that calls itself without end would fill the memory.",
+        flag: Some(flag("stack", "SIZE")),
+    },
+    Key {
+        name: "meter",
+        home: Home::Server,
+        kind: Kind::Choice(&["epoch", "fuel"]),
+        default: Is(r#""epoch""#),
+        change: Change::Restart,
+        doc: "How the work of guests is measured: by time (`\"epoch\"`), or by what they execute \
+              as well (`\"fuel\"`), which is the same on every machine and in every run, and makes \
+              them slower, those that call a lot about half as fast.",
+        without: "Where guests are ended would depend on the machine and what else it does.",
+        flag: Some(flag("meter", "WORD")),
+    },
 ];

@@ -18,7 +18,9 @@ use wasmtime_wasi::p1::{self, WasiP1Ctx};
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder, WasiView as _};
 
 use crate::config::HandlerConfig;
-use crate::guest::{Guest, Stop, forget_ticks, poll_stamp, range, split};
+use crate::guest::{Guest, Stop, called, forget_ticks, poll_stamp, range, split};
+
+type Guests<'a> = Caller<'a, Guest>;
 
 pub(super) const MODULE: &str = "wasi_snapshot_preview1";
 
@@ -62,7 +64,11 @@ fn context(config: &HandlerConfig) -> WasiP1Ctx {
 }
 
 pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    p1::add_to_linker_async(linker, library_state)?;
+    p1::add_to_linker_async(linker, |guest| {
+        // Somebody looks at the next tick.
+        guest.calls.count();
+        library_state(guest)
+    })?;
     linker.allow_shadowing(true);
     start::add(linker)?;
     stdio::add(linker)?;
@@ -80,8 +86,9 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
                 })
             },
         )?
-        .func_wrap_async(MODULE, "sched_yield", |_: Caller<'_, Guest>, (): ()| {
-            Box::new(async {
+        .func_wrap_async(MODULE, "sched_yield", |mut caller: Caller<'_, Guest>, (): ()| {
+            Box::new(async move {
+                called(&mut caller);
                 tokio::task::yield_now().await;
                 SUCCESS
             })
@@ -92,12 +99,23 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         .func_wrap(MODULE, "clock_time_get", clock_time_get)?
         .func_wrap(MODULE, "random_get", random_get)?
         // The library's warn in the log at every call.
-        .func_wrap(MODULE, "sock_accept", |_: i32, _: i32, _: i32| ENOTSUP)?
-        .func_wrap(MODULE, "sock_recv", |_: i32, _: i32, _: i32, _: i32, _: i32, _: i32| ENOTSUP)?
-        .func_wrap(MODULE, "sock_send", |_: i32, _: i32, _: i32, _: i32, _: i32| ENOTSUP)?
-        .func_wrap(MODULE, "sock_shutdown", |_: i32, _: i32| ENOTSUP)?;
+        .func_wrap(MODULE, "sock_accept", |c: Guests<'_>, _: i32, _: i32, _: i32| not_there(c))?
+        .func_wrap(
+            MODULE,
+            "sock_recv",
+            |c: Guests<'_>, _: i32, _: i32, _: i32, _: i32, _: i32, _: i32| not_there(c),
+        )?
+        .func_wrap(MODULE, "sock_send", |c: Guests<'_>, _: i32, _: i32, _: i32, _: i32, _: i32| {
+            not_there(c)
+        })?
+        .func_wrap(MODULE, "sock_shutdown", |c: Guests<'_>, _: i32, _: i32| not_there(c))?;
     linker.allow_shadowing(false);
     Ok(())
+}
+
+fn not_there(mut caller: Guests<'_>) -> i32 {
+    called(&mut caller);
+    ENOTSUP
 }
 
 fn clock_time_get(
@@ -124,10 +142,10 @@ pub(super) fn clock_now(guest: &Guest, clock: i32) -> Option<Duration> {
 }
 
 fn random_get(mut caller: Caller<'_, Guest>, buf: u32, len: u32) -> wasmtime::Result<i32> {
+    let (memory, _) = split(&mut caller)?;
     if len > RANDOM {
         return Ok(EINVAL);
     }
-    let (memory, _) = split(&mut caller)?;
     let mut left = range(memory, "random_get", buf, len)?;
     while !left.is_empty() {
         match rustix::rand::getrandom(&mut *left, rustix::rand::GetRandomFlags::empty()) {

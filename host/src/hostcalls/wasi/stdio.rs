@@ -52,11 +52,11 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         })?
         .func_wrap_async(MODULE, "fd_renumber", |mut caller, (from, to): (i32, i32)| {
             Box::new(async move {
+                let (memory, guest) = split(&mut caller)?;
                 // Descriptors 0 to 2 are not in the library's table.
                 if is_stdio(from) || is_stdio(to) {
                     return Ok::<i32, wasmtime::Error>(ENOTSUP);
                 }
-                let (memory, guest) = split(&mut caller)?;
                 library::fd_renumber(
                     library_state(guest),
                     &mut GuestMemory::Unshared(memory),
@@ -70,11 +70,11 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             MODULE,
             "fd_fdstat_set_flags",
             |mut caller: Caller<'_, Guest>, fd: i32, flags: i32| {
+                let (memory, guest) = split(&mut caller)?;
                 if is_stdio(fd) {
                     // O_NONBLOCK is not offered on stdio; nothing else can be changed.
                     return Ok(if flags == 0 { SUCCESS } else { ENOTSUP });
                 }
-                let (memory, guest) = split(&mut caller)?;
                 let memory = &mut GuestMemory::Unshared(memory);
                 library::fd_fdstat_set_flags(library_state(guest), memory, fd, flags)
             },
@@ -83,11 +83,11 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             MODULE,
             "fd_prestat_get",
             |mut caller: Caller<'_, Guest>, fd: i32, prestat: i32| {
+                let (memory, guest) = split(&mut caller)?;
                 // Every program asks for its folders as it starts: no state for those without.
-                if caller.data().config.dirs.is_empty() {
+                if guest.config.dirs.is_empty() {
                     return Ok(EBADF);
                 }
-                let (memory, guest) = split(&mut caller)?;
                 let memory = &mut GuestMemory::Unshared(memory);
                 library::fd_prestat_get(library_state(guest), memory, fd, prestat)
             },
