@@ -110,7 +110,7 @@ impl Kind {
             }
             Self::Seconds => r#"a duration in whole seconds like "30s", or "none""#.to_owned(),
             Self::Size { min, max, words } => {
-                let like = if max < EXAMPLE_SIZE { 1024 } else { EXAMPLE_SIZE };
+                let like = if max < EXAMPLE_SIZE { min.max(1024) } else { EXAMPLE_SIZE };
                 let [like, min, max] = [like, min, max].map(display_size);
                 or(format!(r#"a size like "{like}", from {min} to {max}"#), words)
             }

@@ -38,7 +38,7 @@ async fn a_guest_that_makes_too_many_host_calls_is_slowed_whichever_they_are() {
         (cheap, ours, "set_timeout", three, "(i32.const 9) (i32.const 0) (i32.const 0)"),
         (cheap, wasi, "random_get", two, zeros),
         (cheap, wasi, "sock_shutdown", two, zeros),
-        (dear, ours, "poll", three, "(i32.const 0) (i32.const 0) (i32.const 0)"),
+        (dear, ours, "poll", three, "(i32.const 0) (i32.const 1) (i32.const 0)"),
         (dear, wasi, "sched_yield", "(func $f (result i32))", ""),
         (dear, wasi, "fd_filestat_get", two, "(i32.const 7) (i32.const 0)"),
     ] {
