@@ -77,7 +77,10 @@ fn the_net_half_and_the_leaves_know_no_wasm() {
         "admission",
         "connection",
         "tls",
+        "admin",
         "account.rs",
+        "presence.rs",
+        "tally.rs",
         "watchdog.rs",
         "drain.rs",
         "exit.rs",
@@ -136,6 +139,7 @@ fn every_exit_is_explained_to_operators() {
         Exit::HandshakeFailed,
         Exit::Drained,
         Exit::Cut,
+        Exit::Killed,
         Exit::HostError(text()),
     ];
     let operations = fs::read_to_string(root().join("docs/operations.md")).unwrap();

@@ -9,6 +9,7 @@
 mod harness;
 
 mod addresses;
+mod admin;
 mod admission;
 mod bad_input;
 mod churn;

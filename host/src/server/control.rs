@@ -159,6 +159,14 @@ pub(super) enum Action {
 }
 
 impl Control {
+    /// That of a server that has ended.
+    #[cfg(test)]
+    pub(crate) fn of_nobody() -> Self {
+        let (sender, _) = mpsc::unbounded_channel();
+        let (registry, tallies) = (Arc::default(), Arc::default());
+        Self { sender, registry, tallies, receipts: Arc::default() }
+    }
+
     /// Accept no more, let connections end, then end. Does not wait.
     pub fn drain(&self) {
         // A server that has ended needs no commands.
@@ -260,6 +268,11 @@ impl Control {
     /// The receipts of connections that end from now on, wherever else they go.
     pub fn follow_receipts(&self) -> Following {
         self.receipts.followers().follow()
+    }
+
+    /// Whether anybody follows the receipts.
+    pub fn is_followed(&self) -> bool {
+        self.receipts.followers().are_there()
     }
 
     /// `server.drain_timeout`, as it is now.
