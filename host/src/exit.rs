@@ -25,8 +25,10 @@ pub enum Exit {
     WriteTimeout,
     /// The peer reset the connection.
     PeerReset,
-    /// The guest began TLS and the handshake failed.
-    HandshakeFailed,
+    /// The handshake failed; why, unless the guest began it.
+    HandshakeFailed(Option<String>),
+    /// The client was turned away before there was an instance; why.
+    Refused(String),
     /// Ended in good order because the server is draining.
     Drained,
     /// Ended by the deadline of a drain.
@@ -57,7 +59,8 @@ impl Exit {
             Self::IdleTimeout => "idle_timeout",
             Self::WriteTimeout => "write_timeout",
             Self::PeerReset => "peer_reset",
-            Self::HandshakeFailed => "handshake_failed",
+            Self::HandshakeFailed(_) => "handshake_failed",
+            Self::Refused(_) => "refused",
             Self::Drained => "drained",
             Self::Cut => "cut",
             Self::HostError(_) => "host_error",
@@ -72,7 +75,8 @@ impl Exit {
             | Self::Failed(_)
             | Self::IdleTimeout
             | Self::Lifetime
-            | Self::HandshakeFailed
+            | Self::HandshakeFailed(_)
+            | Self::Refused(_)
             | Self::Drained => Closing::Orderly,
             Self::Trap(_)
             | Self::MemoryLimit
@@ -89,7 +93,10 @@ impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Failed(code) => write!(f, "failed with code {code}"),
-            Self::Trap(detail) | Self::HostError(detail) => write!(f, "{}: {detail}", self.kind()),
+            Self::Trap(detail)
+            | Self::HostError(detail)
+            | Self::Refused(detail)
+            | Self::HandshakeFailed(Some(detail)) => write!(f, "{}: {detail}", self.kind()),
             _ => f.write_str(self.kind()),
         }
     }
@@ -102,7 +109,10 @@ impl Serialize for Exit {
         map.serialize_entry("kind", self.kind())?;
         match self {
             Self::Failed(code) => map.serialize_entry("code", code)?,
-            Self::Trap(detail) | Self::HostError(detail) => {
+            Self::Trap(detail)
+            | Self::HostError(detail)
+            | Self::Refused(detail)
+            | Self::HandshakeFailed(Some(detail)) => {
                 map.serialize_entry("detail", detail)?;
             }
             _ => {}

@@ -11,6 +11,7 @@ use crate::config::{DrainInput, HandlerConfig};
 use crate::connection::Connection;
 use crate::engine::TABLE_ELEMENTS;
 use crate::guest_log::GuestLog;
+use crate::host_calls::{HostCall, HostCalls};
 use crate::plugin::{Entry, TABLE_ELEMENT};
 
 /// The data of one instance's store.
@@ -20,6 +21,7 @@ pub(crate) struct Guest {
     pub(crate) entry: Entry,
     pub(crate) log: GuestLog,
     pub(crate) meter: MemoryMeter,
+    pub(crate) calls: HostCalls,
     /// The exported memory, once there is an instance to have one.
     pub(crate) memory: Option<Memory>,
     /// WASI commands only: which of stdin and stdout the guest has closed.
@@ -69,6 +71,7 @@ impl Guest {
         Self {
             log: GuestLog::new(&config.name, account.id()),
             meter: MemoryMeter { account, used: 0, limit: config.memory, denied: false },
+            calls: HostCalls::default(),
             connection,
             config,
             entry,
@@ -97,6 +100,11 @@ pub(crate) fn split<'a>(
             .ok_or_else(|| wasmtime::format_err!("the module exports no memory"))?,
     };
     Ok(memory.data_and_store_mut(caller.as_context_mut()))
+}
+
+/// Counts a host call.
+pub(crate) fn count(caller: &mut Caller<'_, Guest>, call: HostCall) {
+    caller.data_mut().calls.add(call);
 }
 
 /// Which poll of the instance is running, for [`forget_ticks`].

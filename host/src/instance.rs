@@ -4,30 +4,44 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use wasmtime::component::ResourceTableError;
-use wasmtime::{Error, Store, StoreContextMut, Trap, UpdateDeadline, WasmBacktrace};
+use wasmtime::{Error, Store, StoreContextMut, Trap, UpdateDeadline};
 use wiggle::GuestError;
 
+use crate::backtrace;
 use crate::connection::Connection;
 use crate::engine::SLICE;
 use crate::exit::Exit;
 use crate::guest::{Guest, Stop};
 use crate::handler::Handler;
+use crate::host_calls::HostCalls;
 use crate::plugin::Entry;
-use crate::text::printable;
 use crate::watchdog::{Limits, watch};
 
 /// What one host call may make the WASI library allocate, in bytes.
 const HOST_CALL_FUEL: usize = 1 << 20;
 
-/// Serves `connection` with a new instance of `handler` and gives it back, with how it ended. The
-/// instance is gone by then; the connection is still open, unless the guest closed it. `made` is
-/// told, once, whether there was an instance; if not, that is the host's fault and no guest's.
+/// What is left of an instance that has ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its connection, still open unless the guest closed it.
+    pub connection: Connection,
+    /// How it ended.
+    pub exit: Exit,
+    /// The guest's functions that were running when it trapped, from the innermost; empty if it did
+    /// not.
+    pub backtrace: Vec<String>,
+    /// How often it called the host.
+    pub host_calls: HostCalls,
+}
+
+/// Serves `connection` with a new instance of `handler`, which is gone afterwards. `made` is told,
+/// once, whether there was an instance; if not, that is the host's fault and no guest's.
 pub async fn run(
     handler: &Arc<Handler>,
     connection: Connection,
     limits: Limits,
     made: impl FnOnce(bool),
-) -> (Connection, Exit) {
+) -> Ended {
     let account = Arc::clone(connection.account());
     let engine = handler.pre.module().engine();
     let guest = Guest::new(Arc::clone(handler.config()), handler.entry(), connection);
@@ -38,12 +52,13 @@ pub async fn run(
     store.epoch_deadline_callback(|store| Ok(on_tick(store)));
     let ended = watch(&account, &limits, pin!(call(handler, &mut store, made))).await;
     let guest = store.into_data();
-    let exit = match ended {
-        Ok(Ok(code)) => exit_of_code(code, &guest),
-        Ok(Err(error)) => exit_of_error(&error, &guest),
-        Err(exit) => exit,
+    let (exit, backtrace) = match &ended {
+        Ok(Ok(code)) => (exit_of_code(*code, &guest), Vec::new()),
+        Ok(Err(error)) => (exit_of_error(error, &guest), backtrace_of(error)),
+        Err(exit) => (exit.clone(), Vec::new()),
     };
-    (guest.connection, exit)
+    let Guest { connection, calls: host_calls, .. } = guest;
+    Ended { connection, exit, backtrace, host_calls }
 }
 
 /// Instantiates and calls the entry point; gives its code.
@@ -84,6 +99,7 @@ fn on_tick(mut store: StoreContextMut<'_, Guest>) -> UpdateDeadline {
         return UpdateDeadline::Continue(1);
     }
     store.data_mut().connection.flush();
+    store.data().connection.account().gives_way();
     // tokio's own yield lets its driver run: others get the worker, and sockets are looked at.
     UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))
 }
@@ -110,7 +126,7 @@ fn exit_of_error(error: &Error, guest: &Guest) -> Exit {
         return exit_of_code(*code, guest);
     }
     if let Some(Stop::Handshake) = error.downcast_ref() {
-        return Exit::HandshakeFailed;
+        return Exit::HandshakeFailed(None);
     }
     if guest.meter.denied {
         return Exit::MemoryLimit;
@@ -128,14 +144,16 @@ fn exit_of_error(error: &Error, guest: &Guest) -> Exit {
         // Neither the guest's doing nor a limit: pool exhausted, or a bug of ours.
         return Exit::HostError(format!("{error:#}"));
     };
-    Exit::Trap(match error.downcast_ref::<WasmBacktrace>().and_then(innermost) {
+    Exit::Trap(match backtrace::innermost(error) {
         Some(function) => format!("{what} in `{function}`"),
         None => what,
     })
 }
 
-/// The function that trapped, by its name or its number.
-fn innermost(backtrace: &WasmBacktrace) -> Option<String> {
-    let frame = backtrace.frames().first()?;
-    Some(frame.func_name().map_or_else(|| format!("#{}", frame.func_index()), printable))
+/// Where the guest was, unless it wanted to end there.
+fn backtrace_of(error: &Error) -> Vec<String> {
+    match error.downcast_ref() {
+        Some(Stop::Code(_) | Stop::Handshake) => Vec::new(),
+        _ => backtrace::of(error),
+    }
 }

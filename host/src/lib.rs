@@ -52,6 +52,7 @@ pub mod tls;
 pub mod connection;
 pub mod instance;
 
+mod backtrace;
 pub mod engine;
 mod guest;
 mod guest_log;
@@ -63,6 +64,7 @@ pub mod account;
 pub mod capacity;
 pub mod drain;
 pub mod exit;
+pub mod host_calls;
 pub mod receipt;
 pub mod telemetry;
 mod text;

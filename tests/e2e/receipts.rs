@@ -8,7 +8,7 @@ use crate::TestResult;
 use crate::harness::{Folder, Program, Server, plugin};
 
 /// The fields, in the order in which they are written.
-const FIELDS: [&str; 17] = [
+const FIELDS: [&str; 19] = [
     "time",
     "id",
     "listener",
@@ -23,8 +23,10 @@ const FIELDS: [&str; 17] = [
     "bytes_in",
     "bytes_out",
     "duration_ms",
+    "waited_ms",
     "cpu_us",
     "memory_peak",
+    "host_calls",
     "exit",
 ];
 
@@ -58,6 +60,7 @@ fn a_receipt_says_what_the_connection_was() {
         "tls": null,
         "bytes_in": 5,
         "bytes_out": 5,
+        "host_calls": { "read": 2, "write": 1 },
         "exit": { "kind": "ok" },
     });
     for (field, value) in expected.as_object().unwrap() {
@@ -66,6 +69,7 @@ fn a_receipt_says_what_the_connection_was() {
     for (field, least) in [("cpu_us", 1), ("memory_peak", 65_536), ("duration_ms", 0)] {
         assert!(receipt[field].as_u64() >= Some(least), "{field}: {receipt}");
     }
+    assert!(receipt["waited_ms"].as_u64() <= receipt["duration_ms"].as_u64(), "{receipt}");
     let now = Program::new("date").arguments(&["-u", "+%Y-%m-%dT"]).text();
     let time = receipt["time"].as_str().unwrap();
     assert!(time.starts_with(now.trim()) && time.ends_with('Z'), "{time}");

@@ -106,6 +106,8 @@ impl Signals {
 }
 
 async fn reload(control: Control, path: Option<PathBuf>) {
+    // Whatever becomes of the configuration: a file that was rotated is not written to any more.
+    control.reopen_receipts();
     let Some(path) = path else {
         tracing::info!("SIGHUP: there is no configuration to read again");
         return;

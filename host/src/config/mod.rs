@@ -107,6 +107,8 @@ pub struct ServerConfig {
     pub drain_idle: Option<Duration>,
     /// Where the record of each ended connection goes.
     pub receipts: Receipts,
+    /// Who gets one.
+    pub receipts_for: ReceiptsFor,
     /// The largest module file that is loaded, in bytes; never 0.
     pub max_module_size: u64,
 }
@@ -120,6 +122,15 @@ pub enum Receipts {
     Stderr,
     /// Appended to this file, one JSON object a line.
     File(PathBuf),
+}
+
+/// Who gets a receipt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReceiptsFor {
+    /// Clients that came to a handler.
+    Connections,
+    /// Clients that were turned away, too, and those whose handshake failed.
+    All,
 }
 
 /// `[pool.NAME]`: a number of places that listeners share.

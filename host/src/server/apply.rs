@@ -10,7 +10,7 @@ use super::socket::Socket;
 use super::{Server, Sockets, fixed, flows};
 use crate::address::Address;
 use crate::admission::Opening;
-use crate::config::{Config, HandlerConfig, ListenerConfig};
+use crate::config::{Config, HandlerConfig, ListenerConfig, ReceiptsFor};
 use crate::drain::Connections;
 use crate::handler::Handler;
 use crate::listener::{Life, Phase};
@@ -106,6 +106,7 @@ impl Server {
         self.admission.set_pools(pools.iter().map(|pool| (pool.name.as_str(), pool.size)));
         let most = server.max_connections.map_or(self.capacity.connections, NonZeroU32::get);
         self.admission.resize(most);
+        self.receipts.set_for_all(server.receipts_for == ReceiptsFor::All);
     }
 
     pub(super) async fn load_all(
@@ -215,7 +216,8 @@ impl Server {
         let tables =
             (self.table(config, Opening::Plaintext), self.table(config, Opening::Datagram));
         let (Some(streams), Some(flows)) = tables else { return };
-        let life = Arc::new(Life::new(phase));
+        let life = Life::new(phase).with_receipts(name, Arc::clone(&self.receipts));
+        let life = Arc::new(life);
         let service = |table, tls| {
             Arc::new(Service {
                 routes: Routes::new(table),

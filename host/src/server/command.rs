@@ -47,6 +47,7 @@ impl Server {
             Command::DrainListener { name, deadline, reply } => {
                 self.drain_listener(&name, deadline, reply);
             }
+            Command::ReopenReceipts => self.receipts.reopen(),
             Command::Status(reply) => answer(reply, Ok(Status::of(self))),
         }
         None

@@ -90,6 +90,7 @@ impl Server {
             loop {
                 match self.events.recv().await {
                     Some(Event::Command(Command::Stop)) | None => return,
+                    Some(Event::Command(Command::ReopenReceipts)) => self.receipts.reopen(),
                     Some(_) => {}
                 }
             }

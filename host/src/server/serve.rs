@@ -7,9 +7,9 @@ use crate::admission::{Entry, Full, Permit};
 use crate::connection::{Connection, Socket, Upgrade, dismiss};
 use crate::drain::{Connections, Registration};
 use crate::exit::Exit;
-use crate::instance;
+use crate::instance::{self, Ended};
 use crate::listener::{Accepted, Handshaking, Life};
-use crate::receipt::{Receipt, Receipts};
+use crate::receipt::{Ending, Receipt, Receipts};
 use crate::route::{Route, Routes};
 
 /// What the connections of a listener need.
@@ -58,7 +58,8 @@ pub(super) async fn serve(
     }
     let receipt = service.receipts.are_wanted().then(|| Receipt::begin(&connection, &route));
     let made = |made| service.life.was_handed_over(made);
-    let (connection, exit) = instance::run(&route.handler, connection, route.limits, made).await;
+    let Ended { connection, exit, backtrace, host_calls } =
+        instance::run(&route.handler, connection, route.limits, made).await;
     if exit == Exit::Cut {
         registration.was_cut();
     }
@@ -70,10 +71,13 @@ pub(super) async fn serve(
         handler = route.placement.handler,
         bytes_in = account.bytes_in(),
         bytes_out = account.bytes_out(),
+        backtrace = (!backtrace.is_empty()).then(|| backtrace.join(" < ")),
         "ended: {exit}"
     );
     if let Some(receipt) = receipt {
-        service.receipts.file(&receipt.secured(secured.as_deref()).end(&account, exit));
+        let ending = Ending { exit, backtrace };
+        let receipt = receipt.secured(secured.as_deref());
+        service.receipts.file(receipt.end(&account, host_calls, ending));
     }
 }
 
@@ -94,7 +98,7 @@ impl Service {
                     () = account.cut() => Err(Full),
                 };
                 let Ok(permit) = permit else {
-                    self.life.counts().refused.add(1);
+                    self.life.turns_away(&socket, Some(account), "no place became free in time");
                     dismiss(socket, &self.farewell).await;
                     return None;
                 };
@@ -103,7 +107,7 @@ impl Service {
         };
         let Some(route) = self.routes.find(handler.as_deref()) else {
             // A configuration without it came in between.
-            self.life.counts().refused.add(1);
+            self.life.turns_away(&socket, Some(account), "its handler is gone");
             dismiss(socket, "").await;
             return None;
         };

@@ -15,6 +15,8 @@ pub struct Status {
     pub max_connections: usize,
     /// Flows that have a place.
     pub flows: usize,
+    /// Receipts that were lost since the start.
+    pub receipts_lost: u64,
     /// By name.
     pub listeners: Vec<ListenerStatus>,
     /// By name.
@@ -86,6 +88,7 @@ impl Status {
             connections: taken,
             max_connections: taken + free,
             flows: server.admission.flows(),
+            receipts_lost: server.receipts.lost(),
             listeners: server.listeners.values().map(ListenerStatus::of).collect(),
             handlers: handlers.collect(),
         }

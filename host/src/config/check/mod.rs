@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use super::reader::{Checked, Reader, Section};
 use super::{
-    Config, ConfigError, DrainInput, Errors, HandlerConfig, Origin, PoolConfig, ServerConfig,
-    Stdout,
+    Config, ConfigError, DrainInput, Errors, HandlerConfig, Origin, PoolConfig, ReceiptsFor,
+    ServerConfig, Stdout,
 };
 
 /// What was written, whatever the source.
@@ -75,6 +75,7 @@ fn server(read: &mut Reader<'_>) -> Checked<ServerConfig> {
     let drain_timeout = read.limit("drain_timeout");
     let drain_idle = read.limit("drain_idle");
     let receipts = read.receipts("receipts");
+    let receipts_for = read.choice("receipts_for", [ReceiptsFor::Connections, ReceiptsFor::All]);
     let max_module_size = read.size("max_module_size");
     Ok(ServerConfig {
         max_connections: max_connections?,
@@ -83,6 +84,7 @@ fn server(read: &mut Reader<'_>) -> Checked<ServerConfig> {
         drain_timeout: drain_timeout?,
         drain_idle: drain_idle?,
         receipts: receipts?,
+        receipts_for: receipts_for?,
         max_module_size: max_module_size?,
     })
 }

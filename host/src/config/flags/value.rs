@@ -98,8 +98,8 @@ mod tests {
 
     use crate::config::{
         CIPHERS, CertificateConfig, CertificateFiles, ClientAuth, ClientTrust, Config, CrlScope,
-        DrainInput, KEYS, Keepalive, NamedFile, Origin, Receipts, SocketOptions, Spawn, Stdout,
-        TlsConfig, TlsStart, Truncation, UdpConfig, UdpMode, Versions, WhenFull,
+        DrainInput, KEYS, Keepalive, NamedFile, Origin, Receipts, ReceiptsFor, SocketOptions,
+        Spawn, Stdout, TlsConfig, TlsStart, Truncation, UdpConfig, UdpMode, Versions, WhenFull,
     };
 
     /// Every flag there is, once or more.
@@ -113,6 +113,7 @@ mod tests {
         ("drain-timeout", "none"),
         ("drain-idle", "1s"),
         ("receipts", "stderr"),
+        ("receipts-for", "all"),
         ("max-module-size", "1MiB"),
         ("spawn", "inline"),
         ("when-full", "queue:100:2s"),
@@ -206,6 +207,7 @@ mod tests {
         assert_eq!(server.drain_timeout, None);
         assert_eq!(server.drain_idle, Some(Duration::from_secs(1)));
         assert_eq!(server.receipts, Receipts::Stderr);
+        assert_eq!(server.receipts_for, ReceiptsFor::All);
         assert_eq!(server.max_module_size, 1 << 20);
         let listener = &config.listeners[0];
         let bind: Vec<_> = listener.bind.iter().map(ToString::to_string).collect();

@@ -71,6 +71,17 @@ pub(super) const KEYS: &[Key] = &[
         flag: Some(flag("receipts", "WHERE")),
     },
     Key {
+        name: "receipts_for",
+        home: Home::Server,
+        kind: Kind::Choice(&["connections", "all"]),
+        default: Is(r#""connections""#),
+        change: Change::Live,
+        doc: "Who gets a receipt: those who came to a handler, or also clients that were turned away \
+              and those whose handshake failed.",
+        without: "Who was turned away and why is only in counts and in the debug log.",
+        flag: Some(flag("receipts-for", "WHOM")),
+    },
+    Key {
         name: "max_module_size",
         home: Home::Server,
         kind: Kind::Size { min: 1, max: 1024 * 1024 * 1024, words: &[] },
