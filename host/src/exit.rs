@@ -47,6 +47,24 @@ pub enum Closing {
 }
 
 impl Exit {
+    /// Every word that [`Exit::kind`] gives.
+    pub const KINDS: [&str; 14] = [
+        "ok",
+        "failed",
+        "trap",
+        "memory_limit",
+        "cpu_limit",
+        "lifetime",
+        "idle_timeout",
+        "write_timeout",
+        "peer_reset",
+        "handshake_failed",
+        "refused",
+        "drained",
+        "cut",
+        "host_error",
+    ];
+
     /// The word for it in receipts, logs and metrics.
     pub const fn kind(&self) -> &'static str {
         match self {

@@ -67,7 +67,7 @@ pub mod exit;
 pub mod host_calls;
 pub mod receipt;
 pub mod telemetry;
-mod text;
+pub mod text;
 pub mod watchdog;
 
 pub use config::Config;

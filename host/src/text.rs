@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 /// The text without anything that could forge a line or drive a terminal.
-pub(crate) fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         escape_into(&mut shown, character);

@@ -29,6 +29,7 @@ mod lost;
 mod options;
 mod plugins;
 mod receipts;
+mod receipts_command;
 mod refusals;
 mod reload;
 mod smtp;

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValuesParser, RangedU64ValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use portcell::config::{Config, Errors, Flag, Home, KEYS, Key};
 use portcell::telemetry::Format;
@@ -18,6 +18,7 @@ Examples:
   portcell check portcell.toml                         is the configuration good?
   portcell serve portcell.toml                         serve all of it
   portcell inspect plugins/echo.wasm                   what is this file?
+  portcell receipts --failed                           which connections did not end well?
 
 Exit codes: 0 ended in good order, 64 bad usage or configuration, 1 could not start or go on.";
 
@@ -36,6 +37,16 @@ Examples:
   portcell run http.wasm --listen :8080 --dir www::/www --memory 16MiB --receipts stderr
 
 Durations are like 500ms, 30s, 5m; sizes like 64KiB, 16MiB; `none` takes a limit away.";
+
+const RECEIPTS_EXAMPLES: &str = "\
+Examples:
+  portcell receipts                                    of portcell.toml's server
+  portcell receipts --failed --since 1h
+  portcell receipts --exit trap --exit cpu_limit --json receipts.json | jq .exit.backtrace
+  portcell receipts --tail 20 --follow
+  portcell run echo.wasm --receipts stderr 2>&1 | portcell receipts -
+
+Lines that are no receipts are skipped and counted.";
 
 /// The whole command line.
 pub(super) fn command() -> Command {
@@ -87,6 +98,43 @@ pub(super) fn command() -> Command {
                         .help("Print JSON instead of text"),
                 ),
         )
+        .subcommand(receipts_command())
+}
+
+fn receipts_command() -> Command {
+    let option = |name, value, help| Arg::new(name).long(name).value_name(value).help(help);
+    let several = |name, value, help| option(name, value, help).action(ArgAction::Append);
+    let switch = |name, help| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help);
+    Command::new("receipts")
+        .about("Print receipts: how connections have ended, and what they used")
+        .after_help(RECEIPTS_EXAMPLES)
+        .arg(
+            Arg::new("file")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help("A file of receipts, or - for stdin; without it, where the configuration has them written"),
+        )
+        .arg(
+            option("config", "CONFIG", "The configuration that says where they are")
+                .default_value("portcell.toml")
+                .value_parser(value_parser!(PathBuf))
+                .conflicts_with("file"),
+        )
+        .arg(several("handler", "NAME", "Only those of this handler"))
+        .arg(several("listener", "NAME", "Only those of this listener"))
+        .arg(several("exit", "KIND", "Only those that ended so, or with !KIND not so"))
+        .arg(switch("failed", "Only those that did not end with ok"))
+        .arg(several("peer", "ADDRESS", "Only those of this peer, with or without its port"))
+        .arg(
+            option("since", "DURATION", "Only those of the last 10m, 2h, ...")
+                .value_parser(super::receipts::duration),
+        )
+        .arg(
+            option("tail", "N", "Only the last so many that are there")
+                .value_parser(RangedU64ValueParser::<usize>::new().range(1..=1_000_000)),
+        )
+        .arg(switch("follow", "Go on with those that come, also when the file is rotated").short('f'))
+        .arg(switch("json", "Print the lines as they are"))
 }
 
 fn run_command() -> Command {

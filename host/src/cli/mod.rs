@@ -3,6 +3,7 @@
 mod arguments;
 mod inspect;
 mod notify;
+mod receipts;
 mod serve;
 
 use std::io::{self, Write as _};
@@ -49,6 +50,7 @@ pub(crate) fn run() -> ExitCode {
         }
         Some(("check", matches)) => serve::check(arguments::config_path(matches)),
         Some(("inspect", matches)) => inspect::inspect(matches),
+        Some(("receipts", matches)) => receipts::receipts(matches, format),
         // clap asks for one of them.
         _ => Ok(()),
     };

@@ -308,3 +308,62 @@ fn open(path: &Path) -> io::Result<File> {
     fcntl_setfl(&file, OFlags::APPEND)?;
     Ok(file)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader};
+
+    use rustix::fs::{CWD, Mode, mkfifoat};
+
+    use super::*;
+
+    fn receipt(id: u64) -> Receipt {
+        Receipt { id: Some(id), ..Receipt::empty("test") }
+    }
+
+    /// Receipts that go to a pipe, and the pipe.
+    fn to_a_pipe() -> (Receipts, File, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        mkfifoat(CWD, &path, Mode::RWXU).unwrap();
+        let pipe = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        (Receipts::open(&config::Receipts::File(path)).unwrap(), pipe, folder)
+    }
+
+    #[test]
+    fn what_there_is_no_room_for_is_lost_and_counted_and_the_rest_is_written_in_order() {
+        let (receipts, pipe, _folder) = to_a_pipe();
+        let filed = 3 * QUEUE as u64;
+        // Nobody reads: this would hang if handing in could wait.
+        (0..filed).for_each(|id| receipts.file(receipt(id)));
+        let lost = receipts.lost();
+        assert!(lost > 0, "a pipe has no room for {filed}");
+        let lines = BufReader::new(pipe).lines();
+        let ids: Vec<u64> = lines
+            .take(usize::try_from(filed - lost).unwrap())
+            .map(|line| {
+                let receipt: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
+                receipt["id"].as_u64().unwrap()
+            })
+            .collect();
+        assert!(ids.is_sorted_by(|a, b| a < b), "each once");
+    }
+
+    #[test]
+    fn a_flood_of_clients_without_a_connection_leaves_room_for_the_others() {
+        let (receipts, _pipe, _folder) = to_a_pipe();
+        let client = || Client { transport: "tcp", peer: "127.0.0.1:1".into(), local: None };
+        let flood = || {
+            let exit = Exit::Refused("it is full".into());
+            receipts.file_client("test", client(), None, exit);
+        };
+        flood();
+        assert_eq!(receipts.shared.waiting.load(Relaxed), 0, "they are not wanted");
+        receipts.set_for_all(true);
+        (0..2 * QUEUE).for_each(|_| flood());
+        let lost = receipts.lost();
+        assert!(lost > 0, "they have only a part of the room");
+        (0..QUEUE_OF_OTHERS as u64).for_each(|id| receipts.file(receipt(id)));
+        assert_eq!(receipts.lost(), lost, "none of these is lost");
+    }
+}
