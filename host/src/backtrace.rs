@@ -24,6 +24,11 @@ pub(crate) fn of(error: &Error) -> Vec<String> {
     frames(error).iter().map(shown).collect()
 }
 
+/// Whether a guest was running when `error` happened.
+pub(crate) fn is_in(error: &Error) -> bool {
+    !frames(error).is_empty()
+}
+
 /// The innermost of them, by its name or its number.
 pub(crate) fn innermost(error: &Error) -> Option<String> {
     frames(error).first().map(name)

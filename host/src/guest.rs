@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use portcell_abi::Errno;
-use wasmtime::{AsContextMut as _, Caller, Memory, ResourceLimiter};
+use wasmtime::{AsContextMut as _, Caller, Memory, ResourceLimiter, Store};
 use wasmtime_wasi::p1::WasiP1Ctx;
 
 use crate::account::Account;
@@ -100,6 +100,11 @@ pub(crate) fn split<'a>(
             .ok_or_else(|| wasmtime::format_err!("the module exports no memory"))?,
     };
     Ok(memory.data_and_store_mut(caller.as_context_mut()))
+}
+
+/// The memory of an instance that does not run; empty if it has none.
+pub(crate) fn memory(store: &Store<Guest>) -> &[u8] {
+    store.data().memory.map_or(&[], |memory| memory.data(store))
 }
 
 /// Counts a host call.

@@ -9,6 +9,8 @@ use wiggle::GuestError;
 
 use crate::backtrace;
 use crate::connection::Connection;
+use crate::coredump::Coredump;
+use crate::coredumps::Coredumps;
 use crate::engine::SLICE;
 use crate::exit::Exit;
 use crate::guest::{Guest, Stop};
@@ -35,12 +37,14 @@ pub struct Ended {
 }
 
 /// Serves `connection` with a new instance of `handler`, which is gone afterwards. `made` is told,
-/// once, whether there was an instance; if not, that is the host's fault and no guest's.
+/// once, whether there was an instance; if not, that is the host's fault and no guest's. `dumps` is
+/// the folder for coredumps, if they are wanted.
 pub async fn run(
     handler: &Arc<Handler>,
     connection: Connection,
     limits: Limits,
     made: impl FnOnce(bool),
+    dumps: Option<&Arc<Coredumps>>,
 ) -> Ended {
     let account = Arc::clone(connection.account());
     let engine = handler.pre.module().engine();
@@ -51,11 +55,18 @@ pub async fn run(
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|store| Ok(on_tick(store)));
     let ended = watch(&account, &limits, pin!(call(handler, &mut store, made))).await;
+    if let (Ok(Err(error)), Some(dumps)) = (&ended, dumps) {
+        dump(handler, &mut store, error, dumps).await;
+    }
     let guest = store.into_data();
-    let (exit, backtrace) = match &ended {
-        Ok(Ok(code)) => (exit_of_code(*code, &guest), Vec::new()),
-        Ok(Err(error)) => (exit_of_error(error, &guest), backtrace_of(error)),
-        Err(exit) => (exit.clone(), Vec::new()),
+    let exit = match &ended {
+        Ok(Ok(code)) => exit_of_code(*code, &guest),
+        Ok(Err(error)) => exit_of_error(error, &guest),
+        Err(exit) => exit.clone(),
+    };
+    let backtrace = match (&exit, &ended) {
+        (Exit::Trap(_), Ok(Err(error))) => backtrace::of(error),
+        _ => Vec::new(),
     };
     let Guest { connection, calls: host_calls, .. } = guest;
     Ended { connection, exit, backtrace, host_calls }
@@ -90,6 +101,21 @@ async fn call(
             entry.typed::<(), ()>(&*store)?.call_async(store, ()).await.map(|()| 0)
         }
     }
+}
+
+/// Has a coredump written of an instance that trapped, if it is its turn.
+async fn dump(handler: &Handler, store: &mut Store<Guest>, error: &Error, dumps: &Arc<Coredumps>) {
+    // A guest may also end inside a host call because it wants to.
+    if matches!(error.downcast_ref(), Some(Stop::Code(_) | Stop::Handshake))
+        || !backtrace::is_in(error)
+    {
+        return;
+    }
+    let connection = store.data().connection.account().id();
+    let Some(turn) = dumps.turn(handler.name(), connection) else { return };
+    let module = format!("{}@{} {}", handler.name(), handler.version(), handler.digest());
+    let core = Coredump::take(store, error, module).await;
+    turn.write(move |output| core.write(output));
 }
 
 /// Looks at a guest that is running, once a tick: when its slice is over it gives way, and the
@@ -148,12 +174,4 @@ fn exit_of_error(error: &Error, guest: &Guest) -> Exit {
         Some(function) => format!("{what} in `{function}`"),
         None => what,
     })
-}
-
-/// Where the guest was, unless it wanted to end there.
-fn backtrace_of(error: &Error) -> Vec<String> {
-    match error.downcast_ref() {
-        Some(Stop::Code(_) | Stop::Handshake) => Vec::new(),
-        _ => backtrace::of(error),
-    }
 }

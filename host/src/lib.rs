@@ -53,6 +53,7 @@ pub mod connection;
 pub mod instance;
 
 mod backtrace;
+mod coredump;
 pub mod engine;
 mod guest;
 mod guest_log;
@@ -62,6 +63,7 @@ pub mod plugin;
 
 pub mod account;
 pub mod capacity;
+pub mod coredumps;
 pub mod drain;
 pub mod exit;
 pub mod host_calls;

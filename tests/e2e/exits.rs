@@ -61,7 +61,7 @@ fn a_trap_resets_and_says_where() {
         exit["backtrace"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
     let functions: Vec<_> =
         backtrace.iter().filter_map(|line| line.split(" at 0x").next()).collect();
-    assert_eq!(functions, ["trap", "#7"], "{backtrace:?}");
+    assert_eq!(functions, ["trap", "#6"], "{backtrace:?}");
     assert_eq!(receipt["bytes_in"], 1);
 }
 

@@ -13,6 +13,7 @@ mod admission;
 mod bad_input;
 mod churn;
 mod command_line;
+mod coredumps;
 mod dns;
 mod drain;
 mod exits;

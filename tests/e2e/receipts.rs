@@ -64,7 +64,7 @@ fn a_receipt_says_what_the_connection_was() {
         "tls": null,
         "bytes_in": 5,
         "bytes_out": 5,
-        "host_calls": { "read": 2, "write": 1 },
+        "host_calls": { "info": 1, "read": 2, "shutdown": 1, "write": 1 },
         "exit": { "kind": "ok" },
     });
     for (field, value) in expected.as_object().unwrap() {

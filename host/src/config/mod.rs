@@ -109,6 +109,8 @@ pub struct ServerConfig {
     pub receipts: Receipts,
     /// Who gets one.
     pub receipts_for: ReceiptsFor,
+    /// The folder for coredumps of guests that trapped; `None` writes none.
+    pub coredumps: Option<PathBuf>,
     /// The largest module file that is loaded, in bytes; never 0.
     pub max_module_size: u64,
 }

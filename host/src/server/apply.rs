@@ -223,6 +223,7 @@ impl Server {
                 routes: Routes::new(table),
                 connections: Arc::clone(&connections),
                 receipts: Arc::clone(&self.receipts),
+                dumps: self.dumps.as_ref().map(Arc::clone),
                 life: Arc::clone(&life),
                 farewell: config.farewell.clone(),
                 tls,

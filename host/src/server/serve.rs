@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::account::Account;
 use crate::admission::{Entry, Full, Permit};
 use crate::connection::{Connection, Socket, Upgrade, dismiss};
+use crate::coredumps::Coredumps;
 use crate::drain::{Connections, Registration};
 use crate::exit::Exit;
 use crate::instance::{self, Ended};
@@ -18,6 +19,7 @@ pub(super) struct Service {
     pub(super) routes: Routes,
     pub(super) connections: Arc<Connections>,
     pub(super) receipts: Arc<Receipts>,
+    pub(super) dumps: Option<Arc<Coredumps>>,
     pub(super) life: Arc<Life>,
     /// What a client is sent that waited for a place in vain.
     pub(super) farewell: String,
@@ -59,7 +61,7 @@ pub(super) async fn serve(
     let receipt = service.receipts.are_wanted().then(|| Receipt::begin(&connection, &route));
     let made = |made| service.life.was_handed_over(made);
     let Ended { connection, exit, backtrace, host_calls } =
-        instance::run(&route.handler, connection, route.limits, made).await;
+        instance::run(&route.handler, connection, route.limits, made, service.dumps.as_ref()).await;
     if exit == Exit::Cut {
         registration.was_cut();
     }

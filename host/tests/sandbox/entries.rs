@@ -169,7 +169,7 @@ async fn an_abort_whose_message_is_as_long_as_memory_is_cut() {
 async fn a_backtrace_names_the_functions_from_the_innermost_and_where_they_were() {
     let functions = "(func $_ZN4core9panicking5panic17h0123456789abcdefE unreachable)
          (func (call $_ZN4core9panicking5panic17h0123456789abcdefE))
-         (func $main (export \"handle\") (call 4))";
+         (func $main (export \"handle\") (call 3))";
     let left = module(functions).serve().await.left().await;
     let what = "wasm trap: wasm `unreachable` instruction executed in `core::panicking::panic`";
     assert_eq!(left.exit, Exit::Trap(what.into()));

@@ -76,6 +76,7 @@ fn server(read: &mut Reader<'_>) -> Checked<ServerConfig> {
     let drain_idle = read.limit("drain_idle");
     let receipts = read.receipts("receipts");
     let receipts_for = read.choice("receipts_for", [ReceiptsFor::Connections, ReceiptsFor::All]);
+    let coredumps = read.folder_or_off("coredumps");
     let max_module_size = read.size("max_module_size");
     Ok(ServerConfig {
         max_connections: max_connections?,
@@ -85,6 +86,7 @@ fn server(read: &mut Reader<'_>) -> Checked<ServerConfig> {
         drain_idle: drain_idle?,
         receipts: receipts?,
         receipts_for: receipts_for?,
+        coredumps: coredumps?,
         max_module_size: max_module_size?,
     })
 }

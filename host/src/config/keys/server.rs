@@ -82,6 +82,17 @@ pub(super) const KEYS: &[Key] = &[
         flag: Some(flag("receipts-for", "WHOM")),
     },
     Key {
+        name: "coredumps",
+        home: Home::Server,
+        kind: Kind::FolderOrOff("./coredumps"),
+        default: Is(r#""off""#),
+        change: Change::Restart,
+        doc: "Where a coredump of a guest that trapped goes, with its memory and so with what its \
+              client has sent: one a minute for each handler, and 16 files or 256 MiB are kept.",
+        without: "Of a trap there is only the backtrace in its receipt.",
+        flag: Some(flag("coredumps", "FOLDER")),
+    },
+    Key {
         name: "max_module_size",
         home: Home::Server,
         kind: Kind::Size { min: 1, max: 1024 * 1024 * 1024, words: &[] },

@@ -42,7 +42,7 @@ impl Cell {
         let (route, given) = (Arc::clone(route), Arc::clone(&account));
         let running = tokio::spawn(async move {
             let connection = Connection::new(socket, given, Arc::clone(&route.placement));
-            let ended = instance::run(&route.handler, connection, route.limits, |_| {}).await;
+            let ended = instance::run(&route.handler, connection, route.limits, |_| {}, None).await;
             let Ended { connection, exit, backtrace, host_calls } = ended;
             let closing = exit.closing();
             // Whoever does not ask how it ended is not told.
