@@ -112,7 +112,7 @@ mod tests {
         // Each parameter is `a` of the one before it, twice.
         let mut name = "_Z1f1aIiiE".to_owned();
         for before in "0123456789ABCDEFGHIJKLMNOPQRSTUVWXY".chars() {
-            name.push_str(&format!("S_IS{before}_S{before}_E"));
+            write!(name, "S_IS{before}_S{before}_E").unwrap();
         }
         let shown = demangled(&name);
         assert!(shown.starts_with("f(a<int, int>, a<a<int, int>, a<int, int> >"), "{shown}");

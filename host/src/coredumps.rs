@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rustix::fs::{Access, access};
 
 /// A handler has one coredump in this time.
-const APART: Duration = Duration::from_secs(60);
+const APART: Duration = Duration::from_mins(1);
 
 /// Files that are kept; the oldest make room.
 const MOST: usize = 16;

@@ -37,39 +37,7 @@ pub(super) fn receipts(matches: &ArgMatches, format: Format) -> Result<(), Failu
         last: last.map(|most| (most, VecDeque::new())),
     };
     let mut others = 0_u64;
-    let outcome = loop {
-        let line = match source.next() {
-            Ok(Next::Line(line)) => line,
-            Ok(Next::TooLong) => {
-                others += 1;
-                continue;
-            }
-            Ok(Next::Nothing) => {
-                if let Err(error) = shown.all_so_far(true) {
-                    break Err(error);
-                }
-                source::wait();
-                continue;
-            }
-            Ok(Next::End) => break shown.all_so_far(true),
-            Err(error) => break Err(error),
-        };
-        match receipt(&line) {
-            Some(receipt) if filter.matches(&receipt) => {
-                let written = shown.add(line, receipt).and_then(|()| match source.is_stdin() {
-                    // The next line may take its time.
-                    true => shown.all_so_far(false),
-                    false => Ok(()),
-                });
-                if let Err(error) = written {
-                    break Err(error);
-                }
-            }
-            Some(_) => {}
-            None if line.iter().all(u8::is_ascii_whitespace) => {}
-            None => others += 1,
-        }
-    };
+    let outcome = show(&mut source, &filter, &mut shown, &mut others);
     if others > 0 {
         let (lines, were) = if others == 1 { ("line", "was") } else { ("lines", "were") };
         telemetry::complain(format, &format!("{others} {lines} {were} no receipts"));
@@ -78,6 +46,42 @@ pub(super) fn receipts(matches: &ArgMatches, format: Format) -> Result<(), Failu
         // Whoever reads has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         outcome => outcome.context("receipts").map_err(Failure::Failed),
+    }
+}
+
+/// Shows what passes the filter, to the end; counts the lines that are no receipts.
+fn show(
+    source: &mut Source,
+    filter: &Filter,
+    shown: &mut Shown,
+    others: &mut u64,
+) -> io::Result<()> {
+    loop {
+        let line = match source.next()? {
+            Next::Line(line) => line,
+            Next::TooLong => {
+                *others += 1;
+                continue;
+            }
+            Next::Nothing => {
+                shown.all_so_far(true)?;
+                source::wait();
+                continue;
+            }
+            Next::End => return shown.all_so_far(true),
+        };
+        match receipt(&line) {
+            Some(receipt) if filter.matches(&receipt) => {
+                shown.add(Line { text: line, receipt })?;
+                if source.is_stdin() {
+                    // The next line may take its time.
+                    shown.all_so_far(false)?;
+                }
+            }
+            Some(_) => {}
+            None if line.iter().all(u8::is_ascii_whitespace) => {}
+            None => *others += 1,
+        }
     }
 }
 
@@ -118,13 +122,19 @@ struct Shown {
     /// `None` for the lines as they are.
     table: Option<Table>,
     /// Only so many of those that are there already.
-    last: Option<(usize, VecDeque<(Vec<u8>, Value)>)>,
+    last: Option<(usize, VecDeque<Line>)>,
+}
+
+/// A receipt, as it is and as it was read.
+struct Line {
+    text: Vec<u8>,
+    receipt: Value,
 }
 
 impl Shown {
-    fn add(&mut self, line: Vec<u8>, receipt: Value) -> io::Result<()> {
-        let Some((most, last)) = &mut self.last else { return self.put(&line, &receipt) };
-        last.push_back((line, receipt));
+    fn add(&mut self, line: Line) -> io::Result<()> {
+        let Some((most, last)) = &mut self.last else { return self.put(&line) };
+        last.push_back(line);
         if last.len() > *most {
             last.pop_front();
         }
@@ -134,8 +144,8 @@ impl Shown {
     /// Nothing is held back any more, but for the last ones while there may be others.
     fn all_so_far(&mut self, is_end: bool) -> io::Result<()> {
         if is_end && let Some((_, last)) = self.last.take() {
-            for (line, receipt) in last {
-                self.put(&line, &receipt)?;
+            for line in last {
+                self.put(&line)?;
             }
         }
         if let Some(table) = &mut self.table {
@@ -144,14 +154,12 @@ impl Shown {
         self.output.flush()
     }
 
-    fn put(&mut self, line: &[u8], receipt: &Value) -> io::Result<()> {
-        match &mut self.table {
-            Some(table) => table.add(&mut self.output, receipt),
-            None => {
-                self.output.write_all(line)?;
-                self.output.write_all(b"\n")
-            }
+    fn put(&mut self, line: &Line) -> io::Result<()> {
+        if let Some(table) = &mut self.table {
+            return table.add(&mut self.output, &line.receipt);
         }
+        self.output.write_all(&line.text)?;
+        self.output.write_all(b"\n")
     }
 }
 

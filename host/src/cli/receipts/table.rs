@@ -135,14 +135,14 @@ impl Table {
                 let room = self.width.map(|width| width.saturating_sub(length(&line)).max(LAST));
                 let cell = cut(cell, room);
                 if self.colours && !row.colour.is_empty() {
-                    line.push_str(&format!("{}{cell}\x1b[0m", row.colour));
+                    line.extend([row.colour, &cell, "\x1b[0m"]);
                 } else {
                     line.push_str(&cell);
                 }
             } else if column.to_the_right {
-                line.push_str(&format!("{gap}{cell} "));
+                line.extend([&gap, cell, " "]);
             } else {
-                line.push_str(&format!("{cell}{gap} "));
+                line.extend([cell, &gap, " "]);
             }
         }
         writeln!(output, "{}", line.trim_end())
