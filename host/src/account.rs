@@ -26,6 +26,10 @@ pub struct Account {
     id: u64,
     began: Instant,
     poll_began: AtomicU64,
+    poll_ended: AtomicU64,
+    /// The running poll ends because the guest gives way to others.
+    gives_way: AtomicBool,
+    waited: AtomicU64,
     moved: AtomicU64,
     write_waits_since: AtomicU64,
     alarm: AtomicU64,
@@ -102,6 +106,9 @@ impl Account {
             id,
             began: Instant::now(),
             poll_began: AtomicU64::new(0),
+            poll_ended: AtomicU64::new(NEVER),
+            gives_way: AtomicBool::new(false),
+            waited: AtomicU64::new(0),
             moved: AtomicU64::new(0),
             write_waits_since: AtomicU64::new(NEVER),
             alarm: AtomicU64::new(NEVER),
@@ -148,6 +155,12 @@ impl Account {
     /// The memory that the instance has now, in bytes.
     pub fn memory(&self) -> u64 {
         self.memory.load(Relaxed)
+    }
+
+    /// Wall time in which the instance waited: for its peer, to send something or to take it, or for
+    /// a timer of its own. Not what it waited for its turn while it computed.
+    pub fn waited(&self) -> Duration {
+        Duration::from_nanos(self.waited.load(Relaxed))
     }
 
     /// The most memory that the instance has had at once, in bytes.
@@ -331,17 +344,26 @@ impl Account {
 
     /// Marks the beginning of a poll of the instance.
     pub(crate) fn poll_begins(&self) {
-        self.poll_began.store(self.nanos_at(Instant::now()), Relaxed);
+        let now = self.nanos_at(Instant::now());
+        self.poll_began.store(now, Relaxed);
         self.in_poll.store(true, Relaxed);
         self.peer_awaited.store(false, Relaxed);
         self.cpu.poll_begins();
+        let ended = self.poll_ended.load(Relaxed);
+        if self.gives_way.load(Relaxed) {
+            self.gives_way.store(false, Relaxed);
+        } else if ended != NEVER {
+            add(&self.waited, now.saturating_sub(ended));
+        }
     }
 
     /// Marks its end, and books the CPU time.
     pub(crate) fn poll_ends(&self) -> Instant {
         let now = Instant::now();
+        let ended = self.nanos_at(now);
+        self.poll_ended.store(ended, Relaxed);
         self.in_poll.store(false, Relaxed);
-        self.cpu.poll_ends(self.nanos_at(now).saturating_sub(self.poll_began.load(Relaxed)));
+        self.cpu.poll_ends(ended.saturating_sub(self.poll_began.load(Relaxed)));
         now
     }
 
@@ -355,6 +377,7 @@ impl Account {
 
     /// Says that it gives way in the middle of its work.
     pub(crate) fn gives_way(&self) {
+        self.gives_way.store(true, Relaxed);
         self.cpu.gives_way();
     }
 
@@ -454,6 +477,23 @@ mod tests {
         tokio::time::advance(Duration::from_secs(5)).await;
         account.handshake_is_done();
         assert_eq!(account.moved_at().elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_is_what_is_between_polls_unless_the_guest_gives_way() {
+        let account = Account::new(1);
+        for gives_way in [false, true, false] {
+            tokio::time::advance(Duration::from_secs(5)).await;
+            account.poll_begins();
+            tokio::time::advance(Duration::from_secs(1)).await;
+            if gives_way {
+                account.gives_way();
+            }
+            account.poll_ends();
+        }
+        // Before the first poll there was no instance; after the second it gave way.
+        assert_eq!(account.waited(), Duration::from_secs(5));
+        assert_eq!(account.cpu(), Duration::from_secs(3));
     }
 
     #[test]

@@ -29,8 +29,10 @@ pub enum Exit {
     SlowPeer,
     /// The peer reset the connection.
     PeerReset,
-    /// The guest began TLS and the handshake failed.
-    HandshakeFailed,
+    /// The handshake failed; why, unless the guest began it.
+    HandshakeFailed(Option<String>),
+    /// The client was turned away before there was an instance; why.
+    Refused(String),
     /// Ended in good order because the server is draining.
     Drained,
     /// Ended by the deadline of a drain.
@@ -51,6 +53,27 @@ pub enum Closing {
 }
 
 impl Exit {
+    /// Every word that [`Exit::kind`] gives.
+    pub const KINDS: [&str; 17] = [
+        "ok",
+        "failed",
+        "trap",
+        "memory_limit",
+        "cpu_limit",
+        "lifetime",
+        "idle_timeout",
+        "write_timeout",
+        "bytes_limit",
+        "slow_peer",
+        "peer_reset",
+        "handshake_failed",
+        "refused",
+        "drained",
+        "cut",
+        "killed",
+        "host_error",
+    ];
+
     /// The word for it in receipts, logs and metrics.
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -65,7 +88,8 @@ impl Exit {
             Self::BytesLimit(_) => "bytes_limit",
             Self::SlowPeer => "slow_peer",
             Self::PeerReset => "peer_reset",
-            Self::HandshakeFailed => "handshake_failed",
+            Self::HandshakeFailed(_) => "handshake_failed",
+            Self::Refused(_) => "refused",
             Self::Drained => "drained",
             Self::Cut => "cut",
             Self::Killed => "killed",
@@ -76,7 +100,10 @@ impl Exit {
     /// What more is known: of a limit, its key.
     pub fn detail(&self) -> Option<&str> {
         match self {
-            Self::Trap(detail) | Self::HostError(detail) => Some(detail),
+            Self::Trap(detail)
+            | Self::HostError(detail)
+            | Self::Refused(detail)
+            | Self::HandshakeFailed(Some(detail)) => Some(detail),
             Self::MemoryLimit(key) | Self::CpuLimit(key) | Self::BytesLimit(key) => Some(key),
             _ => None,
         }
@@ -90,7 +117,8 @@ impl Exit {
             | Self::Failed(_)
             | Self::IdleTimeout
             | Self::Lifetime
-            | Self::HandshakeFailed
+            | Self::HandshakeFailed(_)
+            | Self::Refused(_)
             | Self::Drained => Closing::Orderly,
             Self::Trap(_)
             | Self::MemoryLimit(_)

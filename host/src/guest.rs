@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcell_abi::Errno;
-use wasmtime::{AsContextMut as _, Caller, Memory, ResourceLimiter};
+use wasmtime::{AsContextMut as _, Caller, Memory, ResourceLimiter, Store};
 use wasmtime_wasi::p1::WasiP1Ctx;
 
 use crate::account::Account;
@@ -13,6 +13,7 @@ use crate::config::{DrainInput, HandlerConfig};
 use crate::connection::Connection;
 use crate::engine::TABLE_ELEMENTS;
 use crate::guest_log::GuestLog;
+use crate::host_calls::{HostCall, HostCalls};
 use crate::memory_budget::Share;
 use crate::plugin::{Entry, TABLE_ELEMENT};
 
@@ -24,6 +25,8 @@ pub(crate) struct Guest {
     pub(crate) log: GuestLog,
     pub(crate) meter: MemoryMeter,
     pub(crate) calls: CallMeter,
+    /// The same calls by kind, for the receipt.
+    pub(crate) host_calls: HostCalls,
     /// The exported memory, once there is an instance to have one.
     pub(crate) memory: Option<Memory>,
     /// WASI commands only: which of stdin and stdout the guest has closed.
@@ -74,6 +77,7 @@ impl Guest {
         Self {
             log: GuestLog::new(&config.name, config.log, Arc::clone(&account)),
             calls: CallMeter::new(config.max_host_calls, account.recently()),
+            host_calls: HostCalls::default(),
             meter: MemoryMeter {
                 account,
                 used: 0,
@@ -108,7 +112,6 @@ impl Guest {
 pub(crate) fn split<'a>(
     caller: &'a mut Caller<'_, Guest>,
 ) -> wasmtime::Result<(&'a mut [u8], &'a mut Guest)> {
-    called(caller);
     let memory = match caller.data().memory {
         Some(memory) => memory,
         // The start function runs before the instance is there to ask.
@@ -120,9 +123,15 @@ pub(crate) fn split<'a>(
     Ok(memory.data_and_store_mut(caller.as_context_mut()))
 }
 
-/// Counts a host call. Each has to come here once, most of them by [`split`].
-pub(crate) fn called(caller: &mut Caller<'_, Guest>) {
+/// The memory of an instance that does not run; empty if it has none.
+pub(crate) fn memory(store: &Store<Guest>) -> &[u8] {
+    store.data().memory.map_or(&[], |memory| memory.data(store))
+}
+
+/// Counts a host call. Each has to come here once.
+pub(crate) fn count(caller: &mut Caller<'_, Guest>, call: HostCall) {
     let guest = caller.data_mut();
+    guest.host_calls.add(call);
     if guest.calls.count() {
         // Code without loops between its host calls is looked at here only.
         guest.look();

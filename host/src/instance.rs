@@ -5,30 +5,48 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use wasmtime::component::ResourceTableError;
-use wasmtime::{Error, Store, StoreContextMut, Trap, UpdateDeadline, WasmBacktrace};
+use wasmtime::{Error, Store, StoreContextMut, Trap, UpdateDeadline};
 use wiggle::GuestError;
 
+use crate::backtrace;
 use crate::connection::Connection;
+use crate::coredump::Coredump;
+use crate::coredumps::Coredumps;
 use crate::exit::Exit;
 use crate::guest::{Guest, Stop};
 use crate::handler::Handler;
+use crate::host_calls::HostCalls;
 use crate::memory_budget::Share;
 use crate::plugin::Entry;
-use crate::text::printable;
 use crate::watchdog::{Limits, watch};
 
 /// What one host call may make the WASI library allocate, in bytes.
 const HOST_CALL_FUEL: usize = 1 << 20;
 
-/// Serves `connection` with a new instance of `handler` and gives it back, with how it ended. The
-/// instance is gone by then; the connection is still open, unless the guest closed it. `made` is
-/// told, once, whether there was an instance; if not, that is the host's fault and no guest's.
+/// What is left of an instance that has ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its connection, still open unless the guest closed it.
+    pub connection: Connection,
+    /// How it ended.
+    pub exit: Exit,
+    /// The guest's functions that were running when it trapped, from the innermost; empty if it did
+    /// not.
+    pub backtrace: Vec<String>,
+    /// How often it called the host.
+    pub host_calls: HostCalls,
+}
+
+/// Serves `connection` with a new instance of `handler`, which is gone afterwards. `made` is told,
+/// once, whether there was an instance; if not, that is the host's fault and no guest's. `dumps` is
+/// the folder for coredumps, if they are wanted.
 pub async fn run(
     handler: &Arc<Handler>,
     mut connection: Connection,
     limits: Limits,
     made: impl FnOnce(bool),
-) -> (Connection, Exit) {
+    dumps: Option<&Arc<Coredumps>>,
+) -> Ended {
     let account = Arc::clone(connection.account());
     connection.limit_bytes(limits.bytes_in, limits.bytes_out);
     let engine = handler.pre.module().engine();
@@ -44,13 +62,21 @@ pub async fn run(
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|store| Ok(on_tick(store)));
     let ended = watch(&account, &limits, pin!(call(handler, &mut store, made))).await;
+    if let (Ok(Err(error)), Some(dumps)) = (&ended, dumps) {
+        dump(handler, &mut store, error, dumps).await;
+    }
     let guest = store.into_data();
-    let exit = match ended {
-        Ok(Ok(code)) => exit_of_code(code, &guest),
-        Ok(Err(error)) => exit_of_error(&error, &guest),
-        Err(exit) => exit,
+    let exit = match &ended {
+        Ok(Ok(code)) => exit_of_code(*code, &guest),
+        Ok(Err(error)) => exit_of_error(error, &guest),
+        Err(exit) => exit.clone(),
     };
-    (guest.connection, exit)
+    let backtrace = match (&exit, &ended) {
+        (Exit::Trap(_), Ok(Err(error))) => backtrace::of(error),
+        _ => Vec::new(),
+    };
+    let Guest { connection, host_calls, .. } = guest;
+    Ended { connection, exit, backtrace, host_calls }
 }
 
 /// Instantiates and calls the entry point; gives its code.
@@ -82,6 +108,21 @@ async fn call(
             entry.typed::<(), ()>(&*store)?.call_async(store, ()).await.map(|()| 0)
         }
     }
+}
+
+/// Has a coredump written of an instance that trapped, if it is its turn.
+async fn dump(handler: &Handler, store: &mut Store<Guest>, error: &Error, dumps: &Arc<Coredumps>) {
+    // A guest may also end inside a host call because it wants to.
+    if matches!(error.downcast_ref(), Some(Stop::Code(_) | Stop::Handshake))
+        || !backtrace::is_in(error)
+    {
+        return;
+    }
+    let connection = store.data().connection.account().id();
+    let Some(turn) = dumps.turn(handler.name(), connection) else { return };
+    let module = format!("{}@{} {}", handler.name(), handler.version(), handler.digest());
+    let core = Coredump::take(store, error, module).await;
+    turn.write(move |output| core.write(output));
 }
 
 /// Looks at a guest that is running, once a tick: when its slice is over or it has made too many
@@ -125,7 +166,7 @@ fn exit_of_error(error: &Error, guest: &Guest) -> Exit {
         return exit_of_code(*code, guest);
     }
     if let Some(Stop::Handshake) = error.downcast_ref() {
-        return Exit::HandshakeFailed;
+        return Exit::HandshakeFailed(None);
     }
     if let Some(Trap::OutOfFuel) = error.downcast_ref() {
         return Exit::CpuLimit("handler.fuel");
@@ -146,14 +187,8 @@ fn exit_of_error(error: &Error, guest: &Guest) -> Exit {
         // Neither the guest's doing nor a limit: pool exhausted, or a bug of ours.
         return Exit::HostError(format!("{error:#}"));
     };
-    Exit::Trap(match error.downcast_ref::<WasmBacktrace>().and_then(innermost) {
+    Exit::Trap(match backtrace::innermost(error) {
         Some(function) => format!("{what} in `{function}`"),
         None => what,
     })
-}
-
-/// The function that trapped, by its name or its number.
-fn innermost(backtrace: &WasmBacktrace) -> Option<String> {
-    let frame = backtrace.frames().first()?;
-    Some(frame.func_name().map_or_else(|| format!("#{}", frame.func_index()), printable))
 }

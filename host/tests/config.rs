@@ -12,9 +12,9 @@ use portcell::address::Address;
 use portcell::config::{
     CIPHERS, CertificateConfig, CertificateFiles, ClientAuth, ClientTrust, Config, CrlScope,
     DrainInput, HandlerConfig, Home, KEYS, Keepalive, Key, LogBounds, MAX_FILE_SIZE, MemoryBound,
-    Meter, MinRate, NameConfig, NamedFile, Origin, PoolConfig, Receipts, SocketOptions, Spawn,
-    Stdout, TlsConfig, TlsStart, Truncation, UdpConfig, UdpMode, Version, Versions, WhenFull,
-    reference,
+    Meter, MinRate, NameConfig, NamedFile, Origin, PoolConfig, Receipts, ReceiptsFor,
+    SocketOptions, Spawn, Stdout, TlsConfig, TlsStart, Truncation, UdpConfig, UdpMode, Version,
+    Versions, WhenFull, reference,
 };
 
 /// Each `NAME.toml` is refused with the lines of `NAME.stderr`.
@@ -64,6 +64,7 @@ fn a_small_file_gets_every_default() {
     assert_eq!(server.drain_timeout, Some(Duration::from_secs(30)));
     assert_eq!(server.drain_idle, None);
     assert_eq!(server.receipts, Receipts::Off);
+    assert_eq!(server.receipts_for, ReceiptsFor::Connections);
     assert_eq!(server.max_module_size, 16 << 20);
     assert_eq!(server.max_memory, MemoryBound::Auto);
     assert_eq!((server.stack, server.meter), (256 << 10, Meter::Epoch));

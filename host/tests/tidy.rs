@@ -136,14 +136,17 @@ fn every_exit_is_explained_to_operators() {
         Exit::BytesLimit("listener.max_bytes_in"),
         Exit::SlowPeer,
         Exit::PeerReset,
-        Exit::HandshakeFailed,
+        Exit::HandshakeFailed(None),
+        Exit::Refused(text()),
         Exit::Drained,
         Exit::Cut,
         Exit::Killed,
         Exit::HostError(text()),
     ];
     let operations = fs::read_to_string(root().join("docs/operations.md")).unwrap();
+    assert_eq!(exits.each_ref().map(Exit::kind).len(), Exit::KINDS.len());
     for exit in exits {
+        assert!(Exit::KINDS.contains(&exit.kind()), "{} is not among the kinds", exit.kind());
         let row = format!("| `{}` |", exit.kind());
         assert!(operations.contains(&row), "docs/operations.md has no row for {row}");
     }

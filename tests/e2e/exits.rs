@@ -16,6 +16,13 @@ enum Seen {
 
 /// Tells `does_as_told` what to do, and checks how that ends.
 fn check(flags: &[&str], told: &str, seen: Seen, exit: &Value) -> Value {
+    let receipt = end(flags, told, seen);
+    assert_eq!(receipt["exit"], *exit, "{told:?}");
+    receipt
+}
+
+/// Tells `does_as_told` what to do, checks how the peer sees the end, and gives the receipt.
+fn end(flags: &[&str], told: &str, seen: Seen) -> Value {
     let folder = Folder::new();
     let server = Server::run(folder.guest("does_as_told")).arguments(flags).start();
     let mut client = server.connect();
@@ -25,11 +32,9 @@ fn check(flags: &[&str], told: &str, seen: Seen, exit: &Value) -> Value {
         Err(error) if error.kind() == ErrorKind::ConnectionReset => Seen::Reset,
         Err(error) => panic!("{told:?}: {error}"),
     };
-    assert_eq!(found, seen, "{told:?} {exit}");
+    assert_eq!(found, seen, "{told:?}");
     drop(client);
-    let receipt = server.receipt();
-    assert_eq!(receipt["exit"], *exit, "{told:?}");
-    receipt
+    server.receipt()
 }
 
 fn kind(name: &str) -> Value {
@@ -53,12 +58,15 @@ fn a_code_is_failed_with_the_code() {
 
 #[test]
 fn a_trap_resets_and_says_where() {
-    let receipt = check(
-        &[],
-        "t",
-        Seen::Reset,
-        &json!({ "kind": "trap", "detail": "wasm trap: wasm `unreachable` instruction executed in `trap`" }),
-    );
+    let receipt = end(&[], "t", Seen::Reset);
+    let exit = &receipt["exit"];
+    assert_eq!(exit["kind"], "trap");
+    assert_eq!(exit["detail"], "wasm trap: wasm `unreachable` instruction executed in `trap`");
+    let backtrace: Vec<_> =
+        exit["backtrace"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    let functions: Vec<_> =
+        backtrace.iter().filter_map(|line| line.split(" at 0x").next()).collect();
+    assert_eq!(functions, ["trap", "#6"], "{backtrace:?}");
     assert_eq!(receipt["bytes_in"], 1);
 }
 

@@ -145,6 +145,8 @@ impl Signals {
 }
 
 async fn reload(control: Control) {
+    // Whatever becomes of the configuration: a file that was rotated is not written to any more.
+    control.reopen_receipts();
     notify::reloading();
     match control.reload().await {
         Ok(()) => {}

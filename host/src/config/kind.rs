@@ -50,6 +50,8 @@ pub enum Kind {
     Endpoint(&'static [&'static str]),
     /// `"off"`, `"stderr"` or a path.
     Receipts,
+    /// `"off"` or a folder, with an example.
+    FolderOrOff(&'static str),
     /// Names and values of an environment.
     Env,
     /// Folders that are granted.
@@ -123,6 +125,7 @@ impl Kind {
                 format!(r#""off" or an address like {}"#, like.join(" or "))
             }
             Self::Receipts => r#""off", "stderr" or a path like "./receipts.json""#.to_owned(),
+            Self::FolderOrOff(like) => format!(r#""off" or a folder like "{like}""#),
             Self::Env => r#"a table of strings like { GREETING = "hello" }"#.to_owned(),
             Self::Dirs => {
                 r#"a list like [{ host = "www", guest = "/www", write = false }]"#.to_owned()

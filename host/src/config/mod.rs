@@ -115,6 +115,10 @@ pub struct ServerConfig {
     pub drain_idle: Option<Duration>,
     /// Where the record of each ended connection goes.
     pub receipts: Receipts,
+    /// Who gets one.
+    pub receipts_for: ReceiptsFor,
+    /// The folder for coredumps of guests that trapped; `None` writes none.
+    pub coredumps: Option<PathBuf>,
     /// Where it is seen and steered, if anywhere.
     pub admin: Option<AdminConfig>,
     /// Where its metrics can be read by everybody, if anywhere: a TCP address.
@@ -148,6 +152,15 @@ pub enum Receipts {
     Stderr,
     /// Appended to this file, one JSON object a line.
     File(PathBuf),
+}
+
+/// Who gets a receipt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReceiptsFor {
+    /// Clients that came to a handler.
+    Connections,
+    /// Clients that were turned away, too, and those whose handshake failed.
+    All,
 }
 
 /// `[pool.NAME]`: a number of places that listeners share.

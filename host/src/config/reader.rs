@@ -99,6 +99,10 @@ impl Reader<'_> {
         self.scalar(key, |value, _, base| scalar::receipts(value, base))
     }
 
+    pub(super) fn folder_or_off(&mut self, key: &str) -> Checked<Option<PathBuf>> {
+        self.scalar(key, |value, _, base| scalar::folder_or_off(value, base))
+    }
+
     /// A number, for a key that takes no words.
     pub(super) fn count(&mut self, key: &str) -> Checked<NonZeroU32> {
         match self.any_count(key)? {

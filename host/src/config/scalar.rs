@@ -275,6 +275,17 @@ pub(super) fn receipts(value: &Value, base: &Path) -> Result<Receipts, String> {
     }
 }
 
+pub(super) fn folder_or_off(value: &Value, base: &Path) -> Result<Option<PathBuf>, String> {
+    match &value.data {
+        Data::Text(text) if text == "off" => Ok(None),
+        // A word like "none" or "on" is hardly meant to be a folder.
+        Data::Text(text) if !text.is_empty() && !text.contains(['/', '.']) => {
+            Err(format!("a folder of the name `{text}` would be \"./{text}\""))
+        }
+        _ => path(value, base).map(Some),
+    }
+}
+
 fn quoted(text: &str) -> String {
     format!("\"{text}\" is text: write {text} without the quotes")
 }

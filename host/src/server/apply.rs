@@ -11,7 +11,7 @@ use super::{Server, Sockets, fixed, flows};
 use crate::address::Address;
 use crate::admission::Opening;
 use crate::capacity::memory;
-use crate::config::{Config, HandlerConfig, ListenerConfig, MemoryBound};
+use crate::config::{Config, HandlerConfig, ListenerConfig, MemoryBound, ReceiptsFor};
 use crate::drain::Connections;
 use crate::handler::Handler;
 use crate::listener::{Life, Phase};
@@ -113,6 +113,7 @@ impl Server {
             MemoryBound::Unbounded => u64::MAX,
             MemoryBound::Bytes(bytes) => bytes,
         });
+        self.receipts.set_for_all(server.receipts_for == ReceiptsFor::All);
     }
 
     pub(super) async fn load_all(
@@ -223,12 +224,14 @@ impl Server {
         let tables =
             (self.table(config, Opening::Plaintext), self.table(config, Opening::Datagram));
         let (Some(streams), Some(flows)) = tables else { return };
-        let life = Arc::new(Life::new(phase));
+        let life = Life::new(phase).with_receipts(name, Arc::clone(&self.receipts));
+        let life = Arc::new(life);
         let service = |table, tls| {
             Arc::new(Service {
                 routes: Routes::new(table),
                 connections: Arc::clone(&connections),
                 receipts: Arc::clone(&self.receipts),
+                dumps: self.dumps.as_ref().map(Arc::clone),
                 life: Arc::clone(&life),
                 farewell: config.farewell.clone(),
                 tls,

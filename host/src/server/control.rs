@@ -141,6 +141,7 @@ pub(super) enum Command {
         deadline: Option<Duration>,
         reply: Reply<usize>,
     },
+    ReopenReceipts,
     Status(Reply<Status>),
     HandOver(Reply<HandOver>),
     Leave(HandOver),
@@ -182,6 +183,13 @@ impl Control {
     /// End now. Does not wait.
     pub fn stop(&self) {
         let _ = self.send(Command::Stop);
+    }
+
+    /// Open the file of receipts again, after it was renamed: a new one is made in its place. Does
+    /// not wait; no line is lost by it or written twice.
+    pub fn reopen_receipts(&self) {
+        // A server that has ended writes none.
+        let _ = self.send(Command::ReopenReceipts);
     }
 
     /// Serve this configuration from now on, or keep the old one if it cannot be served. Modules

@@ -27,6 +27,7 @@ use crate::address::Address;
 use crate::admission::{Admission, Opening};
 use crate::capacity::{Capacity, Needs, TooMany};
 use crate::config::{Config, HandlerConfig, ListenerConfig, ServerConfig, WhenFull};
+use crate::coredumps::Coredumps;
 use crate::drain::{Connections, Registry};
 use crate::engine::{Engine, Settings};
 use crate::handler::{Handler, Loader};
@@ -65,6 +66,8 @@ pub struct Server {
     loader: Arc<Loader>,
     admission: Arc<Admission>,
     receipts: Arc<Receipts>,
+    /// Where coredumps go, if they are wanted.
+    dumps: Option<Arc<Coredumps>>,
     handlers: BTreeMap<String, Arc<Handler>>,
     listeners: BTreeMap<String, Listener>,
     /// By which listeners come to TLS, by their names.
@@ -122,6 +125,10 @@ impl Server {
         let mut this = Self {
             admission,
             receipts: Arc::new(Receipts::open(&server.receipts)?),
+            dumps: match &server.coredumps {
+                Some(folder) => Some(Arc::new(Coredumps::open(folder)?)),
+                None => None,
+            },
             capacity,
             flows,
             loader: Arc::new(loader),
@@ -265,13 +272,14 @@ impl Drop for Server {
 }
 
 /// The keys of the server that change only by a restart, and whether they are the same in both.
-fn fixed(a: &ServerConfig, b: &ServerConfig) -> [(&'static str, bool); 8] {
+fn fixed(a: &ServerConfig, b: &ServerConfig) -> [(&'static str, bool); 9] {
     let token = |config: &ServerConfig| config.admin.as_ref()?.token.clone();
     let address = |config: &ServerConfig| Some(config.admin.as_ref()?.address.clone());
     [
         ("max_handshakes", a.max_handshakes == b.max_handshakes),
         ("max_flows", a.max_flows == b.max_flows),
         ("receipts", a.receipts == b.receipts),
+        ("coredumps", a.coredumps == b.coredumps),
         ("admin", address(a) == address(b)),
         ("admin_token", token(a) == token(b)),
         ("metrics", a.metrics == b.metrics),

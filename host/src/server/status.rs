@@ -34,6 +34,8 @@ pub struct Status {
     pub memory: u64,
     /// How often `max_memory` was not enough for one.
     pub memory_denied: u64,
+    /// Receipts that were lost since the start.
+    pub receipts_lost: u64,
     /// By name.
     pub listeners: Vec<ListenerStatus>,
     /// By name.
@@ -205,6 +207,7 @@ impl Status {
             flows: server.admission.flows(),
             memory: server.loader.memory().used(),
             memory_denied: server.loader.memory().denied(),
+            receipts_lost: server.receipts.lost(),
             listeners: server.listeners.values().map(ListenerStatus::of).collect(),
             handlers: handlers.collect(),
             limits: limits(server),

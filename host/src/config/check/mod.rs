@@ -14,7 +14,7 @@ use super::reader::{Checked, Reader, Section};
 use super::value::Value;
 use super::{
     AdminConfig, Config, ConfigError, DrainInput, Errors, HandlerConfig, ListenerConfig, Meter,
-    Origin, PoolConfig, ServerConfig, Stdout,
+    Origin, PoolConfig, ReceiptsFor, ServerConfig, Stdout,
 };
 use crate::address::Address;
 
@@ -105,6 +105,8 @@ fn server(read: &mut Reader<'_>) -> Checked<ServerConfig> {
     let receipts = read.receipts("receipts");
     let admin = admin::admin(read);
     let metrics = admin::metrics(read);
+    let receipts_for = read.choice("receipts_for", [ReceiptsFor::Connections, ReceiptsFor::All]);
+    let coredumps = read.folder_or_off("coredumps");
     let max_module_size = read.size("max_module_size");
     let max_memory = read.total_memory("max_memory");
     let stack = read.size("stack");
@@ -118,6 +120,8 @@ fn server(read: &mut Reader<'_>) -> Checked<ServerConfig> {
         receipts: receipts?,
         admin: admin?,
         metrics: metrics?,
+        receipts_for: receipts_for?,
+        coredumps: coredumps?,
         max_module_size: max_module_size?,
         max_memory: max_memory?,
         stack: u32::try_from(stack?).unwrap_or(u32::MAX),

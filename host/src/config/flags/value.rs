@@ -105,8 +105,8 @@ mod tests {
     use crate::config::{
         CIPHERS, CertificateConfig, CertificateFiles, ClientAuth, ClientTrust, Config, CrlScope,
         DrainInput, KEYS, Keepalive, LogBounds, MemoryBound, Meter, MinRate, NamedFile, Origin,
-        Receipts, SocketOptions, Spawn, Stdout, TlsConfig, TlsStart, Truncation, UdpConfig,
-        UdpMode, Versions, WhenFull,
+        Receipts, ReceiptsFor, SocketOptions, Spawn, Stdout, TlsConfig, TlsStart, Truncation,
+        UdpConfig, UdpMode, Versions, WhenFull,
     };
 
     /// Every flag there is, once or more.
@@ -120,6 +120,7 @@ mod tests {
         ("drain-timeout", "none"),
         ("drain-idle", "1s"),
         ("receipts", "stderr"),
+        ("receipts-for", "all"),
         ("max-module-size", "1MiB"),
         ("max-memory", "1GiB"),
         ("stack", "128KiB"),
@@ -223,6 +224,7 @@ mod tests {
         assert_eq!(server.drain_timeout, None);
         assert_eq!(server.drain_idle, Some(Duration::from_secs(1)));
         assert_eq!(server.receipts, Receipts::Stderr);
+        assert_eq!(server.receipts_for, ReceiptsFor::All);
         assert_eq!(server.max_module_size, 1 << 20);
         assert_eq!(server.max_memory, MemoryBound::Bytes(1 << 30));
         assert_eq!((server.stack, server.meter), (128 << 10, Meter::Fuel));

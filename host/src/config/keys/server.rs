@@ -71,6 +71,28 @@ pub(super) const KEYS: &[Key] = &[
         flag: Some(flag("receipts", "WHERE")),
     },
     Key {
+        name: "receipts_for",
+        home: Home::Server,
+        kind: Kind::Choice(&["connections", "all"]),
+        default: Is(r#""connections""#),
+        change: Change::Live,
+        doc: "Who gets a receipt: those who came to a handler, or also clients that were turned away \
+              and those whose handshake failed.",
+        without: "Who was turned away and why is only in counts and in the debug log.",
+        flag: Some(flag("receipts-for", "WHOM")),
+    },
+    Key {
+        name: "coredumps",
+        home: Home::Server,
+        kind: Kind::FolderOrOff("./coredumps"),
+        default: Is(r#""off""#),
+        change: Change::Restart,
+        doc: "Where a coredump of a guest that trapped goes, with its memory and so with what its \
+              client has sent: one a minute for each handler, and 16 files or 256 MiB are kept.",
+        without: "Of a trap there is only the backtrace in its receipt.",
+        flag: Some(flag("coredumps", "FOLDER")),
+    },
+    Key {
         name: "admin",
         home: Home::Server,
         kind: Kind::Endpoint(&["unix:portcell.sock", "tcp://127.0.0.1:7070"]),
