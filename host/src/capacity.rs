@@ -90,7 +90,7 @@ pub fn memory() -> Option<u64> {
     limits.filter_map(limit).chain(all).min()
 }
 
-/// `MemTotal` of proc_meminfo(5), in bytes.
+/// `MemTotal` of `/proc/meminfo`, in bytes.
 fn total(meminfo: &str) -> Option<u64> {
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;

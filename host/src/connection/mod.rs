@@ -187,7 +187,7 @@ impl Connection {
                 account.waits_for_peer();
                 Poll::Pending
             }
-            polled => polled.map(Some),
+            Poll::Ready(read) => Poll::Ready(Some(read)),
         };
         let read = match self.input_timeout {
             None => poll_fn(wait).await,

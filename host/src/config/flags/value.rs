@@ -35,9 +35,8 @@ pub(super) fn data(kind: Kind, origin: &Origin, text: &str) -> Result<Data, Stri
                 Data::Table(vec![field("queue", number(queue)), field("for", value(wait))])
             }
         },
-        Kind::MinRate if text == "none" => plain(),
+        Kind::MinRate | Kind::Keepalive if text == "none" => plain(),
         Kind::MinRate => parts(text, &["bytes", "over"])?,
-        Kind::Keepalive if text == "none" => plain(),
         Kind::Keepalive => parts(text, &["idle", "interval", "count"])?,
         Kind::Log => parts(text, &["lines", "bytes", "line"])?,
         Kind::Env => {
