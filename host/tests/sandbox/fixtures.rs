@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 fn every_guest_has_a_test() {
     let repository = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut tests = String::new();
-    for folder in ["host/tests/sandbox", "tests/e2e", "tests/e2e/tls"] {
+    for folder in ["host/tests/sandbox", "tests/e2e", "tests/e2e/hostile", "tests/e2e/tls"] {
         for path in files(&repository.join(folder), "rs") {
             tests.push_str(&fs::read_to_string(path).unwrap());
         }
