@@ -119,7 +119,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    async fn start(command: &mut Command) -> Result<Self> {
+    /// Starts one by this command and waits until it says that it listens.
+    pub(crate) async fn start(command: &mut Command) -> Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let child = command.spawn().with_context(|| format!("starting {command:?}"))?;
         let mut child = KilledOnDrop(child);
