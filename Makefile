@@ -48,11 +48,13 @@ test-browser: guests ## The http plugin in a real browser (installs chromium on 
 fmt: ## Format all Rust code
 	cargo fmt --all
 	$(IN_PLUGINS) cargo fmt --all
+	cd fuzz && cargo fmt --all
 
 .PHONY: fmt-check
 fmt-check: ## Fail if code is not formatted
 	@scripts/cargo-component fmt --all --check
 	@$(IN_PLUGINS) ../scripts/cargo-component fmt --all --check
+	@cd fuzz && ../scripts/cargo-component fmt --all --check
 
 .PHONY: clippy
 clippy: ## Lints; a warning is an error
@@ -68,6 +70,13 @@ doc: ## API documentation; a warning is an error
 .PHONY: bench
 bench: tools guests build ## Measure portcell against other servers; BENCH=--help says how
 	cargo run $(LOCKED) --release -p portcell-benches -- $(BENCH)
+
+FUZZ_SECONDS ?= 60
+
+.PHONY: fuzz
+fuzz: ## Fuzz every target in fuzz/ for FUZZ_SECONDS (60) each; FUZZ=NAME one of them
+	@scripts/need-programs cargo cc c++
+	CARGO_OPTIONS=$(LOCKED) scripts/fuzz $(FUZZ_SECONDS) $(FUZZ)
 
 .PHONY: deny
 deny: ## Licences and sources of all dependencies (needs cargo-deny)

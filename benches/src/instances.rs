@@ -1,7 +1,8 @@
 //! How long it takes to make an instance: store, memory and tables from the pool, start function. In
 //! this process, without sockets of a network: the module is compiled, and its slots are warm.
 
-use std::io::{self, Write};
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -113,7 +114,7 @@ fn table(all: &[Measured]) -> String {
     for Measured { name, loaded, made } in all {
         let (half, most) = (percentile(made, 50), percentile(made, 99));
         let loaded = loaded.as_secs_f64() * 1e3;
-        out += &format!("{name:<9} {half:8.1} {most:8.1} {loaded:8.1}\n");
+        let _ = writeln!(out, "{name:<9} {half:8.1} {most:8.1} {loaded:8.1}");
     }
     out
 }

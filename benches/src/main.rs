@@ -78,12 +78,16 @@ fn command() -> Command {
                 .about("Latencies of one connection, alone and beside 4 that spin on 2 threads")
                 .arg(number("rounds", "5").value_parser(count()).help("How often it is measured"))
                 .args([seconds(), portcell.clone()])
-                .arg(json.clone().help("JSON instead of the table, with the values of every round")),
+                .arg(
+                    json.clone().help("JSON instead of the table, with the values of every round"),
+                ),
         )
         .subcommand(
             Command::new(INSTANCES)
                 .about("How long it takes to make an instance, in this process")
-                .arg(number("count", "20000").value_parser(count()).help("Instances of each module"))
+                .arg(
+                    number("count", "20000").value_parser(count()).help("Instances of each module"),
+                )
                 .arg(plugin.clone().help("The second module [default: plugins/echo.wasm]"))
                 .arg(json.clone().help("JSON instead of the table")),
         )

@@ -126,9 +126,9 @@ mod tests {
     #[test]
     fn ratios_are_taken_within_a_round() {
         let rounds = [[1.0, 10.0, 2.0, 30.0], [100.0, 1.0, 100.0, 2.0], [4.0, 4.0, 12.0, 4.0]];
-        assert_eq!(medians(&rounds), [4.0, 4.0, 12.0, 4.0]);
-        assert_eq!(ratios(&rounds), [2.0, 2.0]);
-        assert!((median(vec![1.0, 2.0]) - 1.5).abs() < 1e-9);
+        assert_eq!(format!("{:?}", medians(&rounds)), "[4.0, 4.0, 12.0, 4.0]");
+        assert_eq!(format!("{:?}", ratios(&rounds)), "[2.0, 2.0]");
+        assert_eq!(median(vec![1.0, 2.0]).to_string(), "1.5");
         let shown = table(&rounds);
         assert!(shown.contains("p50      4.0     12.0     2.00"), "{shown}");
         assert_eq!(as_json(&rounds)["p99_us"]["ratio"], 2.0);
