@@ -164,7 +164,7 @@ fn every_plugin_is_tested_end_to_end() {
 /// Checks the last column of the page's tables that have one with the heading `shown by`: each row
 /// names tests that exist, or says one of `without`. Other tables are those with one of `plain` as
 /// their last heading.
-fn every_row_is_shown(page: &str, least: usize, without: &[&str], plain: &[&str]) {
+fn every_row_is_shown(page: &str, more_than: usize, without: &[&str], plain: &[&str]) {
     let tests = tests();
     let text = fs::read_to_string(root().join(page)).unwrap();
     let mut rows = 0;
@@ -190,7 +190,7 @@ fn every_row_is_shown(page: &str, least: usize, without: &[&str], plain: &[&str]
             assert!(tests.contains(name), "{page} names a test that is not there: {name}");
         }
     }
-    assert!(rows > least, "the tables of {page} were not found");
+    assert!(rows > more_than, "the tables of {page} were not found");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A server with guests that misbehave beside one that does not, and what they must never change.
 
 use std::cell::{Cell, RefCell};
+use std::fmt::Write as _;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -48,7 +49,9 @@ impl Yard {
             } else if !folder.at(&format!("{guest}.wasm")).exists() {
                 folder.guest(guest);
             }
-            config += &format!(
+            // Writing to a string cannot fail.
+            let _ = write!(
+                config,
                 "[[listener]]\nname = \"{name}\"\nhandler = \"{name}\"\n\
                  bind = \"tcp://127.0.0.1:0\"\n{listener}\n\
                  [handler.{name}]\nmodule = \"{guest}.wasm\"\n{handler}\n"
