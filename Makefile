@@ -48,11 +48,13 @@ test-browser: guests ## The http plugin in a real browser (installs chromium on 
 fmt: ## Format all Rust code
 	cargo fmt --all
 	$(IN_PLUGINS) cargo fmt --all
+	cd fuzz && cargo fmt --all
 
 .PHONY: fmt-check
 fmt-check: ## Fail if code is not formatted
 	@scripts/cargo-component fmt --all --check
 	@$(IN_PLUGINS) ../scripts/cargo-component fmt --all --check
+	@cd fuzz && ../scripts/cargo-component fmt --all --check
 
 .PHONY: clippy
 clippy: ## Lints; a warning is an error
@@ -74,6 +76,13 @@ tls-report: tools guests ## Let testssl.sh look at the default TLS settings: tar
 	@scripts/need-programs openssl python3 testssl
 	cargo build $(LOCKED) -p portcell
 	scripts/tls-report $(TARGET_DIR)/debug/portcell plugins/echo.wasm $(TARGET_DIR)/tls-report
+
+FUZZ_SECONDS ?= 60
+
+.PHONY: fuzz
+fuzz: ## Fuzz every target in fuzz/ for FUZZ_SECONDS (60) each; FUZZ=NAME one of them
+	@scripts/need-programs cargo cc c++
+	CARGO_OPTIONS=$(LOCKED) scripts/fuzz $(FUZZ_SECONDS) $(FUZZ)
 
 .PHONY: deny
 deny: ## Licences and sources of all dependencies (needs cargo-deny)

@@ -1,8 +1,10 @@
 //! Measures portcell against other servers in the same run: rates, latencies, CPU time per
 //! operation and memory per connection. `README.md` beside this crate says how to read it.
 
+mod instances;
 mod load;
 mod machine;
+mod neighbours;
 mod process;
 mod report;
 mod scenarios;
@@ -21,8 +23,10 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
+use instances::INSTANCES;
 use load::Bound;
 use machine::{Apart, Machine};
+use neighbours::NEIGHBOURS;
 use report::{Report, Sample};
 use scenarios::{Amount, Scenario};
 use servers::{Kind, Launcher, SERVE_TOKIO};
@@ -38,6 +42,8 @@ fn main() -> ExitCode {
             };
             tokio_echo::serve(identity).map(|()| true)
         }
+        Some((NEIGHBOURS, arguments)) => beside_neighbours(arguments).map(|()| true),
+        Some((INSTANCES, arguments)) => of_instances(arguments).map(|()| true),
         _ => bench(&arguments),
     };
     match done {
@@ -59,6 +65,18 @@ fn command() -> Command {
         Arg::new(name).long(name).value_name("N").default_value(default)
     };
     let count = || value_parser!(u32).range(1..);
+    let seconds = || {
+        let argument = number("seconds", "2").value_parser(value_parser!(f64));
+        argument.help("Length of each measurement")
+    };
+    let json = Arg::new("json").long("json").action(ArgAction::SetTrue);
+    let file = |name: &'static str| {
+        let argument = Arg::new(name).long(name).value_name("PATH");
+        argument.value_parser(value_parser!(PathBuf))
+    };
+    let portcell =
+        file("portcell").help("The portcell binary [default: the one beside this program]");
+    let plugin = file("plugin");
     Command::new("portcell-benches")
         .about("Measures portcell against a plain tokio echo server in the same run")
         .args_conflicts_with_subcommands(true)
@@ -66,6 +84,24 @@ fn command() -> Command {
             Command::new(SERVE_TOKIO)
                 .hide(true)
                 .arg(Arg::new("tls").long("tls").num_args(2).value_parser(value_parser!(PathBuf))),
+        )
+        .subcommand(
+            Command::new(NEIGHBOURS)
+                .about("Latencies of one connection, alone and beside 4 that spin on 2 threads")
+                .arg(number("rounds", "5").value_parser(count()).help("How often it is measured"))
+                .args([seconds(), portcell.clone()])
+                .arg(
+                    json.clone().help("JSON instead of the table, with the values of every round"),
+                ),
+        )
+        .subcommand(
+            Command::new(INSTANCES)
+                .about("How long it takes to make an instance, in this process")
+                .arg(
+                    number("count", "20000").value_parser(count()).help("Instances of each module"),
+                )
+                .arg(plugin.clone().help("The second module [default: plugins/echo.wasm]"))
+                .arg(json.clone().help("JSON instead of the table")),
         )
         .args([
             list(Kind::NAMES.map(|(name, _)| name).into()).id("servers").long("servers").help(
@@ -76,9 +112,7 @@ fn command() -> Command {
                 .long("scenarios")
                 .help("What is measured, in this order"),
             number("rounds", "5").value_parser(count()).help("How often every pair is measured"),
-            number("seconds", "2")
-                .value_parser(value_parser!(f64))
-                .help("Length of each measurement"),
+            seconds(),
             number("operations", "5000000")
                 .value_parser(count())
                 .help("A measurement ends after this many, if that is sooner"),
@@ -93,20 +127,9 @@ fn command() -> Command {
                 .action(ArgAction::SetTrue)
                 .conflicts_with_all(["rounds", "seconds", "idle"])
                 .help("One short round of everything: shows that it works, measures nothing"),
-            Arg::new("json")
-                .long("json")
-                .action(ArgAction::SetTrue)
-                .help("JSON instead of the table, with the values of every round"),
-            Arg::new("portcell")
-                .long("portcell")
-                .value_name("PATH")
-                .value_parser(value_parser!(PathBuf))
-                .help("The portcell binary [default: the one beside this program]"),
-            Arg::new("plugin")
-                .long("plugin")
-                .value_name("PATH")
-                .value_parser(value_parser!(PathBuf))
-                .help("The module of portcell-sdk [default: plugins/echo.wasm of the workspace]"),
+            json.help("JSON instead of the table, with the values of every round"),
+            portcell,
+            plugin.help("The module of portcell-sdk [default: plugins/echo.wasm of the workspace]"),
         ])
 }
 
@@ -114,12 +137,9 @@ fn command() -> Command {
 fn bench(arguments: &ArgMatches) -> Result<bool> {
     let servers = chosen(arguments, "servers", &Kind::NAMES);
     let kinds: Vec<Kind> = servers.iter().map(|(_, kind)| *kind).collect();
-    let beside = std::env::current_exe()?.with_file_name("portcell");
-    let plugin = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("plugins/echo.wasm");
-    let path = |name, default| arguments.get_one::<PathBuf>(name).cloned().unwrap_or(default);
     let machine = Machine::here();
     let apart = arguments.get_flag("apart").then(Apart::new).transpose()?;
-    let launcher = Launcher::new(path("portcell", beside), path("plugin", plugin), &kinds, apart)?;
+    let launcher = Launcher::new(portcell(arguments)?, plugin(arguments), &kinds, apart)?;
     let (rounds, amount) = amount(arguments)?;
     let asked = chosen(arguments, "scenarios", &Scenario::NAMES);
     let scenarios = Scenario::NAMES.into_iter().filter(|known| asked.contains(known)).collect();
@@ -133,6 +153,30 @@ fn bench(arguments: &ArgMatches) -> Result<bool> {
         samples: Vec::new(),
         failures: Vec::new(),
     };
+    run(measure_all(&launcher, &kinds, &mut report))?;
+    if arguments.get_flag("json") {
+        writeln!(io::stdout(), "{:#}", report.json())?;
+    } else {
+        write!(io::stdout(), "{}", report.table())?;
+    }
+    Ok(report.failures.is_empty())
+}
+
+/// The latencies of a victim and its neighbours.
+fn beside_neighbours(arguments: &ArgMatches) -> Result<()> {
+    let (rounds, window) = (count(arguments, "rounds")?, window(arguments)?);
+    let portcell = portcell(arguments)?;
+    run(neighbours::measure(&portcell, rounds, window, arguments.get_flag("json")))
+}
+
+/// The making of instances.
+fn of_instances(arguments: &ArgMatches) -> Result<()> {
+    let (plugin, count) = (plugin(arguments), count(arguments, "count")?);
+    run(instances::measure(&plugin, count, arguments.get_flag("json")))
+}
+
+/// Runs a measurement to its end, or until this program is told to end.
+fn run(measure: impl Future<Output = Result<()>>) -> Result<()> {
     if cfg!(debug_assertions) {
         writeln!(io::stderr(), "a build without --release: the load is slower than it could be")?;
     }
@@ -141,17 +185,21 @@ fn bench(arguments: &ArgMatches) -> Result<bool> {
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         tokio::select! {
-            done = measure_all(&launcher, &kinds, &mut report) => done,
+            done = measure => done,
             _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
             _ = terminate.recv() => Err(anyhow::anyhow!("terminated")),
         }
-    })?;
-    if arguments.get_flag("json") {
-        writeln!(io::stdout(), "{:#}", report.json())?;
-    } else {
-        write!(io::stdout(), "{}", report.table())?;
-    }
-    Ok(report.failures.is_empty())
+    })
+}
+
+fn portcell(arguments: &ArgMatches) -> Result<PathBuf> {
+    let beside = std::env::current_exe()?.with_file_name("portcell");
+    Ok(arguments.get_one("portcell").cloned().unwrap_or(beside))
+}
+
+fn plugin(arguments: &ArgMatches) -> PathBuf {
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("plugins/echo.wasm");
+    arguments.get_one("plugin").cloned().unwrap_or(built)
 }
 
 /// All rounds. Within a round the servers take turns at every scenario, each round beginning with
@@ -205,20 +253,24 @@ fn chosen<T: Copy>(
 }
 
 fn amount(arguments: &ArgMatches) -> Result<(usize, Amount)> {
-    let count = |name| -> Result<usize> {
-        let count = arguments.get_one::<u32>(name).copied().context("it has a default")?;
-        Ok(count.try_into()?)
+    let (rounds, window, idle) = if arguments.get_flag("quick") {
+        (1, Duration::from_millis(50), 50)
+    } else {
+        (count(arguments, "rounds")?, window(arguments)?, count(arguments, "idle")?)
     };
+    let bound = Bound { window, operations: count(arguments, "operations")? };
+    Ok((rounds, Amount { connections: count(arguments, "connections")?, idle, bound }))
+}
+
+fn count(arguments: &ArgMatches, name: &str) -> Result<usize> {
+    let count = arguments.get_one::<u32>(name).copied().context("it has a default")?;
+    Ok(count.try_into()?)
+}
+
+fn window(arguments: &ArgMatches) -> Result<Duration> {
     let seconds = arguments.get_one("seconds").copied().context("it has a default")?;
     ensure!((0.01..=3600.0).contains(&seconds), "--seconds must be from 0.01 to 3600");
-    let (rounds, seconds, idle) = if arguments.get_flag("quick") {
-        (1, 0.05, 50)
-    } else {
-        (count("rounds")?, seconds, count("idle")?)
-    };
-    let window = Duration::from_secs_f64(seconds);
-    let bound = Bound { window, operations: count("operations")? };
-    Ok((rounds, Amount { connections: count("connections")?, idle, bound }))
+    Ok(Duration::from_secs_f64(seconds))
 }
 
 /// A server that is named again gets a number: `tokio`, `tokio (2)`.

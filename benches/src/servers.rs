@@ -134,7 +134,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    async fn start(
+    /// Starts one by this command and waits until it says that it listens.
+    pub(crate) async fn start(
         command: &mut Command,
         tls: Option<&Connector>,
         apart: Option<Apart>,

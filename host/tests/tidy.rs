@@ -170,41 +170,64 @@ fn every_plugin_is_tested_end_to_end() {
     assert!(seen >= 5, "the plugins were not found");
 }
 
-#[test]
-fn every_row_of_the_comparison_names_tests_that_exist() {
-    /// What a row says that has no test.
-    const WITHOUT: &[&str] = &["not in this version", "not offered", "by review"];
+/// Checks the last column of the page's tables that have one with the heading `shown by`: each row
+/// names tests that exist, or says one of `without`. Other tables are those with one of `plain` as
+/// their last heading.
+fn every_row_is_shown(page: &str, more_than: usize, without: &[&str], plain: &[&str]) {
     let tests = tests();
-    let page = fs::read_to_string(root().join("docs/from-gevent.md")).unwrap();
+    let text = fs::read_to_string(root().join(page)).unwrap();
     let mut rows = 0;
-    let mut shown_by = false;
-    for line in page.lines() {
+    // The heading of the table that a line is in.
+    let mut heading = None;
+    for line in text.lines() {
         // A `|` within backticks would be a cell of its own in the page, too.
         let last =
             line.strip_prefix('|').and_then(|row| row.trim_end_matches('|').split('|').next_back());
         let Some(last) = last.map(str::trim) else {
-            shown_by = false;
+            heading = None;
             continue;
         };
-        if !shown_by {
-            shown_by = last == "shown by";
-            assert!(shown_by, "a table without tests: {line}");
-            continue;
-        }
-        if last == "---" {
+        let of_table = *heading.get_or_insert(last);
+        assert!(of_table == "shown by" || plain.contains(&of_table), "no tests: {line}");
+        if of_table != "shown by" || [of_table, "---"].contains(&last) {
             continue;
         }
         rows += 1;
         let mut names = in_backticks(last).peekable();
-        assert!(names.peek().is_some() || WITHOUT.contains(&last), "nothing shows this: {line}");
+        assert!(names.peek().is_some() || without.contains(&last), "nothing shows this: {line}");
         for name in names {
-            assert!(
-                tests.contains(name),
-                "docs/from-gevent.md names a test that is not there: {name}"
-            );
+            assert!(tests.contains(name), "{page} names a test that is not there: {name}");
         }
     }
-    assert!(rows > 100, "the tables were not found");
+    assert!(rows > more_than, "the tables of {page} were not found");
+}
+
+#[test]
+fn every_row_of_the_comparison_names_tests_that_exist() {
+    let without = ["not in this version", "not offered", "by review"];
+    every_row_is_shown("docs/from-gevent.md", 100, &without, &[]);
+}
+
+#[test]
+fn every_attack_names_tests_that_exist() {
+    every_row_is_shown("docs/security.md", 20, &[], &["is trusted with"]);
+}
+
+#[test]
+fn every_guest_that_misbehaves_is_in_the_list_of_attacks() {
+    let page = fs::read_to_string(root().join("docs/security.md")).unwrap();
+    let used: String =
+        sources(Path::new("tests/e2e/hostile")).into_iter().map(|(_, text)| text).collect();
+    let mut guests = 0;
+    for entry in fs::read_dir(root().join("tests/guests")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        if used.contains(&format!("\"{name}\"")) {
+            assert!(page.contains(&format!("`{name}`")), "docs/security.md leaves out {name}.wat");
+            guests += 1;
+        }
+    }
+    assert!(guests > 30, "the guests were not found");
 }
 
 #[test]

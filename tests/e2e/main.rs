@@ -21,6 +21,7 @@ mod exits;
 mod facts;
 mod full;
 mod handlers;
+mod hostile;
 mod http;
 mod inherited;
 mod isolation;

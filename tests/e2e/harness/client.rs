@@ -71,6 +71,12 @@ impl Client {
         self.0.write_all(bytes.as_ref()).unwrap();
     }
 
+    /// Sends until the server takes no more of it and ends the connection.
+    pub(crate) fn flood(&mut self) {
+        let bytes = vec![b'x'; 1 << 16];
+        while self.0.write_all(&bytes).is_ok() {}
+    }
+
     /// Ends this side, unless the server has reset the connection already.
     pub(crate) fn end(&mut self) {
         if let Err(error) = self.0.shutdown(Shutdown::Write) {

@@ -48,7 +48,10 @@ impl Server {
     pub(crate) fn addresses(&self, listener: &str, count: usize) -> Vec<String> {
         let end = format!(" ({listener})");
         let address = |line: &String| {
-            Some(line.split_once("listening on ")?.1.strip_suffix(&end)?.to_owned())
+            // Logs can be JSON.
+            let json = serde_json::from_str::<Value>(line).ok();
+            let line = json.as_ref().and_then(|json| json["message"].as_str()).unwrap_or(line);
+            Some(line.strip_prefix("listening on ")?.strip_suffix(&end)?.to_owned())
         };
         self.log.find(&format!("{count} addresses of {listener}"), |lines| {
             let found: Vec<_> = lines.iter().filter_map(address).collect();
@@ -121,6 +124,13 @@ impl Server {
         self.log.find(&format!("{count} receipts"), |lines| {
             let found: Vec<_> = lines.iter().filter_map(|line| receipt(line)).collect();
             (found.len() >= count).then_some(found)
+        })
+    }
+
+    /// Waits for the last receipt that is like this.
+    pub(crate) fn find_receipt(&self, is_wanted: impl Fn(&Value) -> bool) -> Value {
+        self.log.find("a receipt", |lines| {
+            lines.iter().rev().filter_map(|line| receipt(line)).find(&is_wanted)
         })
     }
 

@@ -95,3 +95,37 @@ fn tls_does_not_begin_twice() {
     assert_eq!(client.rest().unwrap(), b"");
     assert_eq!(secured.server.receipt()["exit"]["code"], 28, "EINVAL");
 }
+
+#[test]
+fn tls_that_the_guest_has_begun_does_not_begin_twice() {
+    let secured =
+        Secured::run(|folder| folder.guest("starts_tls_twice"), &["--tls-start", "request"]);
+    let stream = ask(secured.server.port(), "");
+    let mut client = TlsClient::on(stream, &secured.client(), "localhost").unwrap();
+    assert_eq!(client.rest().unwrap(), [28], "EINVAL");
+    assert_eq!(secured.server.receipt()["exit"]["kind"], "ok");
+}
+
+#[test]
+fn a_handshake_at_the_end_of_the_guests_stack_has_a_stack_of_its_own() {
+    let guest = |folder: &Folder| folder.guest("recurses_then_starts_tls");
+    let secured = Secured::run(guest, &["--tls-start", "request"]);
+    let port = secured.server.port();
+    // The client's end, if the guest has asked for TLS from so deep.
+    let from = |depth: u16| {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(&depth.to_le_bytes()).unwrap();
+        stream.read_exact(&mut [0; 3]).ok().map(|()| stream)
+    };
+    let (mut deepest, mut too_deep) = (1, u16::MAX);
+    while too_deep - deepest > 1 {
+        let middle = deepest + (too_deep - deepest) / 2;
+        if from(middle).is_some() { deepest = middle } else { too_deep = middle }
+    }
+    assert!((1000..u16::MAX - 1).contains(&deepest), "{deepest}");
+    let stream = from(deepest).unwrap();
+    let mut client = TlsClient::on(stream, &secured.client(), "localhost").unwrap();
+    client.is_echoed();
+    secured.server.find_line("call stack exhausted");
+}

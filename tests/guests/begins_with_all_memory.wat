@@ -1,0 +1,4 @@
+;; Wants 4 GiB as it begins.
+(module
+  (memory (export "memory") 65536)
+  (func (export "handle")))

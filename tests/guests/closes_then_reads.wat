@@ -1,0 +1,25 @@
+;; Closes the connection and goes on using it. Fails with the number of the first call that is not
+;; `EBADF`.
+(module
+  (import "portcell_v1" "read" (func $read (param i32 i32 i32) (result i32)))
+  (import "portcell_v1" "write" (func $write (param i32 i32 i32) (result i32)))
+  (import "portcell_v1" "shutdown" (func $shutdown (param i32 i32) (result i32)))
+  (import "portcell_v1" "close" (func $close (param i32) (result i32)))
+  (import "portcell_v1" "set_timeout" (func $set_timeout (param i32 i32 i32) (result i32)))
+  (import "portcell_v1" "start_tls" (func $start_tls (param i32 i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func $good (param i32) (result i32) (i32.eq (local.get 0) (i32.const -8)))
+  (func (export "handle") (result i32)
+    (if (call $close (i32.const 0)) (then (return (i32.const 1))))
+    (if (i32.eqz (call $good (call $read (i32.const 0) (i32.const 0) (i32.const 16))))
+      (then (return (i32.const 2))))
+    (if (i32.eqz (call $good (call $write (i32.const 0) (i32.const 0) (i32.const 16))))
+      (then (return (i32.const 3))))
+    (if (i32.eqz (call $good (call $shutdown (i32.const 0) (i32.const 3))))
+      (then (return (i32.const 4))))
+    (if (i32.eqz (call $good (call $set_timeout (i32.const 0) (i32.const 0) (i32.const 0))))
+      (then (return (i32.const 5))))
+    (if (i32.eqz (call $good
+          (call $start_tls (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))))
+      (then (return (i32.const 6))))
+    (i32.const 0)))

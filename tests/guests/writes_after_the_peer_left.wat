@@ -1,0 +1,8 @@
+;; Writes and never looks at what came of it.
+(module
+  (import "portcell_v1" "write" (func $write (param i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "handle")
+    (loop $again
+      (drop (call $write (i32.const 0) (i32.const 0) (i32.const 65536)))
+      (br $again))))
