@@ -11,7 +11,7 @@ use crate::account::{Account, Order};
 /// Numbers of connections, unique in this process.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
-/// A set of open connections: those of one listener.
+/// A set of open connections: those of one listener, or those of one version of a handler.
 #[derive(Debug, Default)]
 pub struct Connections {
     open: Mutex<Open>,
@@ -36,7 +36,11 @@ pub struct Registration {
 impl Connections {
     /// Adds a connection that begins now.
     pub fn register(self: &Arc<Self>) -> Registration {
-        let account = Arc::new(Account::new(NEXT_ID.fetch_add(1, Relaxed)));
+        self.enter(Arc::new(Account::new(NEXT_ID.fetch_add(1, Relaxed))))
+    }
+
+    /// Adds a connection that is in another set already.
+    pub fn enter(self: &Arc<Self>, account: Arc<Account>) -> Registration {
         let mut open = self.lock();
         if let Some(order) = open.order {
             account.order(order);
@@ -54,6 +58,11 @@ impl Connections {
     /// How many have ended because a drain's deadline cut them.
     pub fn cut(&self) -> usize {
         self.cut.load(Relaxed)
+    }
+
+    /// Whether they were told to end at once.
+    pub fn are_cut(&self) -> bool {
+        self.lock().order == Some(Order::Cut)
     }
 
     /// Gives all of them an order, and those that still come in.

@@ -67,7 +67,7 @@ impl Guest {
         }
         let account = Arc::clone(connection.account());
         Self {
-            log: GuestLog::new(&config.name, account.id()),
+            log: GuestLog::new(&config.name, account.id(), connection.has_peer()),
             meter: MemoryMeter { account, used: 0, limit: config.memory, denied: false },
             connection,
             config,

@@ -19,6 +19,8 @@ const PER_SECOND: u32 = 20;
 pub(crate) struct GuestLog {
     handler: String,
     connection: u64,
+    /// Whether lines keep the levels that the guest gives them.
+    is_heard: bool,
     left: u32,
     refilled: Option<Instant>,
     dropped: u64,
@@ -34,10 +36,12 @@ pub(crate) enum Stream {
 }
 
 impl GuestLog {
-    pub(crate) fn new(handler: &str, connection: u64) -> Self {
+    /// The lines of one that is not heard are of the level debug, or below.
+    pub(crate) fn new(handler: &str, connection: u64, is_heard: bool) -> Self {
         Self {
             handler: handler.into(),
             connection,
+            is_heard,
             left: BURST,
             refilled: None,
             dropped: 0,
@@ -93,7 +97,7 @@ impl GuestLog {
                 tracing::event!(target: "guest", tracing::Level::$level, handler, connection, "{text}")
             };
         }
-        match level {
+        match if self.is_heard { level } else { level.max(level::DEBUG) } {
             level::ERROR => at!(ERROR),
             level::WARN => at!(WARN),
             level::INFO => at!(INFO),
@@ -156,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_flood_is_dropped_and_counted() {
-        let mut log = GuestLog::new("h", 1);
+        let mut log = GuestLog::new("h", 1, true);
         for _ in 0..100_000 {
             log.line(level::TRACE, b"x");
         }
@@ -166,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_stream_without_newlines_keeps_one_line() {
-        let mut log = GuestLog::new("h", 1);
+        let mut log = GuestLog::new("h", 1, true);
         for _ in 0..100 {
             log.stream(Stream::Stdout, &[b'x'; 4096]);
         }

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use wasmtime::component::ResourceTableError;
-use wasmtime::{Error, Store, StoreContextMut, Trap, UpdateDeadline, WasmBacktrace};
+use wasmtime::{Error, Instance, Store, StoreContextMut, Trap, UpdateDeadline, WasmBacktrace};
 use wiggle::GuestError;
 
 use crate::connection::Connection;
@@ -29,42 +29,56 @@ pub async fn run(
     made: impl FnOnce(bool),
 ) -> (Connection, Exit) {
     let account = Arc::clone(connection.account());
-    let engine = handler.pre.module().engine();
+    let mut store = store(handler, connection);
+    let call = async {
+        let instance = make(handler, &mut store, made).await?;
+        enter(handler, instance, &mut store).await
+    };
+    let ended = watch(&account, &limits, pin!(call)).await;
+    let guest = store.into_data();
+    let exit = ended.map_or_else(|exit| exit, |ended| exit_of(&ended, &guest));
+    (guest.connection, exit)
+}
+
+/// Where an instance of `handler` is made, with its limits.
+pub(crate) fn store(handler: &Handler, connection: Connection) -> Store<Guest> {
     let guest = Guest::new(Arc::clone(handler.config()), handler.entry(), connection);
-    let mut store = Store::new(engine, guest);
+    let mut store = Store::new(handler.code.pre.module().engine(), guest);
     store.limiter(|guest| &mut guest.meter);
     store.set_hostcall_fuel(HOST_CALL_FUEL);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|store| Ok(on_tick(store)));
-    let ended = watch(&account, &limits, pin!(call(handler, &mut store, made))).await;
-    let guest = store.into_data();
-    let exit = match ended {
-        Ok(Ok(code)) => exit_of_code(code, &guest),
-        Ok(Err(error)) => exit_of_error(&error, &guest),
-        Err(exit) => exit,
-    };
-    (guest.connection, exit)
+    store
 }
 
-/// Instantiates and calls the entry point; gives its code.
-async fn call(
+/// Instantiates, and runs what comes before the entry point.
+pub(crate) async fn make(
     handler: &Handler,
     store: &mut Store<Guest>,
     made: impl FnOnce(bool),
-) -> wasmtime::Result<i32> {
-    let instance = handler.pre.instantiate_async(&mut *store).await;
+) -> wasmtime::Result<Instance> {
+    let instance = handler.code.pre.instantiate_async(&mut *store).await;
     made(instance.as_ref().map_or_else(is_of_the_guest, |_| true));
     let instance = instance?;
     store.data_mut().memory = instance.get_memory(&mut *store, "memory");
-    if let Some(initialize) = &handler.initialize {
+    if let Some(initialize) = &handler.code.initialize {
         let function = instance
             .get_module_export(&mut *store, initialize)
             .and_then(wasmtime::Extern::into_func)
             .ok_or_else(|| wasmtime::format_err!("`_initialize` is gone"))?;
         function.typed::<(), ()>(&*store)?.call_async(&mut *store, ()).await?;
     }
+    Ok(instance)
+}
+
+/// Calls the entry point; gives its code.
+pub(crate) async fn enter(
+    handler: &Handler,
+    instance: Instance,
+    store: &mut Store<Guest>,
+) -> wasmtime::Result<i32> {
     let entry = instance
-        .get_module_export(&mut *store, &handler.start)
+        .get_module_export(&mut *store, &handler.code.start)
         .and_then(wasmtime::Extern::into_func)
         .ok_or_else(|| wasmtime::format_err!("the entry point is gone"))?;
     match handler.entry() {
@@ -91,6 +105,14 @@ fn on_tick(mut store: StoreContextMut<'_, Guest>) -> UpdateDeadline {
 /// Whether an instance could not be made because of what the guest does when it begins.
 fn is_of_the_guest(error: &Error) -> bool {
     error.is::<Trap>() || error.is::<Stop>() || error.is::<GuestError>()
+}
+
+/// How an instance ended by itself.
+pub(crate) fn exit_of(ended: &wasmtime::Result<i32>, guest: &Guest) -> Exit {
+    match ended {
+        Ok(code) => exit_of_code(*code, guest),
+        Err(error) => exit_of_error(error, guest),
+    }
 }
 
 fn exit_of_code(code: i32, guest: &Guest) -> Exit {

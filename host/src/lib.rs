@@ -51,6 +51,7 @@ pub mod tls;
 
 pub mod connection;
 pub mod instance;
+pub mod trial;
 
 pub mod engine;
 mod guest;
@@ -63,6 +64,7 @@ pub mod account;
 pub mod capacity;
 pub mod drain;
 pub mod exit;
+mod heavy;
 pub mod receipt;
 pub mod telemetry;
 mod text;

@@ -120,6 +120,8 @@ fn a_small_file_gets_every_default() {
         dirs,
         stdout,
         drain_input,
+        watch,
+        retire_after,
         origin,
     } = &*config.handlers[0];
     assert_eq!(name, "echo");
@@ -131,6 +133,7 @@ fn a_small_file_gets_every_default() {
     assert_eq!((env.len(), dirs.len()), (0, 0));
     assert_eq!(*stdout, Stdout::Terminal);
     assert_eq!(*drain_input, DrainInput::Open);
+    assert_eq!((*watch, *retire_after), (false, None));
     assert_eq!(origin.to_string(), format!("{}:7", file.path.display()));
 }
 
@@ -144,6 +147,7 @@ fn every_key_of_a_file_is_read() {
          write_timeout = \"1m30s\"\n",
         "tenant = \"me\"\nmemory = \"64MiB\"\ncpu = \"none\"\ncpu_total = \"1h\"\n\
          lifetime = \"1d\"\nstdout = \"full\"\ndrain_input = \"end\"\n\
+         watch = true\nretire_after = \"10m\"\n\
          env = { B = \"2\", A = \"\" }\n\
          dirs = [{ host = \".\", guest = \"/a\" }, \
          { host = \"/\", guest = \"/\", write = true }]\n",

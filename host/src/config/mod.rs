@@ -317,6 +317,11 @@ pub struct HandlerConfig {
     pub stdout: Stdout,
     /// What a guest with `_start` reads once a drain has begun.
     pub drain_input: DrainInput,
+    /// Whether the module's file is looked at, and loaded again when it has changed.
+    pub watch: bool,
+    /// How long connections may go on with a version that is out of service before they are asked
+    /// to finish; `None` leaves them.
+    pub retire_after: Option<Duration>,
     /// Where `module` was written, for errors when it is loaded.
     pub origin: Origin,
 }

@@ -3,26 +3,26 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use super::error::{BadPlugin, StartError};
+use super::error::StartError;
 use super::listener::{Listener, Run, Services};
+use super::loading::Loaded;
 use super::serve::{Service, Tls};
 use super::socket::Socket;
 use super::{Server, Sockets, fixed, flows};
 use crate::address::Address;
 use crate::admission::Opening;
-use crate::config::{Config, HandlerConfig, ListenerConfig};
+use crate::config::{Config, ListenerConfig};
 use crate::drain::Connections;
-use crate::handler::Handler;
 use crate::listener::{Life, Phase};
 use crate::route::{Route, Routes, Table};
 
 impl Server {
-    /// Puts `wanted` into service in place of what is: all of it, or nothing.
-    pub(super) async fn apply(&mut self, wanted: Config) -> Result<(), StartError> {
-        self.check_fixed(&wanted)?;
-        // A module may have changed in its file: its digest says so, when it is loaded.
-        let handlers =
-            self.load_all(wanted.handlers.clone(), wanted.server.max_module_size).await?;
+    /// Puts `wanted` into service in place of what is, with its handlers: all of it, or nothing.
+    pub(super) async fn apply(
+        &mut self,
+        wanted: Config,
+        handlers: Vec<Loaded>,
+    ) -> Result<(), StartError> {
         let profiles = self.load_profiles(&wanted).await?;
         let changed: Vec<_> =
             wanted.listeners.iter().filter(|config| self.starts(config)).map(Arc::clone).collect();
@@ -30,10 +30,9 @@ impl Server {
         // Nothing below can fail.
         self.config = wanted;
         self.set_bounds();
-        self.handlers.extend(handlers);
+        self.put(handlers);
+        self.handlers.retain(&self.config.handlers);
         self.profiles = profiles;
-        let defined = |name: &str| self.config.handlers.iter().any(|config| config.name == *name);
-        self.handlers.retain(|name, _| defined(name));
         for config in self.config.listeners.clone() {
             let name = config.name.clone();
             match self.listeners.get_mut(&name) {
@@ -86,7 +85,7 @@ impl Server {
     }
 
     /// What of `wanted` cannot change while the server runs.
-    fn check_fixed(&self, wanted: &Config) -> Result<(), StartError> {
+    pub(super) fn check_fixed(&self, wanted: &Config) -> Result<(), StartError> {
         let (now, wanted_server) = (&self.config.server, &wanted.server);
         if let Some((key, _)) = fixed(now, wanted_server).into_iter().find(|(_, same)| !same) {
             return Err(StartError::NeedsRestart(key));
@@ -106,33 +105,6 @@ impl Server {
         self.admission.set_pools(pools.iter().map(|pool| (pool.name.as_str(), pool.size)));
         let most = server.max_connections.map_or(self.capacity.connections, NonZeroU32::get);
         self.admission.resize(most);
-    }
-
-    pub(super) async fn load_all(
-        &self,
-        configs: Vec<Arc<HandlerConfig>>,
-        limit: u64,
-    ) -> Result<Vec<(String, Arc<Handler>)>, StartError> {
-        let mut loaded = Vec::with_capacity(configs.len());
-        let mut wrong = Vec::new();
-        for config in configs {
-            let old = self.handlers.get(&config.name).map(Arc::clone);
-            let compiling = Arc::clone(&self.loader);
-            // Compiling takes a while: not on a thread that serves connections.
-            let loading = tokio::task::spawn_blocking(move || {
-                let handler = compiling.load_or_keep(&config, old.as_ref(), limit);
-                (config, handler)
-            });
-            let (config, handler) = loading.await.map_err(StartError::Loading)?;
-            match handler {
-                Ok(handler) => loaded.push((config.name.clone(), handler)),
-                Err(error) => wrong.push(BadPlugin::new(&config, error)),
-            }
-        }
-        if !wrong.is_empty() {
-            return Err(StartError::Load(wrong));
-        }
-        Ok(loaded)
     }
 
     /// The sockets of listeners that are to start; those that are bound already are kept.

@@ -1,19 +1,18 @@
 //! What a server does when it is told something.
 
 use std::num::NonZeroU32;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Server;
-use super::control::{Action, Command, ControlError, Event, Limit, Reply};
+use super::control::{Action, Command, ControlError, Event, Limit, Reply, answer};
 use super::end::End;
 use super::error::StartError;
 use super::listener::{Listener, Run};
 use super::status::Status;
-use crate::config::{Config, HandlerConfig, ListenerConfig, nearest};
+use crate::config::{ListenerConfig, nearest};
 use crate::listener::{Life, Phase};
 
 impl Server {
@@ -32,14 +31,15 @@ impl Server {
                 }
                 return None;
             }
+            Event::Loaded(loaded) => {
+                self.loaded(loaded).await;
+                return None;
+            }
         };
         match command {
             Command::Drain => return Some(End::Drain),
             Command::Stop => return Some(End::Stop),
-            Command::Apply(config, reply) => answer(reply, self.apply_and_announce(*config).await),
-            Command::Swap { handler, module, reply } => {
-                answer(reply, self.swap(&handler, module).await);
-            }
+            Command::Change(change) => self.change(change),
             Command::Limit { limit, most, reply } => answer(reply, self.limit(&limit, most)),
             Command::Listener { name, action, reply } => {
                 answer(reply, self.act(&name, action).await);
@@ -50,31 +50,6 @@ impl Server {
             Command::Status(reply) => answer(reply, Ok(Status::of(self))),
         }
         None
-    }
-
-    async fn apply_and_announce(&mut self, config: Config) -> Result<(), ControlError> {
-        let before = self.listening();
-        self.apply(config).await?;
-        for new in self.listening().iter().filter(|on| !before.contains(on)) {
-            tracing::info!("{new}");
-        }
-        Ok(())
-    }
-
-    async fn swap(&mut self, name: &str, module: PathBuf) -> Result<u64, ControlError> {
-        let mut config = self.config.clone();
-        let names = config.handlers.iter().map(|handler| handler.name.as_str());
-        let hint = nearest::did_you_mean(name, names);
-        let Some(handler) = config.handlers.iter_mut().find(|handler| handler.name == name) else {
-            return Err(ControlError::NoHandler { name: name.into(), hint });
-        };
-        *handler = Arc::new(HandlerConfig { module, ..HandlerConfig::clone(handler) });
-        let changed = vec![Arc::clone(handler)];
-        let loaded = self.load_all(changed, config.server.max_module_size).await?;
-        self.config = config;
-        self.handlers.extend(loaded);
-        self.reroute();
-        Ok(self.handlers.get(name).map_or(0, |handler| handler.version()))
     }
 
     fn limit(&mut self, limit: &Limit, most: Option<NonZeroU32>) -> Result<(), ControlError> {
@@ -195,9 +170,4 @@ impl Server {
     fn nearest_listener(&self, name: &str) -> String {
         nearest::did_you_mean(name, self.listeners.keys().map(String::as_str))
     }
-}
-
-fn answer<T>(reply: Reply<T>, answer: Result<T, ControlError>) {
-    // Who asked may have gone.
-    let _ = reply.send(answer);
 }

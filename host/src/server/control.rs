@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::change::Change;
 use super::error::StartError;
+use super::loading::Loaded;
 use super::status::Status;
 use crate::config::Config;
 use crate::listener::{BindError, Gone, Life};
@@ -38,6 +40,14 @@ pub enum ControlError {
         name: String,
         /// The nearest that there is.
         hint: String,
+    },
+    /// It has not had another version, or none that is kept.
+    #[error("handler {handler} has no version before v{version} to go back to")]
+    NoVersion {
+        /// The handler's name.
+        handler: String,
+        /// The version that it has.
+        version: u64,
     },
     /// There is no such pool.
     #[error("there is no pool `{name}`{hint}")]
@@ -90,14 +100,15 @@ pub(super) enum Event {
     },
     /// The connections of the listener with this life have ended.
     Drained(Arc<Life>),
+    /// The modules of the change that is under way.
+    Loaded(Result<Vec<Loaded>, StartError>),
 }
 
 pub(super) type Reply<T = ()> = oneshot::Sender<Result<T, ControlError>>;
 
 #[derive(Debug)]
 pub(super) enum Command {
-    Apply(Box<Config>, Reply),
-    Swap { handler: String, module: PathBuf, reply: Reply<u64> },
+    Change(Change),
     Limit { limit: Limit, most: Option<NonZeroU32>, reply: Reply },
     Listener { name: String, action: Action, reply: Reply },
     DrainListener { name: String, deadline: Option<Duration>, reply: Reply<usize> },
@@ -129,18 +140,35 @@ impl Control {
     /// Serve this configuration from now on, or keep the old one if it cannot be served. Modules
     /// are read again.
     pub async fn apply(&self, config: Config) -> Result<(), ControlError> {
-        self.ask(|reply| Command::Apply(Box::new(config), reply)).await
+        self.ask(|reply| Command::Change(Change::Apply(Box::new(config), reply))).await
     }
 
     /// Give connections from now on this module; those that are open keep theirs. Gives the
-    /// handler's new version, or the old one if it is the same module.
+    /// handler's version then: that of the module, if it has had it and it is not forgotten yet,
+    /// otherwise a new one. The file stays the handler's until a configuration is applied.
     pub async fn swap(
         &self,
         handler: &str,
         module: impl Into<PathBuf>,
     ) -> Result<u64, ControlError> {
-        let (handler, module) = (handler.to_owned(), module.into());
-        self.ask(|reply| Command::Swap { handler, module, reply }).await
+        let (handler, module) = (handler.to_owned(), Some(module.into()));
+        self.ask(|reply| Command::Change(Change::Swap { handler, module, reply })).await
+    }
+
+    /// Read the module of this handler again from its file; gives the version, as
+    /// [`Control::swap`] does. A version that was rolled back returns if it is in the file.
+    pub async fn reload(&self, handler: &str) -> Result<u64, ControlError> {
+        let (handler, module) = (handler.to_owned(), None);
+        self.ask(|reply| Command::Change(Change::Swap { handler, module, reply })).await
+    }
+
+    /// Give connections from now on the version of this handler that came before the present one,
+    /// which has the number that it had; gives that number. The last three are kept. It stays in
+    /// service when a configuration is applied, or its file is looked at, until another module is
+    /// in the file; [`Control::reload`] takes what is there.
+    pub async fn rollback(&self, handler: &str) -> Result<u64, ControlError> {
+        let handler = handler.to_owned();
+        self.ask(|reply| Command::Change(Change::RollBack { handler, reply })).await
     }
 
     /// Change a bound. It holds until a configuration is applied.
@@ -213,4 +241,9 @@ impl Control {
     fn send(&self, command: Command) -> Result<(), ControlError> {
         self.0.send(Event::Command(command)).map_err(|_| ControlError::Ended)
     }
+}
+
+pub(super) fn answer<T>(reply: Reply<T>, answer: Result<T, ControlError>) {
+    // Who asked may have gone.
+    let _ = reply.send(answer);
 }

@@ -2,15 +2,18 @@
 //! knows both the listeners and the sandboxes.
 
 mod apply;
+mod change;
 mod command;
 mod control;
 mod end;
 mod error;
 mod listener;
+mod loading;
 mod serve;
 mod socket;
 mod status;
 mod tls;
+mod versions;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -18,6 +21,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
 
 use crate::address::Address;
 use crate::admission::{Admission, Opening};
@@ -25,18 +29,24 @@ use crate::capacity::{Capacity, Needs, TooMany};
 use crate::config::{Config, HandlerConfig, ListenerConfig, ServerConfig, WhenFull};
 use crate::drain::Connections;
 use crate::engine::Engine;
-use crate::handler::{Handler, Loader};
+use crate::handler::Loader;
 use crate::listener::Phase;
 use crate::receipt::Receipts;
 use crate::tls::Profile;
 
+use self::change::{Change, Changes};
 use self::control::Event;
 use self::listener::{Listener, Run, Running, opening};
+use self::loading::{Loading, all_good};
 use self::socket::Socket;
+use self::versions::Handlers;
 
 pub use self::control::{Control, ControlError, Limit};
-pub use self::error::{BadPlugin, RunError, StartError};
-pub use self::status::{HandlerStatus, ListenerStatus, Status};
+pub use self::error::{BadPlugin, RunError, StartError, Unfit};
+pub use self::loading::check_handlers;
+pub use self::status::{
+    FailureStatus, HandlerStatus, ListenerStatus, Status, VersionState, VersionStatus,
+};
 pub use self::tls::check_certificates;
 use self::watch::Watched;
 
@@ -54,12 +64,15 @@ pub struct Server {
     loader: Arc<Loader>,
     admission: Arc<Admission>,
     receipts: Arc<Receipts>,
-    handlers: BTreeMap<String, Arc<Handler>>,
+    handlers: Handlers,
+    changes: Changes,
     listeners: BTreeMap<String, Listener>,
     /// By which listeners come to TLS, by their names.
     profiles: Profiles,
     /// The files of the profiles.
     watched: Watched,
+    /// The files of handlers that are watched.
+    modules: Watched,
     /// Connections of listeners that are gone.
     retired: Vec<Arc<Connections>>,
     /// What a listener does that is bound now.
@@ -106,18 +119,21 @@ impl Server {
             capacity,
             flows,
             loader: Arc::new(loader),
-            handlers: BTreeMap::new(),
+            handlers: Handlers::default(),
+            changes: Changes::default(),
             listeners: BTreeMap::new(),
             profiles: Profiles::new(),
-            watched: Watched::default(),
+            watched: Watched::certificates(),
+            modules: Watched::modules(),
             retired: Vec::new(),
             phase: Phase::Bound,
             events,
             sender,
             config,
         };
-        let handlers = this.config.handlers.clone();
-        this.handlers.extend(this.load_all(handlers, this.config.server.max_module_size).await?);
+        let (handlers, limit) = (&this.config.handlers, this.config.server.max_module_size);
+        let loading = Loading::new(&this.loader, handlers, &this.handlers, limit);
+        this.put(all_good(loading.run().await?)?);
         this.profiles = this.load_profiles(&this.config).await?;
         this.set_bounds();
         for config in &this.config.listeners {
@@ -177,7 +193,13 @@ impl Server {
     /// listener's sockets are lost and it was the last.
     pub async fn run(mut self) -> Result<Ended, RunError> {
         // What was asked before comes first: a server that was stopped does not begin.
-        while let Ok(event) = self.events.try_recv() {
+        loop {
+            let event = if self.changes.are_made() {
+                self.events.try_recv().ok()
+            } else {
+                self.events.recv().await
+            };
+            let Some(event) = event else { break };
             if let Some(end) = self.handle(event).await {
                 return self.end(end).await;
             }
@@ -194,6 +216,14 @@ impl Server {
                 event = self.events.recv() => event,
                 () = Self::files_change(&mut self.watched, &self.profiles) => {
                     self.read_again().await;
+                    continue;
+                }
+                () = self.modules.change(Self::watched_modules(&self.config)) => {
+                    self.change(Change::Watched);
+                    continue;
+                }
+                () = until(self.handlers.due(self.config.server.drain_timeout)) => {
+                    self.handlers.retire(self.config.server.drain_timeout);
                     continue;
                 }
             };
@@ -222,6 +252,14 @@ impl Server {
     fn sets(&self) -> impl Iterator<Item = &Arc<Connections>> {
         let running = self.listeners.values().filter_map(Listener::running);
         running.map(Running::connections).chain(&self.retired)
+    }
+}
+
+/// Waits until then; for ever if that is never.
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 

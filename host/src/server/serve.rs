@@ -57,10 +57,13 @@ pub(super) async fn serve(
         connection.can_upgrade(Arc::clone(handshaking) as Arc<dyn Upgrade>);
     }
     let receipt = service.receipts.are_wanted().then(|| Receipt::begin(&connection, &route));
+    // That a drain of this version finds it.
+    let of_version = route.handler.connections().enter(Arc::clone(&account));
     let made = |made| service.life.was_handed_over(made);
     let (connection, exit) = instance::run(&route.handler, connection, route.limits, made).await;
     if exit == Exit::Cut {
-        registration.was_cut();
+        let by_version = route.handler.connections().are_cut();
+        if by_version { &of_version } else { &registration }.was_cut();
     }
     let secured = connection.secured().map(Arc::clone);
     connection.end(exit.closing()).await;
