@@ -33,10 +33,14 @@ mod refusals;
 mod reload;
 mod smtp;
 mod start;
+mod swaps;
 mod systemd;
 mod tls;
+mod trial;
 mod udp;
 mod unix;
+mod versions;
+mod watch;
 
 /// What a test gives, so that it can use `?`.
 type TestResult = anyhow::Result<()>;

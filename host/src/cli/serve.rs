@@ -119,7 +119,12 @@ async fn reload(control: Control, path: Option<PathBuf>) {
     match Config::read(&path) {
         Err(errors) => refused(&errors),
         Ok(config) => match control.apply(config).await {
-            Ok(()) => tracing::info!("the configuration was applied"),
+            Ok(differences) => {
+                let all: Vec<_> = differences.iter().map(ToString::to_string).collect();
+                let what =
+                    if all.is_empty() { "nothing in it is new".into() } else { all.join("; ") };
+                tracing::info!("the configuration was applied: {what}");
+            }
             // It ends, and nobody needs another configuration.
             Err(ControlError::Ended) => return,
             Err(error) => refused(&error),

@@ -7,6 +7,7 @@
 mod check;
 mod cipher;
 mod compound;
+mod difference;
 mod error;
 mod file;
 mod flags;
@@ -29,6 +30,7 @@ use std::time::Duration;
 use crate::address::Address;
 
 pub use cipher::{CIPHERS, Cipher};
+pub use difference::{Difference, What, difference};
 pub use error::{ConfigError, Errors, Origin};
 pub use keys::{Change, DEFAULT_LISTEN, DefaultValue, Flag, Home, KEYS, Key};
 pub use kind::Kind;

@@ -8,10 +8,10 @@ use super::listener::{Listener, Run, Services};
 use super::loading::Loaded;
 use super::serve::{Service, Tls};
 use super::socket::Socket;
-use super::{Server, Sockets, fixed, flows};
+use super::{Server, Sockets, flows};
 use crate::address::Address;
 use crate::admission::Opening;
-use crate::config::{Config, ListenerConfig};
+use crate::config::{Config, Difference, ListenerConfig, difference};
 use crate::drain::Connections;
 use crate::listener::{Life, Phase};
 use crate::route::{Route, Routes, Table};
@@ -86,11 +86,13 @@ impl Server {
 
     /// What of `wanted` cannot change while the server runs.
     pub(super) fn check_fixed(&self, wanted: &Config) -> Result<(), StartError> {
-        let (now, wanted_server) = (&self.config.server, &wanted.server);
-        if let Some((key, _)) = fixed(now, wanted_server).into_iter().find(|(_, same)| !same) {
-            return Err(StartError::NeedsRestart(key));
+        let differences = difference(&self.config, wanted);
+        let fixed = differences.iter().filter(|difference| difference.needs_restart());
+        let fixed: Vec<_> = fixed.map(Difference::path).collect();
+        if !fixed.is_empty() {
+            return Err(StartError::NeedsRestart(fixed));
         }
-        match wanted_server.max_connections {
+        match wanted.server.max_connections {
             Some(wanted) if wanted.get() > self.capacity.connections => {
                 Err(StartError::Room { wanted: wanted.get(), room: self.capacity.connections })
             }

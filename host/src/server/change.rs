@@ -11,13 +11,13 @@ use super::control::{ControlError, Event, Reply, answer};
 use super::error::StartError;
 use super::loading::{Loaded, Loading, all_good};
 use super::versions::NoWayBack;
-use crate::config::{Config, HandlerConfig, nearest};
+use crate::config::{Config, Difference, HandlerConfig, difference, nearest};
 
 /// Something that loads modules, or must come before or after what does.
 #[derive(Debug)]
 pub(super) enum Change {
     /// Another configuration.
-    Apply(Box<Config>, Reply),
+    Apply(Box<Config>, Reply<Vec<Difference>>),
     /// Another module of one handler, or what is in its file now.
     Swap { handler: String, module: Option<PathBuf>, reply: Reply<u64> },
     /// The version before.
@@ -44,6 +44,10 @@ impl Changes {
 impl Server {
     /// Makes a change when those before it are made.
     pub(super) fn change(&mut self, change: Change) {
+        let is_watched = |change: &Change| matches!(change, Change::Watched);
+        if is_watched(&change) && self.changes.waiting.iter().any(is_watched) {
+            return;
+        }
         self.changes.waiting.push_back(change);
         self.begin_changes();
     }
@@ -122,8 +126,9 @@ impl Server {
         &mut self,
         wanted: Config,
         loaded: Result<Vec<Loaded>, StartError>,
-    ) -> Result<(), ControlError> {
+    ) -> Result<Vec<Difference>, ControlError> {
         let before = self.listening();
+        let differences = difference(&self.config, &wanted);
         let applied = match loaded.and_then(all_good) {
             Ok(handlers) => self.apply(wanted, handlers).await,
             Err(error) => Err(error),
@@ -135,7 +140,7 @@ impl Server {
         for new in self.listening().iter().filter(|on| !before.contains(on)) {
             tracing::info!("{new}");
         }
-        Ok(())
+        Ok(differences)
     }
 
     fn swap_loaded(

@@ -11,7 +11,7 @@ use super::change::Change;
 use super::error::StartError;
 use super::loading::Loaded;
 use super::status::Status;
-use crate::config::Config;
+use crate::config::{Config, Difference};
 use crate::listener::{BindError, Gone, Life};
 
 /// Steers a server. What is asked before it runs is done when it runs, in that order; the answers
@@ -137,9 +137,9 @@ impl Control {
         let _ = self.send(Command::Stop);
     }
 
-    /// Serve this configuration from now on, or keep the old one if it cannot be served. Modules
-    /// are read again.
-    pub async fn apply(&self, config: Config) -> Result<(), ControlError> {
+    /// Serve this configuration from now on, or keep the old one if it cannot be served; gives what
+    /// was different. Modules are read again.
+    pub async fn apply(&self, config: Config) -> Result<Vec<Difference>, ControlError> {
         self.ask(|reply| Command::Change(Change::Apply(Box::new(config), reply))).await
     }
 

@@ -72,9 +72,9 @@ pub enum StartError {
         /// How many there can be.
         room: u32,
     },
-    /// It would change what is fixed at start.
-    #[error("server.{0} cannot change while the server runs; restart it")]
-    NeedsRestart(&'static str),
+    /// It would change what is fixed at start: all of that.
+    #[error("{} cannot change while the server runs; restart it", .0.join(", "))]
+    NeedsRestart(Vec<String>),
     /// The first UDP address of a server that was started without one.
     #[error("this server was started without room for UDP flows; restart it")]
     NoFlows,

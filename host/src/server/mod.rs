@@ -26,7 +26,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::address::Address;
 use crate::admission::{Admission, Opening};
 use crate::capacity::{Capacity, Needs, TooMany};
-use crate::config::{Config, HandlerConfig, ListenerConfig, ServerConfig, WhenFull};
+use crate::config::{Config, HandlerConfig, ListenerConfig, WhenFull};
 use crate::drain::Connections;
 use crate::engine::Engine;
 use crate::handler::Loader;
@@ -271,15 +271,6 @@ impl Drop for Server {
     }
 }
 
-/// The keys of the server that change only by a restart, and whether they are the same in both.
-fn fixed(a: &ServerConfig, b: &ServerConfig) -> [(&'static str, bool); 3] {
-    [
-        ("max_handshakes", a.max_handshakes == b.max_handshakes),
-        ("max_flows", a.max_flows == b.max_flows),
-        ("receipts", a.receipts == b.receipts),
-    ]
-}
-
 /// How many connections there can be on this machine with `config`.
 pub fn capacity(config: &Config) -> Result<Capacity, TooMany> {
     let queues = config.listeners.iter().map(|listener| match listener.when_full {
@@ -316,21 +307,5 @@ fn flows(config: &Config) -> u32 {
 impl std::fmt::Display for ListeningOn {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "listening on {} ({})", self.address, self.listener)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-    use crate::config::{Change, KEYS};
-
-    #[test]
-    fn what_needs_a_restart_is_what_the_table_of_keys_says() {
-        let server = Config::from_flags(Path::new("x.wasm"), &[]).unwrap().server;
-        let names: Vec<_> = fixed(&server, &server).into_iter().map(|(name, _)| name).collect();
-        let restart = KEYS.iter().filter(|key| key.change == Change::Restart);
-        assert_eq!(names, restart.map(|key| key.name).collect::<Vec<_>>());
     }
 }

@@ -89,19 +89,17 @@ impl Handlers {
 
     /// What is known of the handler of this name.
     pub(super) fn known(&self, name: &str) -> Known {
-        let Some(versions) = self.by_name.get(name) else {
-            return Known { next: 1, ..Known::default() };
-        };
-        let leaving = self.leaving.iter().filter_map(|leaving| leaving.handler.upgrade());
-        let present = &versions.present;
+        let found = self.by_name.get(name);
+        let loaded = found.into_iter().flat_map(|versions| {
+            std::iter::once(&versions.present).chain(&versions.kept).map(Arc::clone)
+        });
+        let versions: Vec<_> = loaded.chain(self.leaving(name)).collect();
+        let newest = versions.iter().map(|handler| handler.version()).max().unwrap_or(0);
         Known {
-            present: Some(Arc::clone(present)),
-            versions: std::iter::once(Arc::clone(present))
-                .chain(versions.kept.iter().map(Arc::clone))
-                .chain(leaving.filter(|handler| handler.name() == name))
-                .collect(),
-            left_behind: versions.left_behind.clone(),
-            next: versions.newest + 1,
+            present: found.map(|versions| Arc::clone(&versions.present)),
+            versions,
+            left_behind: found.map(|versions| versions.left_behind.clone()).unwrap_or_default(),
+            next: newest.max(found.map_or(0, |versions| versions.newest)) + 1,
         }
     }
 
@@ -185,14 +183,17 @@ impl Handlers {
 
     /// How many connections this version of the handler has.
     pub(super) fn connections(&self, name: &str, version: u64) -> usize {
-        let leaving = self.leaving.iter().filter_map(|leaving| leaving.handler.upgrade());
-        self.get(name)
-            .map(Arc::clone)
-            .into_iter()
-            .chain(leaving)
-            .filter(|handler| handler.name() == name && handler.version() == version)
+        let present = self.get(name).map(Arc::clone);
+        let all = present.into_iter().chain(self.leaving(name));
+        all.filter(|handler| handler.version() == version)
             .map(|handler| handler.connections().count())
             .sum()
+    }
+
+    /// The handlers of this name that only connections have.
+    fn leaving(&self, name: &str) -> impl Iterator<Item = Arc<Handler>> {
+        let leaving = self.leaving.iter().filter_map(|leaving| leaving.handler.upgrade());
+        leaving.filter(move |handler| handler.name() == name)
     }
 
     fn replace(&mut self, handler: Arc<Handler>) {
@@ -210,10 +211,17 @@ impl Handlers {
         }
         self.leaving.retain(|leaving| leaving.handler.strong_count() > 0);
         self.leaving.push(Leaving::now(&old));
-        if old.version() == version {
+        let before = old.version();
+        if before == version {
             return;
         }
-        let before = old.version();
+        let is_same = |other: &Handler| other.name() == name && other.version() == before;
+        for leaving in &mut self.leaving {
+            // Those of an earlier term: their version was in service until now.
+            if leaving.handler.upgrade().is_some_and(|other| is_same(&other)) {
+                leaving.since = Instant::now();
+            }
+        }
         match self.connections(&name, before) {
             0 => tracing::info!("handler {name}: v{version} (sha256 {digest}) is in service"),
             1 => tracing::info!(
@@ -230,10 +238,12 @@ impl Handlers {
     fn due_of(&self, leaving: &Leaving, drain_timeout: Option<Duration>) -> Option<Instant> {
         let handler = leaving.handler.upgrade()?;
         match leaving.draining {
-            // As it is configured now; as it was, if it is gone.
             None => {
-                let config = self.get(handler.name()).unwrap_or(&handler).config();
-                config.retire_after.map(|after| leaving.since + after)
+                // As it is configured now; as it was, if it is gone.
+                let present = self.get(handler.name());
+                let is_back = present.is_some_and(|now| now.version() == handler.version());
+                let after = present.unwrap_or(&handler).config().retire_after;
+                after.filter(|_| !is_back).map(|after| leaving.since + after)
             }
             Some(began) if !leaving.is_cut => drain_timeout.map(|timeout| began + timeout),
             Some(_) => None,

@@ -19,6 +19,7 @@ mod pointers;
 mod poll;
 mod read;
 mod start_tls;
+mod trial;
 mod wasi_datagrams;
 mod wasi_files;
 mod wasi_poll;
