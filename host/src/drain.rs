@@ -143,4 +143,18 @@ mod tests {
         set.order(Order::Cut);
         assert!(early.account().is_cut() && late.account().is_cut());
     }
+
+    #[test]
+    fn a_connection_in_two_sets_hears_both_and_counts_in_each() {
+        let [first, second] = [(); 2].map(|()| Arc::new(Connections::default()));
+        let (one, neighbour) = (first.register(), first.register());
+        let in_second = second.enter(Arc::clone(one.account()));
+        second.order(Order::Drain);
+        assert!(one.account().is_draining() && !neighbour.account().is_draining());
+        assert!(!second.are_cut());
+        drop(in_second);
+        assert_eq!((first.count(), second.count()), (2, 0));
+        first.order(Order::Cut);
+        assert!(one.account().is_cut() && first.are_cut());
+    }
 }

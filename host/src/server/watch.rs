@@ -170,4 +170,13 @@ mod tests {
         watched.is_good();
         assert!(!watched.take(version(3), Instant::now()));
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_will_be_no_use_is_told_at_once_and_once() {
+        let mut watched = Watched::modules();
+        let at = Instant::now();
+        assert!(!watched.take(version(1), at) && watched.take(version(1), at));
+        assert!(watched.is_no_use());
+        assert!(!watched.take(version(1), at + PATIENCE));
+    }
 }

@@ -54,7 +54,7 @@ impl Difference {
     }
 }
 
-/// `listener echo: idle_timeout 60s -> 5m`, `handler echo: new`, `handler echo: env changed`.
+/// `listener echo: idle_timeout 1m -> 5m`, `handler echo: new`, `handler echo: env changed`.
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let table = &self.table;
@@ -215,7 +215,7 @@ mod tests {
                 "server: max_flows 9 -> 1024",
                 "server: receipts off -> stderr",
                 "listener echo: bind tcp://127.0.0.1:7000 -> tcp://127.0.0.1:1",
-                "listener echo: idle_timeout 60s -> 5m",
+                "listener echo: idle_timeout 1m -> 5m",
                 "handler echo: memory 32MiB -> 1MiB",
                 "handler echo: cpu 1s -> none",
                 "handler echo: env changed",
