@@ -57,7 +57,7 @@ impl Server {
     }
 
     /// Connections from now on go to the handlers as they are now.
-    pub(super) fn reroute(&self) {
+    pub(super) fn reroute(&mut self) {
         for listener in self.listeners.values() {
             let Some(running) = listener.running() else { continue };
             let Services { streams, flows } = &running.services;
@@ -69,6 +69,7 @@ impl Server {
             // After the routes: who is sent to a handler by name finds it there.
             self.renew(listener, &streams.tls);
         }
+        self.handlers.tell_news();
     }
 
     /// Whether this configuration of a listener needs it to be started, or started anew.

@@ -24,6 +24,8 @@ pub(super) struct Handlers {
     by_name: BTreeMap<String, Versions>,
     /// Those that were replaced, as long as they have connections.
     leaving: Vec<Leaving>,
+    /// What has come into service and is not told yet.
+    news: Vec<String>,
 }
 
 /// The versions of one handler.
@@ -118,6 +120,13 @@ impl Handlers {
         }
         versions.newest = versions.newest.max(handler.version());
         self.replace(handler);
+    }
+
+    /// Tells the log what has come into service, now that connections are sent there.
+    pub(super) fn tell_news(&mut self) {
+        for news in self.news.drain(..) {
+            tracing::info!("{news}");
+        }
     }
 
     /// Says that the file of this handler does not have a version any more that a rollback has
@@ -222,17 +231,13 @@ impl Handlers {
                 leaving.since = Instant::now();
             }
         }
-        match self.connections(&name, before) {
-            0 => tracing::info!("handler {name}: v{version} (sha256 {digest}) is in service"),
-            1 => tracing::info!(
-                "handler {name}: v{version} (sha256 {digest}) is in service; 1 connection finishes \
-                 on v{before}"
-            ),
-            count => tracing::info!(
-                "handler {name}: v{version} (sha256 {digest}) is in service; {count} connections \
-                 finish on v{before}"
-            ),
-        }
+        let finish = match self.connections(&name, before) {
+            0 => String::new(),
+            1 => format!("; 1 connection finishes on v{before}"),
+            count => format!("; {count} connections finish on v{before}"),
+        };
+        let news = format!("handler {name}: v{version} (sha256 {digest}) is in service{finish}");
+        self.news.push(news);
     }
 
     fn due_of(&self, leaving: &Leaving, drain_timeout: Option<Duration>) -> Option<Instant> {

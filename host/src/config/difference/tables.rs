@@ -34,8 +34,8 @@ pub(super) fn server(old: &ServerConfig, new: &ServerConfig) -> Vec<Compared> {
     let mut table = Table::new(old, new);
     table
         .key("max_connections", |c| c.max_connections, |n| or("auto", n))
-        .key("max_handshakes", |c| c.max_handshakes, text)
-        .key("max_flows", |c| c.max_flows, text)
+        .plain("max_handshakes", |c| c.max_handshakes)
+        .plain("max_flows", |c| c.max_flows)
         .key("drain_timeout", |c| c.drain_timeout, limit)
         .key("drain_idle", |c| c.drain_idle, limit)
         .key(
@@ -55,7 +55,7 @@ pub(super) fn listener(old: &ListenerConfig, new: &ListenerConfig) -> Vec<Compar
     let mut table = Table::new(old, new);
     table
         .key("bind", |c| c.bind.clone(), |bind| list(bind.iter()))
-        .key("handler", |c| c.handler.clone(), text)
+        .plain("handler", |c| c.handler.clone())
         .key("max_connections", |c| c.max_connections, |n| or("none", n))
         .key(
             "spawn",
@@ -86,7 +86,7 @@ pub(super) fn listener(old: &ListenerConfig, new: &ListenerConfig) -> Vec<Compar
                 format!("{}..{}", display_duration(backoff.min), display_duration(backoff.max))
             },
         )
-        .key("max_accept", |c| c.max_accept, text)
+        .plain("max_accept", |c| c.max_accept)
         .key("handshake_timeout", |c| c.handshake_timeout, display_duration)
         .key(
             "idle_timeout",
@@ -114,9 +114,9 @@ fn datagrams(table: &mut Table<'_, ListenerConfig>) {
                 UdpMode::Datagram => "datagram".into(),
             },
         )
-        .key("max_datagram", |c| c.udp.max_datagram, text)
+        .plain("max_datagram", |c| c.udp.max_datagram)
         .key("max_flows", |c| c.udp.max_flows, |n| or("none", n))
-        .key("flow_queue", |c| c.udp.flow_queue, text)
+        .plain("flow_queue", |c| c.udp.flow_queue)
         .key("max_reply_factor", |c| c.udp.max_reply_factor, |n| or("none", n))
         .key("multicast", |c| c.udp.multicast.clone(), |groups| list(groups.iter()));
 }
@@ -126,15 +126,15 @@ fn sockets(table: &mut Table<'_, ListenerConfig>) {
         size.map_or_else(|| "default".into(), |size| display_size(size.get().into()))
     };
     table
-        .key("backlog", |c| c.socket.backlog, text)
-        .key("reuse_port", |c| c.socket.reuse_port, text)
-        .key("v6_only", |c| c.socket.v6_only, text)
-        .key("ip_freebind", |c| c.socket.ip_freebind, text)
+        .plain("backlog", |c| c.socket.backlog)
+        .plain("reuse_port", |c| c.socket.reuse_port)
+        .plain("v6_only", |c| c.socket.v6_only)
+        .plain("ip_freebind", |c| c.socket.ip_freebind)
         .key("device", |c| c.socket.device.clone(), |device| or("none", device))
         .key("mark", |c| c.socket.mark, |mark| or("none", mark))
         .key("receive_buffer", |c| c.socket.receive_buffer, size)
         .key("send_buffer", |c| c.socket.send_buffer, size)
-        .key("nodelay", |c| c.socket.nodelay, text)
+        .plain("nodelay", |c| c.socket.nodelay)
         .key(
             "keepalive",
             |c| c.socket.keepalive,
@@ -161,14 +161,10 @@ pub(super) fn tls(old: &TlsConfig, new: &TlsConfig) -> Vec<Compared> {
     let own = |c: &TlsConfig| c.certificate.clone().and_then(files);
     files_of(&mut table, own);
     table
-        .key(
-            "self_signed",
-            |c| matches!(c.certificate, Some(CertificateConfig::SelfSigned(_))),
-            text,
-        )
-        .key("client_auth", |c| auth(c), text)
-        .key("client_ca", |c| paths(trust(c).map(|trust| &*trust.ca)), text)
-        .key("client_crl", |c| paths(trust(c).map(|trust| &*trust.crl)), text)
+        .plain("self_signed", |c| matches!(c.certificate, Some(CertificateConfig::SelfSigned(_))))
+        .plain("client_auth", |c| auth(c))
+        .plain("client_ca", |c| paths(trust(c).map(|trust| &*trust.ca)))
+        .plain("client_crl", |c| paths(trust(c).map(|trust| &*trust.crl)))
         .key(
             "client_crl_scope",
             |c| trust(c).map(|trust| trust.crl_scope),
@@ -217,7 +213,7 @@ pub(super) fn handler(old: &HandlerConfig, new: &HandlerConfig) -> Vec<Compared>
     let mut table = Table::new(old, new);
     table
         .key("module", |c| c.module.clone(), |path| path.display().to_string())
-        .key("tenant", |c| c.tenant.clone(), text)
+        .plain("tenant", |c| c.tenant.clone())
         .key("memory", |c| c.memory, display_size)
         .key("cpu", |c| c.cpu, limit)
         .key("cpu_total", |c| c.cpu_total, limit)
@@ -241,14 +237,14 @@ pub(super) fn handler(old: &HandlerConfig, new: &HandlerConfig) -> Vec<Compared>
                 DrainInput::End => "end".into(),
             },
         )
-        .key("watch", |c| c.watch, text)
+        .plain("watch", |c| c.watch)
         .key("retire_after", |c| c.retire_after, limit);
     table.keys
 }
 
 pub(super) fn pool(old: &PoolConfig, new: &PoolConfig) -> Vec<Compared> {
     let mut table = Table::new(old, new);
-    table.key("size", |c| c.size, text);
+    table.plain("size", |c| c.size);
     table.keys
 }
 
@@ -257,7 +253,16 @@ impl<'a, C> Table<'a, C> {
         Self { old, new, keys: Vec::new() }
     }
 
-    /// Compares a key, of which `of` gives the value, and `shown` makes text.
+    /// Compares a key, of which `of` gives the value.
+    fn plain<T: PartialEq + ToString>(
+        &mut self,
+        name: &'static str,
+        of: impl Fn(&C) -> T,
+    ) -> &mut Self {
+        self.key(name, of, |value| value.to_string())
+    }
+
+    /// The same, where `shown` makes text of the value.
     fn key<T: PartialEq>(
         &mut self,
         name: &'static str,
@@ -309,10 +314,6 @@ fn paths(files: Option<&[NamedFile]>) -> String {
 fn dir(dir: &Dir) -> String {
     let Dir { host, guest, write } = dir;
     format!("{}::{guest}{}", host.display(), if *write { "::rw" } else { "" })
-}
-
-fn text(value: impl ToString) -> String {
-    value.to_string()
 }
 
 fn limit(limit: Option<Duration>) -> String {
