@@ -16,7 +16,7 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 /// thousands of them keeps no newcomer waiting.
 const AT_ONCE: usize = 256;
 
-/// A set of open connections: those of one listener.
+/// A set of open connections: those of one listener, or those of one version of a handler.
 #[derive(Debug, Default)]
 pub struct Connections {
     listener: String,
@@ -85,13 +85,19 @@ impl Connections {
             drop(open);
             let Some(last) = some.last() else { return };
             after = last.id();
-            some.iter().for_each(|account| look(account));
+            for account in &some {
+                look(account);
+            }
         }
     }
 
     /// Adds a connection that begins now.
     pub fn register(self: &Arc<Self>) -> Registration {
-        let account = Arc::new(Account::new(NEXT_ID.fetch_add(1, Relaxed)));
+        self.enter(Arc::new(Account::new(NEXT_ID.fetch_add(1, Relaxed))))
+    }
+
+    /// Adds a connection that is in another set already.
+    pub fn enter(self: &Arc<Self>, account: Arc<Account>) -> Registration {
         let mut open = self.lock();
         if let Some(order) = open.order {
             account.order(order);
@@ -109,6 +115,11 @@ impl Connections {
     /// How many have ended because a drain's deadline cut them.
     pub fn cut(&self) -> usize {
         self.cut.load(Relaxed)
+    }
+
+    /// Whether they were told to end at once.
+    pub fn are_cut(&self) -> bool {
+        self.lock().order == Some(Order::Cut)
     }
 
     /// Gives all of them an order, and those that still come in.
@@ -207,5 +218,19 @@ mod tests {
         assert!(early.account().is_draining() && late.account().is_draining());
         set.order(Order::Cut);
         assert!(early.account().is_cut() && late.account().is_cut());
+    }
+
+    #[test]
+    fn a_connection_in_two_sets_hears_both_and_counts_in_each() {
+        let [first, second] = [(); 2].map(|()| Arc::new(Connections::default()));
+        let (one, neighbour) = (first.register(), first.register());
+        let in_second = second.enter(Arc::clone(one.account()));
+        second.order(Order::Drain);
+        assert!(one.account().is_draining() && !neighbour.account().is_draining());
+        assert!(!second.are_cut());
+        drop(in_second);
+        assert_eq!((first.count(), second.count()), (2, 0));
+        first.order(Order::Cut);
+        assert!(one.account().is_cut() && first.are_cut());
     }
 }

@@ -75,7 +75,12 @@ impl Guest {
         }
         let account = Arc::clone(connection.account());
         Self {
-            log: GuestLog::new(&config.name, config.log, Arc::clone(&account)),
+            log: GuestLog::new(
+                &config.name,
+                config.log,
+                connection.has_peer(),
+                Arc::clone(&account),
+            ),
             calls: CallMeter::new(config.max_host_calls, account.recently()),
             host_calls: HostCalls::default(),
             meter: MemoryMeter {

@@ -18,6 +18,8 @@ const SAVED: Duration = Duration::from_secs(5);
 pub(crate) struct GuestLog {
     handler: String,
     account: Arc<Account>,
+    /// Whether lines keep the levels that the guest gives them.
+    is_heard: bool,
     lines: Allowance,
     bytes: Allowance,
     longest: usize,
@@ -34,11 +36,18 @@ pub(crate) enum Stream {
 }
 
 impl GuestLog {
-    pub(crate) fn new(handler: &str, bounds: LogBounds, account: Arc<Account>) -> Self {
+    /// The lines of one that is not heard are of the level debug, or below.
+    pub(crate) fn new(
+        handler: &str,
+        bounds: LogBounds,
+        is_heard: bool,
+        account: Arc<Account>,
+    ) -> Self {
         let now = account.recently();
         Self {
             handler: handler.into(),
             account,
+            is_heard,
             lines: Allowance::new(bounds.lines, SAVED, now),
             bytes: Allowance::new(bounds.bytes, SAVED, now),
             longest: bounds.line as usize,
@@ -81,7 +90,7 @@ impl GuestLog {
                 tracing::event!(target: "guest", tracing::Level::$level, handler, connection, "{text}")
             };
         }
-        match level {
+        match if self.is_heard { level } else { level.max(level::DEBUG) } {
             level::ERROR => at!(ERROR),
             level::WARN => at!(WARN),
             level::INFO => at!(INFO),
@@ -140,7 +149,7 @@ mod tests {
     fn log(lines: u32, bytes: u32, line: u32) -> GuestLog {
         let number = |n| NonZeroU32::new(n).unwrap();
         let bounds = LogBounds { lines: number(lines), bytes: number(bytes), line };
-        GuestLog::new("h", bounds, Arc::new(Account::new(1)))
+        GuestLog::new("h", bounds, true, Arc::new(Account::new(1)))
     }
 
     /// How many of `count` lines are written.

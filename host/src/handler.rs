@@ -2,24 +2,37 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use wasmtime::{InstancePre, Linker, Module, ModuleExport};
 
 use crate::config::{HandlerConfig, display_size};
+use crate::drain::Connections;
 use crate::engine::{Engine, MEMORY_SLOT};
 use crate::guest::Guest;
+use crate::heavy::Heavy;
 use crate::hostcalls;
 use crate::memory_budget::MemoryBudget;
 use crate::plugin::{Entry, Import, Plugin, PluginError};
 use crate::text::printable;
 
-/// One version of a handler.
+/// One version of a handler, as it is put into service.
 pub struct Handler {
     config: Arc<HandlerConfig>,
     version: u64,
+    connections: Arc<Connections>,
+    pub(crate) code: Arc<Code>,
+}
+
+/// A module, compiled and linked.
+pub(crate) struct Code {
     digest: String,
     entry: Entry,
-    pub(crate) pre: InstancePre<Guest>,
+    /// Memory that an instance begins with, in bytes.
+    minimum: u64,
+    loaded: SystemTime,
+    /// Freeing it looks at every slot of the pool.
+    pub(crate) pre: Heavy<InstancePre<Guest>>,
     pub(crate) start: ModuleExport,
     pub(crate) initialize: Option<ModuleExport>,
     /// What its instances' memory is taken from.
@@ -93,10 +106,34 @@ impl Loader {
         version: u64,
         limit: u64,
     ) -> Result<Handler, LoadError> {
+        self.link(config, version, &Plugin::read(&config.module, limit)?)
+    }
+
+    /// As [`Loader::load`], as version `next`, unless one of `known` is of the same module: then
+    /// this is that version again, with this configuration and without connections.
+    pub fn load_or_reuse(
+        &self,
+        config: &Arc<HandlerConfig>,
+        known: &[Arc<Handler>],
+        next: u64,
+        limit: u64,
+    ) -> Result<Handler, LoadError> {
         let plugin = Plugin::read(&config.module, limit)?;
+        match known.iter().find(|known| known.digest() == plugin.digest()) {
+            Some(known) => known.again(config),
+            None => self.link(config, next, &plugin),
+        }
+    }
+
+    fn link(
+        &self,
+        config: &Arc<HandlerConfig>,
+        version: u64,
+        plugin: &Plugin,
+    ) -> Result<Handler, LoadError> {
         let entry = plugin.entry()?;
-        self.check_imports(&plugin)?;
-        check_memory(&plugin, config)?;
+        self.check_imports(plugin)?;
+        check_memory(plugin.minimum(), config)?;
         let invalid = |error: wasmtime::Error| LoadError::Invalid(one_line(&error));
         let module = Module::new(self.engine.wasm(), plugin.bytes()).map_err(invalid)?;
         // Now, so that the first connection does not pay for it.
@@ -119,31 +156,22 @@ impl Loader {
             }
             _ => None,
         };
-        let digest = plugin.digest().to_owned();
-        let (config, memory) = (Arc::clone(config), Arc::clone(&self.memory));
-        Ok(Handler { config, version, digest, entry, pre, start, initialize, memory })
-    }
-
-    /// As [`Loader::load`], but keeps `old` if neither its configuration nor its module has
-    /// changed.
-    pub fn load_or_keep(
-        &self,
-        config: &Arc<HandlerConfig>,
-        old: Option<&Arc<Handler>>,
-        limit: u64,
-    ) -> Result<Arc<Handler>, LoadError> {
-        let version = match old {
-            Some(old) if old.config == *config => {
-                let plugin = Plugin::read(&config.module, limit)?;
-                if plugin.digest() == old.digest {
-                    return Ok(Arc::clone(old));
-                }
-                old.version + 1
-            }
-            Some(old) => old.version + 1,
-            None => 1,
+        let code = Code {
+            digest: plugin.digest().to_owned(),
+            entry,
+            minimum: plugin.minimum(),
+            loaded: SystemTime::now(),
+            pre: Heavy::new(pre),
+            start,
+            initialize,
+            memory: Arc::clone(&self.memory),
         };
-        self.load(config, version, limit).map(Arc::new)
+        Ok(Handler {
+            config: Arc::clone(config),
+            version,
+            connections: Arc::default(),
+            code: Arc::new(code),
+        })
     }
 
     /// The imports of `plugin` that are not offered, each with the nearest name that is.
@@ -202,8 +230,7 @@ impl Loader {
     }
 }
 
-fn check_memory(plugin: &Plugin, config: &HandlerConfig) -> Result<(), LoadError> {
-    let minimum = plugin.minimum();
+fn check_memory(minimum: u64, config: &HandlerConfig) -> Result<(), LoadError> {
     if minimum <= config.memory {
         return Ok(());
     }
@@ -226,6 +253,18 @@ fn one_line(error: &wasmtime::Error) -> String {
 }
 
 impl Handler {
+    /// The same version with this configuration, which can be its own. It has no connections yet,
+    /// and the code in common.
+    pub fn again(&self, config: &Arc<HandlerConfig>) -> Result<Self, LoadError> {
+        check_memory(self.code.minimum, config)?;
+        Ok(Self {
+            config: Arc::clone(config),
+            version: self.version,
+            connections: Arc::default(),
+            code: Arc::clone(&self.code),
+        })
+    }
+
     /// The name in the configuration.
     pub fn name(&self) -> &str {
         &self.config.name
@@ -241,14 +280,24 @@ impl Handler {
         self.version
     }
 
+    /// The connections that it has been given since it was put into service.
+    pub const fn connections(&self) -> &Arc<Connections> {
+        &self.connections
+    }
+
+    /// When its module was loaded.
+    pub fn loaded(&self) -> SystemTime {
+        self.code.loaded
+    }
+
     /// The sha256 of the module.
     pub fn digest(&self) -> &str {
-        &self.digest
+        &self.code.digest
     }
 
     /// How it is called.
-    pub const fn entry(&self) -> Entry {
-        self.entry
+    pub fn entry(&self) -> Entry {
+        self.code.entry
     }
 }
 

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use wasmtime::component::ResourceTableError;
-use wasmtime::{Error, Store, StoreContextMut, Trap, UpdateDeadline};
+use wasmtime::{Error, Instance, Store, StoreContextMut, Trap, UpdateDeadline};
 use wiggle::GuestError;
 
 use crate::backtrace;
@@ -16,7 +16,7 @@ use crate::exit::Exit;
 use crate::guest::{Guest, Stop};
 use crate::handler::Handler;
 use crate::host_calls::HostCalls;
-use crate::memory_budget::Share;
+use crate::memory_budget::{MemoryBudget, Share};
 use crate::plugin::Entry;
 use crate::watchdog::{Limits, watch};
 
@@ -49,26 +49,18 @@ pub async fn run(
 ) -> Ended {
     let account = Arc::clone(connection.account());
     connection.limit_bytes(limits.bytes_in, limits.bytes_out);
-    let engine = handler.pre.module().engine();
-    let config = Arc::clone(handler.config());
-    let fuel = config.fuel.map_or(u64::MAX, NonZeroU64::get);
-    let memory = Share::of(Arc::clone(&handler.memory));
-    let guest = Guest::new(config, handler.entry(), connection, memory);
-    let mut store = Store::new(engine, guest);
-    // It fails where fuel is not counted.
-    let _ = store.set_fuel(fuel);
-    store.limiter(|guest| &mut guest.meter);
-    store.set_hostcall_fuel(HOST_CALL_FUEL);
-    store.set_epoch_deadline(1);
-    store.epoch_deadline_callback(|store| Ok(on_tick(store)));
-    let ended = watch(&account, &limits, pin!(call(handler, &mut store, made))).await;
+    let mut store = store(handler, connection, &handler.code.memory);
+    let call = async {
+        let instance = make(handler, &mut store, made).await?;
+        enter(handler, instance, &mut store).await
+    };
+    let ended = watch(&account, &limits, pin!(call)).await;
     if let (Ok(Err(error)), Some(dumps)) = (&ended, dumps) {
         dump(handler, &mut store, error, dumps).await;
     }
     let guest = store.into_data();
     let exit = match &ended {
-        Ok(Ok(code)) => exit_of_code(*code, &guest),
-        Ok(Err(error)) => exit_of_error(error, &guest),
+        Ok(ended) => exit_of(ended, &guest),
         Err(exit) => exit.clone(),
     };
     let backtrace = match (&exit, &ended) {
@@ -79,25 +71,54 @@ pub async fn run(
     Ended { connection, exit, backtrace, host_calls }
 }
 
-/// Instantiates and calls the entry point; gives its code.
-async fn call(
+/// Where an instance of `handler` is made, with its limits; its memory is taken from `memory`.
+pub(crate) fn store(
+    handler: &Handler,
+    connection: Connection,
+    memory: &Arc<MemoryBudget>,
+) -> Store<Guest> {
+    let config = Arc::clone(handler.config());
+    let fuel = config.fuel.map_or(u64::MAX, NonZeroU64::get);
+    let memory = Share::of(Arc::clone(memory));
+    let guest = Guest::new(config, handler.entry(), connection, memory);
+    let mut store = Store::new(handler.code.pre.module().engine(), guest);
+    // It fails where fuel is not counted.
+    let _ = store.set_fuel(fuel);
+    store.limiter(|guest| &mut guest.meter);
+    store.set_hostcall_fuel(HOST_CALL_FUEL);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(|store| Ok(on_tick(store)));
+    store
+}
+
+/// Instantiates, and runs what comes before the entry point.
+pub(crate) async fn make(
     handler: &Handler,
     store: &mut Store<Guest>,
     made: impl FnOnce(bool),
-) -> wasmtime::Result<i32> {
-    let instance = handler.pre.instantiate_async(&mut *store).await;
+) -> wasmtime::Result<Instance> {
+    let instance = handler.code.pre.instantiate_async(&mut *store).await;
     made(instance.as_ref().map_or_else(is_of_the_guest, |_| true));
     let instance = instance?;
     store.data_mut().memory = instance.get_memory(&mut *store, "memory");
-    if let Some(initialize) = &handler.initialize {
+    if let Some(initialize) = &handler.code.initialize {
         let function = instance
             .get_module_export(&mut *store, initialize)
             .and_then(wasmtime::Extern::into_func)
             .ok_or_else(|| wasmtime::format_err!("`_initialize` is gone"))?;
         function.typed::<(), ()>(&*store)?.call_async(&mut *store, ()).await?;
     }
+    Ok(instance)
+}
+
+/// Calls the entry point; gives its code.
+pub(crate) async fn enter(
+    handler: &Handler,
+    instance: Instance,
+    store: &mut Store<Guest>,
+) -> wasmtime::Result<i32> {
     let entry = instance
-        .get_module_export(&mut *store, &handler.start)
+        .get_module_export(&mut *store, &handler.code.start)
         .and_then(wasmtime::Extern::into_func)
         .ok_or_else(|| wasmtime::format_err!("the entry point is gone"))?;
     match handler.entry() {
@@ -149,6 +170,14 @@ fn on_tick(mut store: StoreContextMut<'_, Guest>) -> UpdateDeadline {
 /// Whether an instance could not be made because of what the guest does when it begins.
 fn is_of_the_guest(error: &Error) -> bool {
     error.is::<Trap>() || error.is::<Stop>() || error.is::<GuestError>()
+}
+
+/// How an instance ended by itself.
+pub(crate) fn exit_of(ended: &wasmtime::Result<i32>, guest: &Guest) -> Exit {
+    match ended {
+        Ok(code) => exit_of_code(*code, guest),
+        Err(error) => exit_of_error(error, guest),
+    }
 }
 
 fn exit_of_code(code: i32, guest: &Guest) -> Exit {

@@ -52,6 +52,7 @@ pub mod tls;
 
 pub mod connection;
 pub mod instance;
+pub mod trial;
 
 mod backtrace;
 mod call_meter;
@@ -72,6 +73,7 @@ mod cpu_time;
 pub mod drain;
 pub mod exit;
 pub mod followers;
+mod heavy;
 pub mod host_calls;
 mod pace;
 pub mod presence;

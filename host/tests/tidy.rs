@@ -100,6 +100,7 @@ fn the_wasm_half_knows_no_sockets() {
         "guest.rs",
         "guest_log.rs",
         "instance.rs",
+        "trial.rs",
         "hostcalls",
     ];
     must_not_name(

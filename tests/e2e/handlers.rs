@@ -33,8 +33,12 @@ fn a_handler_that_traps_before_it_begins_costs_its_client_only() {
     let folder = Folder::new();
     let source = r#"
         (module
+          (import "portcell_v1" "info" (func $info (param i32 i32 i32 i32) (result i32)))
           (memory (export "memory") 1)
-          (func $begin unreachable)
+          ;; It asks first, so it passes its trial.
+          (func $begin
+            (drop (call $info (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))
+            unreachable)
           (start $begin)
           (func (export "handle")))
     "#;

@@ -37,11 +37,15 @@ mod refusals;
 mod reload;
 mod smtp;
 mod start;
+mod swaps;
 mod systemd;
 mod tls;
+mod trial;
 mod udp;
 mod unix;
 mod upgrade;
+mod versions;
+mod watch;
 
 /// What a test gives, so that it can use `?`.
 type TestResult = anyhow::Result<()>;

@@ -4,11 +4,10 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use portcell::admin::{self, Admin, AdminError, Sockets};
-use portcell::engine::{Engine, Settings};
-use portcell::handler::Loader;
-use portcell::server::{self, BadPlugin, ControlError, StartError};
+use portcell::server::{self, ControlError, StartError};
 use portcell::telemetry::{self, Format};
 use portcell::{Config, Control, Server};
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -23,15 +22,16 @@ pub(super) fn read(path: &Path) -> Result<Config, Failure> {
 
 /// Serves until a signal ends it; `path` is where SIGHUP finds the configuration again.
 pub(super) fn serve(config: Config, path: Option<&Path>, format: Format) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the reactor")
-        .map_err(Failure::Failed)?;
+    let runtime = runtime()?;
     let ended = runtime.block_on(serve_until_ended(config, path, format));
     // What is left is cut, and may hold a worker until its next tick: nobody waits for it.
     runtime.shutdown_background();
     ended
+}
+
+fn runtime() -> Result<Runtime, Failure> {
+    let built = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    built.context("cannot start the reactor").map_err(Failure::Failed)
 }
 
 async fn serve_until_ended(
@@ -149,7 +149,8 @@ async fn reload(control: Control) {
     control.reopen_receipts();
     notify::reloading();
     match control.reload().await {
-        Ok(()) => {}
+        // The server says what is new.
+        Ok(_) => {}
         // It ends, and nobody needs another configuration.
         Err(ControlError::Ended | ControlError::Ending) => return,
         Err(ControlError::NoSource) => {
@@ -169,16 +170,7 @@ pub(super) fn check(path: &Path) -> Result<(), Failure> {
     let config = read(path)?;
     let usage = |error: StartError| Failure::Usage(error.into());
     server::capacity(&config).map_err(|error| usage(error.into()))?;
-    let engine = Engine::with(&Settings::of(&config.server, 1))
-        .map_err(|error| Failure::Failed(error.into()))?;
-    let loader =
-        Loader::new(engine).map_err(|error| Failure::Failed(StartError::Linker(error).into()))?;
-    let limit = config.server.max_module_size;
-    let load = |handler| loader.load(handler, 1, limit).err().map(|e| BadPlugin::new(handler, e));
-    let wrong: Vec<_> = config.handlers.iter().filter_map(load).collect();
-    if !wrong.is_empty() {
-        return Err(usage(StartError::Load(wrong)));
-    }
+    runtime()?.block_on(server::check_handlers(&config)).map_err(classify)?;
     server::check_certificates(&config).map_err(usage)?;
     admin::check(&config.server).map_err(|error| Failure::Usage(error.into()))?;
     let (listeners, handlers) = (config.listeners.len(), config.handlers.len());

@@ -7,6 +7,7 @@
 mod check;
 mod cipher;
 mod compound;
+mod difference;
 mod error;
 mod file;
 mod flags;
@@ -30,6 +31,7 @@ use std::time::Duration;
 use crate::address::Address;
 
 pub use cipher::{CIPHERS, Cipher};
+pub use difference::{Difference, What, difference};
 pub use error::{ConfigError, Errors, Origin};
 pub use keys::{Change, DEFAULT_LISTEN, DefaultValue, Flag, Home, KEYS, Key};
 pub use kind::Kind;
@@ -387,6 +389,11 @@ pub struct HandlerConfig {
     pub stdout: Stdout,
     /// What a guest with `_start` reads once a drain has begun.
     pub drain_input: DrainInput,
+    /// Whether the module's file is looked at, and loaded again when it has changed.
+    pub watch: bool,
+    /// How long connections may go on with a version that is out of service before they are asked
+    /// to finish; `None` leaves them.
+    pub retire_after: Option<Duration>,
     /// Where `module` was written, for errors when it is loaded.
     pub origin: Origin,
 }

@@ -18,6 +18,7 @@ use std::future::{Future as _, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -67,6 +68,8 @@ enum Link {
     Closed,
     /// The guest reset it.
     Reset,
+    /// There never was one: whether the guest has found that out.
+    Absent(Arc<AtomicBool>),
 }
 
 /// The direction from the peer.
@@ -98,6 +101,7 @@ impl Link {
             Self::Open(socket) => Ok(socket),
             Self::Closed => Err(Errno::BadFd),
             Self::Reset => Err(Errno::ConnReset),
+            Self::Absent(found_out) => Err(not_there(found_out)),
         }
     }
 
@@ -106,8 +110,15 @@ impl Link {
             Self::Open(socket) => Ok(socket),
             Self::Closed => Err(Errno::BadFd),
             Self::Reset => Err(Errno::ConnReset),
+            Self::Absent(found_out) => Err(not_there(found_out)),
         }
     }
+}
+
+/// What calls give where there is no peer; notes that there was one.
+fn not_there(found_out: &AtomicBool) -> Errno {
+    found_out.store(true, Relaxed);
+    Errno::NotConn
 }
 
 /// One of the two directions.
@@ -139,10 +150,29 @@ impl Connection {
             flow.belongs_to(&account);
         }
         let secured = socket.secured().map(Arc::clone);
+        Self::on(Link::Open(socket), account, placement, secured)
+    }
+
+    /// A connection without a peer: every call is `NotConn`, and there are no facts. `found_out`
+    /// becomes true at the first of them.
+    pub fn without_peer(
+        account: Arc<Account>,
+        placement: Arc<Placement>,
+        found_out: Arc<AtomicBool>,
+    ) -> Self {
+        Self::on(Link::Absent(found_out), account, placement, None)
+    }
+
+    const fn on(
+        link: Link,
+        account: Arc<Account>,
+        placement: Arc<Placement>,
+        secured: Option<Arc<Secured>>,
+    ) -> Self {
         Self {
             account,
             placement,
-            link: Link::Open(socket),
+            link,
             input: Input::Open,
             input_timeout: None,
             output: Output::Open,
@@ -317,10 +347,11 @@ impl Connection {
 
     /// Ends directions; one that has ended already stays so.
     pub fn shutdown(&mut self, how: Shutdown) -> Result<(), Errno> {
-        match self.link {
+        match &self.link {
             Link::Open(_) => {}
             Link::Closed => return Err(Errno::BadFd),
             Link::Reset => return Ok(()),
+            Link::Absent(found_out) => return Err(not_there(found_out)),
         }
         if matches!(how, Shutdown::Read | Shutdown::Both) && self.input == Input::Open {
             self.input = Input::Unwanted;
@@ -351,13 +382,16 @@ impl Connection {
     /// Ends the connection in good order and waits until the peer has ended its side, for at most
     /// 2 s and 1 MiB of its input.
     pub async fn close(&mut self) -> Result<(), Errno> {
+        if let Link::Absent(found_out) = &self.link {
+            return Err(not_there(found_out));
+        }
         match std::mem::replace(&mut self.link, Link::Closed) {
             Link::Open(socket) => {
                 self.finish(socket).await;
                 Ok(())
             }
             Link::Reset => Ok(()),
-            Link::Closed => Err(Errno::BadFd),
+            Link::Closed | Link::Absent(_) => Err(Errno::BadFd),
         }
     }
 
@@ -367,8 +401,10 @@ impl Connection {
         direction: Direction,
         timeout: Option<Duration>,
     ) -> Result<(), Errno> {
-        if matches!(self.link, Link::Closed) {
-            return Err(Errno::BadFd);
+        match &self.link {
+            Link::Open(_) | Link::Reset => {}
+            Link::Closed => return Err(Errno::BadFd),
+            Link::Absent(found_out) => return Err(not_there(found_out)),
         }
         match direction {
             Direction::Read => self.input_timeout = timeout,
@@ -454,6 +490,10 @@ impl Connection {
             Link::Open(socket) => socket,
             Link::Closed => return ready | bits::INVALID,
             Link::Reset => return ready | bits::FAILED | bits::OVER | either,
+            Link::Absent(found_out) => {
+                not_there(found_out);
+                return ready | bits::FAILED | either;
+            }
         };
         let kernel = socket.events();
         if self.broken.is_some() || kernel.failed {
@@ -476,7 +516,16 @@ impl Connection {
     /// A fact about the connection, by its name in [`portcell_abi::FACTS`]; `None` if it does not
     /// exist here.
     pub fn info(&self, name: &str) -> Option<Cow<'_, str>> {
+        if let Link::Absent(found_out) = &self.link {
+            not_there(found_out);
+            return None;
+        }
         facts::info(name, self.account.id(), &self.placement, self.link.socket().ok())
+    }
+
+    /// Whether there is a peer, or was one.
+    pub const fn has_peer(&self) -> bool {
+        !matches!(self.link, Link::Absent(_))
     }
 
     /// The account of this connection.

@@ -3,27 +3,27 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use super::error::{BadPlugin, StartError};
+use super::error::StartError;
 use super::listener::{Listener, Run, Services};
+use super::loading::Loaded;
 use super::serve::{Service, Tls};
 use super::socket::Socket;
-use super::{Server, Sockets, fixed, flows};
+use super::{Server, Sockets, flows};
 use crate::address::Address;
 use crate::admission::Opening;
 use crate::capacity::memory;
-use crate::config::{Config, HandlerConfig, ListenerConfig, MemoryBound, ReceiptsFor};
+use crate::config::{Config, Difference, ListenerConfig, MemoryBound, ReceiptsFor, difference};
 use crate::drain::Connections;
-use crate::handler::Handler;
 use crate::listener::{Life, Phase};
 use crate::route::{Route, Routes, Table};
 
 impl Server {
-    /// Puts `wanted` into service in place of what is: all of it, or nothing.
-    pub(super) async fn apply(&mut self, wanted: Config) -> Result<(), StartError> {
-        self.check_fixed(&wanted)?;
-        // A module may have changed in its file: its digest says so, when it is loaded.
-        let handlers =
-            self.load_all(wanted.handlers.clone(), wanted.server.max_module_size).await?;
+    /// Puts `wanted` into service in place of what is, with its handlers: all of it, or nothing.
+    pub(super) async fn apply(
+        &mut self,
+        wanted: Config,
+        handlers: Vec<Loaded>,
+    ) -> Result<(), StartError> {
         let profiles = self.load_profiles(&wanted).await?;
         let changed: Vec<_> =
             wanted.listeners.iter().filter(|config| self.starts(config)).map(Arc::clone).collect();
@@ -31,10 +31,9 @@ impl Server {
         // Nothing below can fail.
         self.config = wanted;
         self.set_bounds();
-        self.handlers.extend(handlers);
+        self.put(handlers);
+        self.handlers.retain(&self.config.handlers);
         self.profiles = profiles;
-        let defined = |name: &str| self.config.handlers.iter().any(|config| config.name == *name);
-        self.handlers.retain(|name, _| defined(name));
         for config in self.config.listeners.clone() {
             let name = config.name.clone();
             match self.listeners.get_mut(&name) {
@@ -60,7 +59,7 @@ impl Server {
     }
 
     /// Connections from now on go to the handlers as they are now.
-    pub(super) fn reroute(&self) {
+    pub(super) fn reroute(&mut self) {
         for listener in self.listeners.values() {
             let Some(running) = listener.running() else { continue };
             let Services { streams, flows } = &running.services;
@@ -72,6 +71,7 @@ impl Server {
             // After the routes: who is sent to a handler by name finds it there.
             self.renew(listener, &streams.tls);
         }
+        self.handlers.tell_news();
     }
 
     /// Whether this configuration of a listener needs it to be started, or started anew.
@@ -88,12 +88,14 @@ impl Server {
     }
 
     /// What of `wanted` cannot change while the server runs.
-    fn check_fixed(&self, wanted: &Config) -> Result<(), StartError> {
-        let (now, wanted_server) = (&self.config.server, &wanted.server);
-        if let Some((key, _)) = fixed(now, wanted_server).into_iter().find(|(_, same)| !same) {
-            return Err(StartError::NeedsRestart(key));
+    pub(super) fn check_fixed(&self, wanted: &Config) -> Result<(), StartError> {
+        let differences = difference(&self.config, wanted);
+        let fixed = differences.iter().filter(|difference| difference.needs_restart());
+        let fixed: Vec<_> = fixed.map(Difference::path).collect();
+        if !fixed.is_empty() {
+            return Err(StartError::NeedsRestart(fixed));
         }
-        match wanted_server.max_connections {
+        match wanted.server.max_connections {
             Some(wanted) if wanted.get() > self.capacity.connections => {
                 Err(StartError::Room { wanted: wanted.get(), room: self.capacity.connections })
             }
@@ -114,33 +116,6 @@ impl Server {
             MemoryBound::Bytes(bytes) => bytes,
         });
         self.receipts.set_for_all(server.receipts_for == ReceiptsFor::All);
-    }
-
-    pub(super) async fn load_all(
-        &self,
-        configs: Vec<Arc<HandlerConfig>>,
-        limit: u64,
-    ) -> Result<Vec<(String, Arc<Handler>)>, StartError> {
-        let mut loaded = Vec::with_capacity(configs.len());
-        let mut wrong = Vec::new();
-        for config in configs {
-            let old = self.handlers.get(&config.name).map(Arc::clone);
-            let compiling = Arc::clone(&self.loader);
-            // Compiling takes a while: not on a thread that serves connections.
-            let loading = tokio::task::spawn_blocking(move || {
-                let handler = compiling.load_or_keep(&config, old.as_ref(), limit);
-                (config, handler)
-            });
-            let (config, handler) = loading.await.map_err(StartError::Loading)?;
-            match handler {
-                Ok(handler) => loaded.push((config.name.clone(), handler)),
-                Err(error) => wrong.push(BadPlugin::new(&config, error)),
-            }
-        }
-        if !wrong.is_empty() {
-            return Err(StartError::Load(wrong));
-        }
-        Ok(loaded)
     }
 
     /// The sockets of listeners that are to start; those that are bound already are kept.

@@ -1,20 +1,19 @@
 //! What a server does when it is told something.
 
 use std::num::NonZeroU32;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Server;
-use super::control::{Action, Command, ControlError, Event, Limit, Reply};
+use super::control::{Action, Command, ControlError, Event, Limit, Reply, answer};
 use super::end::End;
 use super::error::StartError;
 use super::handover::HandOver;
 use super::listener::{Listener, Run};
 use super::status::Status;
-use crate::config::{Config, HandlerConfig, ListenerConfig, nearest};
+use crate::config::{ListenerConfig, nearest};
 use crate::listener::{Life, Phase};
 
 impl Server {
@@ -33,33 +32,19 @@ impl Server {
                 }
                 return None;
             }
+            Event::Read(read) => {
+                self.was_read(read);
+                return None;
+            }
+            Event::Loaded(loaded) => {
+                self.loaded(loaded).await;
+                return None;
+            }
         };
         match command {
             Command::Drain(deadline) => return Some(End::Drain(deadline)),
             Command::Stop => return Some(End::Stop),
-            Command::Apply(config, reply) => {
-                let applied = self.apply_and_announce(*config).await;
-                self.changes.reloads.note(None, &applied);
-                answer(reply, applied);
-            }
-            Command::Reload(reply) => {
-                let applied = self.reload().await;
-                if applied.is_ok() {
-                    tracing::info!("the configuration was applied");
-                }
-                self.changes.reloads.note(None, &applied);
-                answer(reply, applied);
-            }
-            Command::Swap { handler, module, reply } => {
-                let swapped = self.swap(&handler, Some(module)).await;
-                self.changes.swaps.note(Some(handler), &swapped);
-                answer(reply, swapped);
-            }
-            Command::ReloadHandler(handler, reply) => {
-                let swapped = self.swap(&handler, None).await;
-                self.changes.swaps.note(Some(handler), &swapped);
-                answer(reply, swapped);
-            }
+            Command::Change(change) => self.change(change),
             Command::Limit { limit, most, reply } => answer(reply, self.limit(&limit, most)),
             Command::Listener { name, action, reply } => {
                 answer(reply, self.act(&name, action).await);
@@ -75,6 +60,10 @@ impl Server {
             Command::DrainTimeout(reply) => answer(reply, Ok(self.config.server.drain_timeout)),
             Command::ReopenReceipts => self.receipts.reopen(),
             Command::Status(reply) => answer(reply, Ok(Status::of(self))),
+            Command::Config(reply) => {
+                let config = Box::new(self.config.clone());
+                answer(reply, Ok((config, self.source.clone())));
+            }
         }
         None
     }
@@ -84,20 +73,21 @@ impl Server {
     pub(super) async fn handle_draining(&mut self, event: Event) {
         let command = match event {
             Event::Command(command) => command,
-            // Its listeners end anyway.
-            Event::Gone { .. } => return,
+            // Its listeners end anyway, and whoever asked for modules was refused.
+            Event::Gone { .. } | Event::Read(_) | Event::Loaded(_) => return,
             Event::Drained(_) => {
                 self.handle(event).await;
                 return;
             }
         };
         match command {
-            Command::Status(_) | Command::DrainTimeout(_) | Command::DrainListener { .. } => {
+            Command::Status(_)
+            | Command::Config(_)
+            | Command::DrainTimeout(_)
+            | Command::DrainListener { .. } => {
                 self.handle(Event::Command(command)).await;
             }
-            Command::Apply(_, reply) | Command::Reload(reply) => {
-                answer(reply, Err(ControlError::Ending));
-            }
+            Command::Change(change) => change.refuse(),
             Command::Limit { reply, .. } | Command::Listener { reply, .. } => {
                 answer(reply, Err(ControlError::Ending));
             }
@@ -105,47 +95,8 @@ impl Server {
             Command::HandOver(reply) => answer(reply, Err(ControlError::Ending)),
             // Who took them over has them.
             Command::Leave(handed_over) => handed_over.leave(),
-            Command::Swap { reply, .. } | Command::ReloadHandler(_, reply) => {
-                answer(reply, Err(ControlError::Ending));
-            }
             Command::Drain(_) | Command::Stop => {}
         }
-    }
-
-    async fn apply_and_announce(&mut self, config: Config) -> Result<(), ControlError> {
-        let before = self.listening();
-        self.apply(config).await?;
-        for new in self.listening().iter().filter(|on| !before.contains(on)) {
-            tracing::info!("{new}");
-        }
-        Ok(())
-    }
-
-    /// Reads the configuration's file again, and applies it.
-    async fn reload(&mut self) -> Result<(), ControlError> {
-        let path = self.source.clone().ok_or(ControlError::NoSource)?;
-        // A file can be far away, and slow.
-        let reading = tokio::task::spawn_blocking(move || Config::read(&path));
-        let config = reading.await.map_err(StartError::Loading)??;
-        self.apply_and_announce(config).await
-    }
-
-    /// Gives a handler another module, or what its file has now.
-    async fn swap(&mut self, name: &str, module: Option<PathBuf>) -> Result<u64, ControlError> {
-        let mut config = self.config.clone();
-        let names = config.handlers.iter().map(|handler| handler.name.as_str());
-        let hint = nearest::did_you_mean(name, names);
-        let Some(handler) = config.handlers.iter_mut().find(|handler| handler.name == name) else {
-            return Err(ControlError::NoHandler { name: name.into(), hint });
-        };
-        let module = module.unwrap_or_else(|| handler.module.clone());
-        *handler = Arc::new(HandlerConfig { module, ..HandlerConfig::clone(handler) });
-        let changed = vec![Arc::clone(handler)];
-        let loaded = self.load_all(changed, config.server.max_module_size).await?;
-        self.config = config;
-        self.handlers.extend(loaded);
-        self.reroute();
-        Ok(self.handlers.get(name).map_or(0, |handler| handler.version()))
     }
 
     fn limit(&mut self, limit: &Limit, most: Option<NonZeroU32>) -> Result<(), ControlError> {
@@ -266,9 +217,4 @@ impl Server {
     fn nearest_listener(&self, name: &str) -> String {
         nearest::did_you_mean(name, self.listeners.keys().map(String::as_str))
     }
-}
-
-fn answer<T>(reply: Reply<T>, answer: Result<T, ControlError>) {
-    // Who asked may have gone.
-    let _ = reply.send(answer);
 }

@@ -143,23 +143,6 @@ fn open(registry: &Registry) -> BTreeMap<(String, String), Open> {
     all
 }
 
-/// How many connections each version of each handler has.
-pub(super) fn by_version(registry: &Registry) -> BTreeMap<(String, u64), usize> {
-    let mut counts = BTreeMap::new();
-    for set in registry.sets() {
-        let mut by_placement = BTreeMap::<_, (Arc<_>, usize)>::new();
-        set.each(|account| {
-            let Some(placement) = account.presence().placement() else { return };
-            let key = Arc::as_ptr(placement) as usize;
-            by_placement.entry(key).or_insert_with(|| (Arc::clone(placement), 0)).1 += 1;
-        });
-        for (placement, count) in by_placement.into_values() {
-            *counts.entry((placement.handler.clone(), placement.version)).or_default() += count;
-        }
-    }
-    counts
-}
-
 impl ConnectionStatus {
     fn of(listener: &str, account: &Account) -> Self {
         let whole = |number: u128| u64::try_from(number).unwrap_or(u64::MAX);

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::change::Change;
 use super::error::StartError;
 use super::handover::HandOver;
+use super::loading::Loaded;
 use super::status::Status;
-use crate::config::{Config, Errors};
+use crate::config::{Config, Difference, Errors, difference};
 use crate::drain::Registry;
 use crate::followers::Following;
 use crate::listener::{BindError, Gone, Life};
@@ -60,6 +62,14 @@ pub enum ControlError {
         name: String,
         /// The nearest that there is.
         hint: String,
+    },
+    /// It has not had another version, or none that is kept.
+    #[error("handler {handler} has no version before v{version} to go back to")]
+    NoVersion {
+        /// The handler's name.
+        handler: String,
+        /// The version that it has.
+        version: u64,
     },
     /// There is no such pool.
     #[error("there is no pool `{name}`{hint}")]
@@ -112,20 +122,17 @@ pub(super) enum Event {
     },
     /// The connections of the listener with this life have ended.
     Drained(Arc<Life>),
+    /// The configuration's file, as it is now, for the change that is under way.
+    Read(Result<Config, ControlError>),
+    /// The modules of the change that is under way.
+    Loaded(Result<Vec<Loaded>, StartError>),
 }
 
 pub(super) type Reply<T = ()> = oneshot::Sender<Result<T, ControlError>>;
 
 #[derive(Debug)]
 pub(super) enum Command {
-    Apply(Box<Config>, Reply),
-    Reload(Reply),
-    ReloadHandler(String, Reply<u64>),
-    Swap {
-        handler: String,
-        module: PathBuf,
-        reply: Reply<u64>,
-    },
+    Change(Change),
     Limit {
         limit: Limit,
         most: Option<NonZeroU32>,
@@ -143,6 +150,8 @@ pub(super) enum Command {
     },
     ReopenReceipts,
     Status(Reply<Status>),
+    /// What is in force, and where it is read from.
+    Config(Reply<(Box<Config>, Option<PathBuf>)>),
     HandOver(Reply<HandOver>),
     Leave(HandOver),
     DrainTimeout(Reply<Option<Duration>>),
@@ -192,34 +201,52 @@ impl Control {
         let _ = self.send(Command::ReopenReceipts);
     }
 
-    /// Serve this configuration from now on, or keep the old one if it cannot be served. Modules
-    /// are read again.
-    pub async fn apply(&self, config: Config) -> Result<(), ControlError> {
-        self.ask(|reply| Command::Apply(Box::new(config), reply)).await
+    /// Serve this configuration from now on, or keep the old one if it cannot be served; gives what
+    /// was different. Modules are read again.
+    pub async fn apply(&self, config: Config) -> Result<Vec<Difference>, ControlError> {
+        self.ask(|reply| Command::Change(Change::Apply(Box::new(config), reply))).await
     }
 
     /// Read the configuration's file again and apply it as [`Control::apply`] does. Fails where
     /// [`Server::reads_from`](super::Server::reads_from) was not told one.
-    pub async fn reload(&self) -> Result<(), ControlError> {
-        self.ask(Command::Reload).await
+    pub async fn reload(&self) -> Result<Vec<Difference>, ControlError> {
+        self.ask(|reply| Command::Change(Change::Reload(reply))).await
     }
 
-    /// Read the module of one handler again, from the file that it is in now, as
-    /// [`Control::swap`] does.
-    pub async fn reload_handler(&self, handler: &str) -> Result<u64, ControlError> {
-        let handler = handler.to_owned();
-        self.ask(|reply| Command::ReloadHandler(handler, reply)).await
+    /// What [`Control::reload`] would find different now: the configuration's file is read and
+    /// checked, and nothing is changed or loaded. Fails as that does.
+    pub async fn difference(&self) -> Result<Vec<Difference>, ControlError> {
+        let (config, source) = self.ask(Command::Config).await?;
+        let wanted = read(source).await?;
+        Ok(difference(&config, &wanted))
     }
 
     /// Give connections from now on this module; those that are open keep theirs. Gives the
-    /// handler's new version, or the old one if it is the same module.
+    /// handler's version then: that of the module, if it has had it and it is not forgotten yet,
+    /// otherwise a new one. The file stays the handler's until a configuration is applied.
     pub async fn swap(
         &self,
         handler: &str,
         module: impl Into<PathBuf>,
     ) -> Result<u64, ControlError> {
-        let (handler, module) = (handler.to_owned(), module.into());
-        self.ask(|reply| Command::Swap { handler, module, reply }).await
+        let (handler, module) = (handler.to_owned(), Some(module.into()));
+        self.ask(|reply| Command::Change(Change::Swap { handler, module, reply })).await
+    }
+
+    /// Read the module of this handler again from its file; gives the version, as
+    /// [`Control::swap`] does. A version that was rolled back returns if it is in the file.
+    pub async fn reload_handler(&self, handler: &str) -> Result<u64, ControlError> {
+        let (handler, module) = (handler.to_owned(), None);
+        self.ask(|reply| Command::Change(Change::Swap { handler, module, reply })).await
+    }
+
+    /// Give connections from now on the version of this handler that came before the present one,
+    /// which has the number that it had; gives that number. The last three are kept. It stays in
+    /// service when a configuration is applied, or its file is looked at, until another module is
+    /// in the file; [`Control::reload_handler`] takes what is there.
+    pub async fn rollback(&self, handler: &str) -> Result<u64, ControlError> {
+        let handler = handler.to_owned();
+        self.ask(|reply| Command::Change(Change::RollBack { handler, reply })).await
     }
 
     /// Change a bound. It holds until a configuration is applied.
@@ -322,4 +349,16 @@ impl Control {
     fn send(&self, command: Command) -> Result<(), ControlError> {
         self.sender.send(Event::Command(command)).map_err(|_| ControlError::Ended)
     }
+}
+
+/// Reads a configuration, beside those who serve: its file can be far away, and slow.
+pub(super) async fn read(source: Option<PathBuf>) -> Result<Config, ControlError> {
+    let path = source.ok_or(ControlError::NoSource)?;
+    let reading = tokio::task::spawn_blocking(move || Config::read(&path));
+    Ok(reading.await.map_err(StartError::Loading)??)
+}
+
+pub(super) fn answer<T>(reply: Reply<T>, answer: Result<T, ControlError>) {
+    // Who asked may have gone.
+    let _ = reply.send(answer);
 }

@@ -67,6 +67,7 @@ impl Server {
     /// does not change the server is still done meanwhile.
     pub(super) async fn drain(mut self, within: Option<Option<Duration>>) -> Ended {
         self.phase = Phase::Draining;
+        self.refuse_changes();
         let since = |bound: Option<Duration>| bound.map(|bound| Instant::now() + bound);
         let mut deadline = within.map_or_else(|| self.drain_deadline(), since);
         let drains = self.drain_all();

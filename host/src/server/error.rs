@@ -8,6 +8,7 @@ use crate::handler::LoadError;
 use crate::listener::{BindError, Gone, JoinError};
 use crate::receipt::ReceiptsError;
 use crate::tls::LoadErrors;
+use crate::trial::TrialError;
 
 /// A configuration cannot be put into service.
 #[derive(Debug, thiserror::Error)]
@@ -75,9 +76,9 @@ pub enum StartError {
         /// How many there can be.
         room: u32,
     },
-    /// It would change what is fixed at start.
-    #[error("server.{0} cannot change while the server runs; restart it")]
-    NeedsRestart(&'static str),
+    /// It would change what is fixed at start: all of that.
+    #[error("{} cannot change while the server runs; restart it", .0.join(", "))]
+    NeedsRestart(Vec<String>),
     /// The first UDP address of a server that was started without one.
     #[error("this server was started without room for UDP flows; restart it")]
     NoFlows,
@@ -103,24 +104,58 @@ pub enum RunError {
     },
 }
 
-/// A plugin that cannot be loaded.
+/// A plugin that cannot be put into service.
 #[derive(Debug, thiserror::Error)]
 #[error("{place}: {error}")]
 pub struct BadPlugin {
+    handler: String,
     /// Where it was named, and its path.
     place: String,
-    error: LoadError,
+    error: Unfit,
+}
+
+/// What is wrong with a plugin.
+#[derive(Debug, thiserror::Error)]
+pub enum Unfit {
+    /// It cannot be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// It cannot serve.
+    #[error("the trial of v{version} failed: {error}")]
+    Trial {
+        /// The number that it would have had.
+        version: u64,
+        /// Why.
+        error: TrialError,
+    },
+}
+
+impl StartError {
+    /// One plugin, and why it is not loaded.
+    pub(super) fn bad_plugin(config: &HandlerConfig, error: LoadError) -> Self {
+        Self::Load(vec![BadPlugin::new(config, error.into())])
+    }
 }
 
 impl BadPlugin {
+    /// The name of the handler.
+    pub(super) fn handler(&self) -> &str {
+        &self.handler
+    }
+
+    /// Whether it looks like a file that is not whole.
+    pub(super) const fn may_be_half(&self) -> bool {
+        matches!(self.error, Unfit::Load(LoadError::Plugin(_)))
+    }
+
     /// The plugin of `config`, and what is wrong with it.
-    pub fn new(config: &HandlerConfig, error: LoadError) -> Self {
+    pub(super) fn new(config: &HandlerConfig, error: Unfit) -> Self {
         let module = config.module.display();
         let place = match &config.origin {
             Origin::Plugin(_) => module.to_string(),
             origin => format!("{origin}: {module}"),
         };
-        Self { place, error }
+        Self { handler: config.name.clone(), place, error }
     }
 }
 

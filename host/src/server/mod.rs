@@ -2,6 +2,7 @@
 //! knows both the listeners and the sandboxes.
 
 mod apply;
+mod change;
 mod command;
 mod connections;
 mod control;
@@ -9,45 +10,51 @@ mod end;
 mod error;
 mod handover;
 mod listener;
+mod loading;
 mod serve;
 mod socket;
 mod status;
 mod tls;
+mod versions;
 mod watch;
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
 
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
 
 use crate::address::Address;
 use crate::admission::{Admission, Opening};
 use crate::capacity::{Capacity, Needs, TooMany};
-use crate::config::{Config, HandlerConfig, ListenerConfig, ServerConfig, WhenFull};
+use crate::config::{Config, HandlerConfig, ListenerConfig, WhenFull};
 use crate::coredumps::Coredumps;
 use crate::drain::{Connections, Registry};
 use crate::engine::{Engine, Settings};
-use crate::handler::{Handler, Loader};
+use crate::handler::Loader;
 use crate::listener::Phase;
 use crate::receipt::Receipts;
 use crate::tally::Tallies;
 use crate::tls::Profile;
 
+use self::change::{Change, Changes};
 use self::control::Event;
 use self::listener::{Listener, Run, Running, opening};
+use self::loading::{Loading, all_good};
 use self::socket::Socket;
+use self::status::Tried;
+use self::versions::Handlers;
 
 pub use self::connections::{ConnectionStatus, Traffic};
 pub use self::control::{Control, ControlError, Limit};
-pub use self::error::{BadPlugin, RunError, StartError};
+pub use self::error::{BadPlugin, RunError, StartError, Unfit};
 pub use self::handover::HandOver;
-use self::status::Changes;
+pub use self::loading::check_handlers;
 pub use self::status::{
-    ChangeStatus, HandlerStatus, LimitStatus, ListenerStatus, Outcomes, ServerState, Status,
-    VersionStatus,
+    ChangeStatus, FailureStatus, HandlerStatus, LimitStatus, ListenerStatus, Outcomes, ServerState,
+    Status, VersionState, VersionStatus,
 };
 pub use self::tls::check_certificates;
 use self::watch::Watched;
@@ -68,12 +75,18 @@ pub struct Server {
     receipts: Arc<Receipts>,
     /// Where coredumps go, if they are wanted.
     dumps: Option<Arc<Coredumps>>,
-    handlers: BTreeMap<String, Arc<Handler>>,
+    handlers: Handlers,
+    /// What it is asked to change.
+    changes: Changes,
+    /// What became of that.
+    tried: Tried,
     listeners: BTreeMap<String, Listener>,
     /// By which listeners come to TLS, by their names.
     profiles: Profiles,
     /// The files of the profiles.
     watched: Watched,
+    /// The files of handlers that are watched.
+    modules: Watched,
     /// Connections of listeners that are gone.
     retired: Vec<Arc<Connections>>,
     /// All of them, for whoever looks at single ones.
@@ -82,7 +95,6 @@ pub struct Server {
     /// Where its configuration is read from.
     source: Option<PathBuf>,
     began: Instant,
-    changes: Changes,
     /// What a listener does that is bound now.
     phase: Phase,
     events: mpsc::UnboundedReceiver<Event>,
@@ -132,23 +144,26 @@ impl Server {
             capacity,
             flows,
             loader: Arc::new(loader),
-            handlers: BTreeMap::new(),
+            handlers: Handlers::default(),
+            changes: Changes::default(),
+            tried: Tried::default(),
             listeners: BTreeMap::new(),
             profiles: Profiles::new(),
-            watched: Watched::default(),
+            watched: Watched::certificates(),
+            modules: Watched::modules(),
             retired: Vec::new(),
             registry: Arc::default(),
             tallies: Arc::default(),
             source: None,
             began: Instant::now(),
-            changes: Changes::default(),
             phase: Phase::Bound,
             events,
             sender,
             config,
         };
-        let handlers = this.config.handlers.clone();
-        this.handlers.extend(this.load_all(handlers, this.config.server.max_module_size).await?);
+        let (handlers, limit) = (&this.config.handlers, this.config.server.max_module_size);
+        let loading = Loading::new(&this.loader, handlers, &this.handlers, limit);
+        this.put(all_good(loading.run().await?)?);
         this.profiles = this.load_profiles(&this.config).await?;
         this.set_bounds();
         for config in &this.config.listeners {
@@ -215,7 +230,13 @@ impl Server {
     /// listener's sockets are lost and it was the last.
     pub async fn run(mut self) -> Result<Ended, RunError> {
         // What was asked before comes first: a server that was stopped does not begin.
-        while let Ok(event) = self.events.try_recv() {
+        loop {
+            let event = if self.changes.are_made() {
+                self.events.try_recv().ok()
+            } else {
+                self.events.recv().await
+            };
+            let Some(event) = event else { break };
             if let Some(end) = self.handle(event).await {
                 return self.end(end).await;
             }
@@ -232,6 +253,14 @@ impl Server {
                 event = self.events.recv() => event,
                 () = Self::files_change(&mut self.watched, &self.profiles) => {
                     self.read_again().await;
+                    continue;
+                }
+                () = self.modules.change(Self::watched_modules(&self.config)) => {
+                    self.change(Change::Watched);
+                    continue;
+                }
+                () = until(self.handlers.due(self.config.server.drain_timeout)) => {
+                    self.handlers.retire(self.config.server.drain_timeout);
                     continue;
                 }
             };
@@ -263,29 +292,20 @@ impl Server {
     }
 }
 
+/// Waits until then; for ever if that is never.
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         for life in self.listeners.values().filter_map(Listener::life) {
             life.ask(Phase::Stopped);
         }
     }
-}
-
-/// The keys of the server that change only by a restart, and whether they are the same in both.
-fn fixed(a: &ServerConfig, b: &ServerConfig) -> [(&'static str, bool); 9] {
-    let token = |config: &ServerConfig| config.admin.as_ref()?.token.clone();
-    let address = |config: &ServerConfig| Some(config.admin.as_ref()?.address.clone());
-    [
-        ("max_handshakes", a.max_handshakes == b.max_handshakes),
-        ("max_flows", a.max_flows == b.max_flows),
-        ("receipts", a.receipts == b.receipts),
-        ("coredumps", a.coredumps == b.coredumps),
-        ("admin", address(a) == address(b)),
-        ("admin_token", token(a) == token(b)),
-        ("metrics", a.metrics == b.metrics),
-        ("stack", a.stack == b.stack),
-        ("meter", a.meter == b.meter),
-    ]
 }
 
 /// How many connections there can be on this machine with `config`.
@@ -325,21 +345,5 @@ fn flows(config: &Config) -> u32 {
 impl std::fmt::Display for ListeningOn {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "listening on {} ({})", self.address, self.listener)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-    use crate::config::{Change, KEYS};
-
-    #[test]
-    fn what_needs_a_restart_is_what_the_table_of_keys_says() {
-        let server = Config::from_flags(Path::new("x.wasm"), &[]).unwrap().server;
-        let names: Vec<_> = fixed(&server, &server).into_iter().map(|(name, _)| name).collect();
-        let restart = KEYS.iter().filter(|key| key.change == Change::Restart);
-        assert_eq!(names, restart.map(|key| key.name).collect::<Vec<_>>());
     }
 }

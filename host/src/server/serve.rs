@@ -62,12 +62,15 @@ pub(super) async fn serve(
         connection.can_upgrade(Arc::clone(handshaking) as Arc<dyn Upgrade>);
     }
     let receipt = service.receipts.are_wanted().then(|| Receipt::begin(&connection, &route));
+    // That a drain of this version finds it.
+    let of_version = route.handler.connections().enter(Arc::clone(&account));
     let made = |made| service.life.was_handed_over(made);
     let Ended { connection, exit, backtrace, host_calls } =
         instance::run(&route.handler, connection, route.limits, made, service.dumps.as_ref()).await;
     account.closes();
     if exit == Exit::Cut {
-        registration.was_cut();
+        let by_version = route.handler.connections().are_cut();
+        if by_version { &of_version } else { &registration }.was_cut();
     }
     // Somebody may have asked for receipts since.
     let receipt = receipt

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::Serialize;
 
 use super::Server;
-use super::connections::by_version;
-use super::control::ControlError;
 use super::listener::{Listener, Run};
+use super::versions::{Failure, Handlers, Versions};
 use crate::handler::Handler;
 use crate::listener::{Counts, Phase, Refused, State};
 
@@ -96,20 +96,20 @@ pub struct ChangeStatus {
     pub error: Option<String>,
 }
 
-/// The changes that a server was asked for.
+/// What became of the changes that a server was asked for.
 #[derive(Debug, Default)]
-pub(super) struct Changes {
+pub(super) struct Tried {
     pub(super) reloads: Outcomes,
     pub(super) swaps: Outcomes,
 }
 
 impl Outcomes {
-    pub(super) fn note<T>(&mut self, handler: Option<String>, outcome: &Result<T, ControlError>) {
+    pub(super) fn note<T, E: ToString>(&mut self, handler: Option<&str>, outcome: &Result<T, E>) {
         let count = if outcome.is_ok() { &mut self.applied } else { &mut self.refused };
         *count += 1;
-        let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
         let error = outcome.as_ref().err().map(ToString::to_string);
-        self.last = Some(ChangeStatus { time, handler, error });
+        let handler = handler.map(str::to_owned);
+        self.last = Some(ChangeStatus { time: time(SystemTime::now()), handler, error });
     }
 }
 
@@ -163,35 +163,60 @@ pub struct ListenerStatus {
 pub struct HandlerStatus {
     /// Its name.
     pub name: String,
-    /// Counts the modules that it has had, from 1.
+    /// The version that connections get. Counts the modules that it has had, from 1.
     pub version: u64,
-    /// The sha256 of its module.
+    /// The sha256 of that version's module.
     pub digest: String,
-    /// The module's file.
+    /// The module's file, which can be that of another version since.
     pub module: String,
-    /// The version in service, and those before it that still have connections.
+    /// When the version's module was loaded, as in RFC 3339, in UTC.
+    pub loaded: String,
+    /// The versions that can be had again or have connections, by their numbers.
     pub versions: Vec<VersionStatus>,
+    /// Why the last module that was to be loaded is not in service; `None` if it is.
+    pub error: Option<FailureStatus>,
 }
 
 /// A version of a handler, as it is now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct VersionStatus {
-    /// Counts the modules that the handler has had, from 1.
+    /// Its number.
     pub version: u64,
-    /// Connections that have its instances, or are closing.
+    /// The sha256 of its module.
+    pub digest: String,
+    /// When that was loaded, as in RFC 3339, in UTC.
+    pub loaded: String,
+    /// What it is for.
+    pub state: VersionState,
+    /// Connections and flows that have it, with those on their way out.
     pub connections: usize,
+}
+
+/// What a version of a handler is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VersionState {
+    /// Connections get it.
+    InService,
+    /// It can be had again.
+    Kept,
+    /// It is gone when its connections have ended.
+    Leaving,
+}
+
+/// Why a module is not in service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FailureStatus {
+    /// When that was found, as in RFC 3339, in UTC.
+    pub time: String,
+    /// What is wrong with it.
+    pub error: String,
 }
 
 impl Status {
     pub(super) fn of(server: &Server) -> Self {
-        let live = by_version(&server.registry);
-        let handlers = server.handlers.values().map(|handler| HandlerStatus {
-            name: handler.config().name.clone(),
-            version: handler.version(),
-            digest: handler.digest().to_owned(),
-            module: handler.config().module.display().to_string(),
-            versions: versions(handler, &live),
-        });
+        let handlers =
+            server.handlers.iter().map(|versions| HandlerStatus::of(versions, &server.handlers));
         let (taken, free) = (server.admission.taken(), server.admission.free());
         Self {
             version: env!("CARGO_PKG_VERSION"),
@@ -211,8 +236,8 @@ impl Status {
             listeners: server.listeners.values().map(ListenerStatus::of).collect(),
             handlers: handlers.collect(),
             limits: limits(server),
-            reloads: server.changes.reloads.clone(),
-            swaps: server.changes.swaps.clone(),
+            reloads: server.tried.reloads.clone(),
+            swaps: server.tried.swaps.clone(),
         }
     }
 
@@ -220,6 +245,44 @@ impl Status {
     pub fn listener(&self, name: &str) -> Option<&ListenerStatus> {
         self.listeners.iter().find(|listener| listener.name == name)
     }
+
+    /// The handler of this name.
+    pub fn handler(&self, name: &str) -> Option<&HandlerStatus> {
+        self.handlers.iter().find(|handler| handler.name == name)
+    }
+}
+
+impl HandlerStatus {
+    fn of(versions: &Versions, all: &Handlers) -> Self {
+        let (present, name) = (versions.present(), versions.present().name());
+        let mut known = all.known(name).versions;
+        known.sort_by_key(|handler| handler.version());
+        known.dedup_by_key(|handler| handler.version());
+        let version = |handler: Arc<Handler>| VersionStatus {
+            version: handler.version(),
+            digest: handler.digest().to_owned(),
+            loaded: time(handler.loaded()),
+            state: versions.state_of(handler.version()),
+            connections: all.connections(name, handler.version()),
+        };
+        let failed = |failure: &Failure| FailureStatus {
+            time: time(failure.time),
+            error: failure.error.clone(),
+        };
+        Self {
+            name: name.to_owned(),
+            version: present.version(),
+            digest: present.digest().to_owned(),
+            module: present.config().module.display().to_string(),
+            loaded: time(present.loaded()),
+            versions: known.into_iter().map(version).collect(),
+            error: versions.failure().map(failed),
+        }
+    }
+}
+
+fn time(at: SystemTime) -> String {
+    humantime::format_rfc3339_millis(at).to_string()
 }
 
 impl ListenerStatus {
@@ -260,16 +323,6 @@ impl ListenerStatus {
             unsent: counts.unsent.get(),
         }
     }
-}
-
-fn versions(handler: &Handler, live: &BTreeMap<(String, u64), usize>) -> Vec<VersionStatus> {
-    let (name, now) = (&handler.config().name, handler.version());
-    let of_it = live.iter().filter(|((handler, _), _)| handler == name);
-    let versions = of_it.map(|((_, version), count)| (*version, *count));
-    let mut versions: BTreeMap<_, _> = versions.collect();
-    versions.entry(now).or_default();
-    let status = |(version, connections)| VersionStatus { version, connections };
-    versions.into_iter().map(status).collect()
 }
 
 fn limits(server: &Server) -> Vec<LimitStatus> {

@@ -1,6 +1,6 @@
 //! Files that somebody else replaces: when they have changed, and are whole again.
 //!
-//! They are looked at every second. That finds links that are swapped, folders that are replaced
+//! They are looked at time and again. That finds links that are swapped, folders that are replaced
 //! and what another machine writes, and asks nothing of the kernel that it may not have.
 
 use std::fs;
@@ -10,16 +10,22 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// How often the files are looked at. What has changed is read when it has not changed again by the
-/// next look.
+/// How often certificates are looked at. What has changed is read when it has not changed again by
+/// the next look.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How long files may be no use, as a certificate is without its new key, before that is said.
+/// How long certificates may be no use, as one is without its new key, before that is said.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// The same for modules: whoever has built one waits for it.
+const LOOK_AT_MODULES: Duration = Duration::from_millis(250);
+const PATIENCE_WITH_MODULES: Duration = Duration::from_secs(2);
+
 /// What files were like when they were looked at last.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Watched {
+    look: Duration,
+    patience: Duration,
     /// When they are looked at next. Whoever waits may be cancelled time and again.
     next: Option<Instant>,
     /// What they were when they were read last. Nothing at first: they may have changed between
@@ -41,6 +47,19 @@ struct Stamp {
 }
 
 impl Watched {
+    pub(super) const fn certificates() -> Self {
+        Self::every(LOOK, PATIENCE)
+    }
+
+    pub(super) const fn modules() -> Self {
+        Self::every(LOOK_AT_MODULES, PATIENCE_WITH_MODULES)
+    }
+
+    const fn every(look: Duration, patience: Duration) -> Self {
+        let (next, read, seen, bad_since) = (None, None, None, None);
+        Self { look, patience, next, read, seen, bad_since, is_said: false }
+    }
+
     /// Waits until `files` have changed and are to be read; for ever if there are none. Safe to
     /// cancel.
     pub(super) async fn change(&mut self, files: Vec<PathBuf>) {
@@ -57,7 +76,7 @@ impl Watched {
                 continue;
             };
             let at = Instant::now();
-            self.next = Some(at + LOOK);
+            self.next = Some(at + self.look);
             if self.take(now, at) {
                 return;
             }
@@ -69,7 +88,8 @@ impl Watched {
         let is_still = self.seen.as_ref() == Some(&now);
         let is_read = self.read.as_ref() == Some(&now);
         self.seen = Some(now);
-        let is_late = !self.is_said && self.bad_since.is_some_and(|since| at >= since + PATIENCE);
+        let is_late =
+            !self.is_said && self.bad_since.is_some_and(|since| at >= since + self.patience);
         if is_still && (!is_read || is_late) {
             self.read.clone_from(&self.seen);
             return true;
@@ -87,8 +107,15 @@ impl Watched {
     pub(super) fn is_bad(&mut self) -> bool {
         let now = Instant::now();
         let since = *self.bad_since.get_or_insert(now);
-        self.is_said = now >= since + PATIENCE;
+        self.is_said = now >= since + self.patience;
         self.is_said
+    }
+
+    /// Says that what was read is no use and will not be: that is to be told.
+    pub(super) fn is_no_use(&mut self) -> bool {
+        self.bad_since.get_or_insert_with(Instant::now);
+        self.is_said = true;
+        true
     }
 }
 
@@ -114,7 +141,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_changes_is_read_when_it_is_still() {
-        let mut watched = Watched::default();
+        let mut watched = Watched::certificates();
         let at = Instant::now();
         assert!(!watched.take(version(1), at), "not known to be still");
         assert!(watched.take(version(1), at), "it may not be what was loaded");
@@ -126,7 +153,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_no_use_is_told_when_that_has_lasted() {
-        let mut watched = Watched::default();
+        let mut watched = Watched::certificates();
         let begun = Instant::now();
         for version in [version(1), version(2), version(2)] {
             watched.take(version, begun);
@@ -142,5 +169,14 @@ mod tests {
         );
         watched.is_good();
         assert!(!watched.take(version(3), Instant::now()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_will_be_no_use_is_told_at_once_and_once() {
+        let mut watched = Watched::modules();
+        let at = Instant::now();
+        assert!(!watched.take(version(1), at) && watched.take(version(1), at));
+        assert!(watched.is_no_use());
+        assert!(!watched.take(version(1), at + PATIENCE));
     }
 }

@@ -23,6 +23,7 @@ mod poll;
 mod rates;
 mod read;
 mod start_tls;
+mod trial;
 mod wasi_datagrams;
 mod wasi_files;
 mod wasi_poll;

@@ -40,6 +40,19 @@ impl Folder {
         self.wat(name, &text)
     }
 
+    /// Compiles `tells_version.wat` of tests/guests with this tag, of 6 letters, to `name`.wasm, which
+    /// is replaced as a whole.
+    pub(crate) fn version(&self, name: &str, tag: &str) -> PathBuf {
+        let source = repository().join("tests/guests/tells_version.wat");
+        let text = fs::read_to_string(source).unwrap();
+        assert_eq!(tag.len(), 6, "{tag} moves what comes behind it");
+        let new =
+            self.wat(&format!("{name}.new"), &text.replace("\"module ", &format!("\"{tag} ")));
+        let path = self.at(&format!("{name}.wasm"));
+        fs::rename(new, &path).unwrap();
+        path
+    }
+
     /// Compiles a module to `name`.wasm.
     pub(crate) fn wat(&self, name: &str, text: &str) -> PathBuf {
         let wasm = wat::parse_str(text).unwrap_or_else(|error| panic!("{name}: {error}"));

@@ -157,6 +157,8 @@ fn handler(name: &str, meter: Meter, read: &mut Reader<'_>) -> Checked<Arc<Handl
     let dirs = read.dirs("dirs");
     let stdout = read.choice("stdout", [Stdout::Terminal, Stdout::Full]);
     let drain_input = read.choice("drain_input", [DrainInput::Open, DrainInput::End]);
+    let watch = read.boolean("watch");
+    let retire_after = read.limit("retire_after");
     Ok(Arc::new(HandlerConfig {
         name: name.to_owned(),
         module: module?,
@@ -173,6 +175,8 @@ fn handler(name: &str, meter: Meter, read: &mut Reader<'_>) -> Checked<Arc<Handl
         dirs: dirs?,
         stdout: stdout?,
         drain_input: drain_input?,
+        watch: watch?,
+        retire_after: retire_after?,
         origin: origin_of(read.section, "module"),
     }))
 }

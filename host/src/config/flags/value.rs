@@ -170,6 +170,8 @@ mod tests {
         ("dir", "/::/data::rw"),
         ("stdout", "full"),
         ("drain-input", "end"),
+        ("watch", "true"),
+        ("retire-after", "10m"),
     ];
 
     /// Every flag of TLS, which is not for UDP, but the one that a certificate excludes.
@@ -262,6 +264,8 @@ mod tests {
         assert_eq!(dirs, [("/root", false), ("/data", true)]);
         assert_eq!(handler.stdout, Stdout::Full);
         assert_eq!(handler.drain_input, DrainInput::End);
+        assert!(handler.watch);
+        assert_eq!(handler.retire_after, Some(Duration::from_mins(10)));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::DefaultValue::{Is, Required};
-use super::{Change, Home, Key, flag, repeated};
+use super::{Change, Home, Key, flag, repeated, switch};
 use crate::config::{Kind, MEMORY_SLOT, WASM_PAGE};
 
 /// With more, one guest could keep others from a worker for longer than they wait.
@@ -166,5 +166,27 @@ pub(super) const KEYS: &[Key] = &[
               then the end (`\"end\"`).",
         without: "A guest that reads until the end would be cut when the drain is over.",
         flag: Some(flag("drain-input", "WORD")),
+    },
+    Key {
+        name: "watch",
+        home: Home::Handler,
+        kind: Kind::Bool,
+        default: Is("false"),
+        change: Change::Live,
+        doc: "Whether the module's file is looked at all the time, and loaded again when it has \
+              changed.",
+        without: "A new module is put into service by a reload.",
+        flag: Some(switch("watch")),
+    },
+    Key {
+        name: "retire_after",
+        home: Home::Handler,
+        kind: Kind::Limit,
+        default: Is(r#""none""#),
+        change: Change::Live,
+        doc: "How long connections can go on with a version of the module that was replaced; then \
+              they are asked to finish, and cut after `drain_timeout`.",
+        without: "A connection that never ends keeps its version for ever.",
+        flag: Some(flag("retire-after", "DURATION")),
     },
 ];

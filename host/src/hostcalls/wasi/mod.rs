@@ -38,18 +38,21 @@ const OPEN_FILES: usize = 32;
 
 /// What WASI functions that are not ours work on; made at the first call that needs it.
 fn library_state(guest: &mut Guest) -> &mut WasiP1Ctx {
-    let wasi = guest.wasi.get_or_insert_with(|| Box::new(context(&guest.config)));
+    // Without a peer it is a trial, which leaves nothing behind.
+    let may_write = guest.connection.has_peer();
+    let wasi = guest.wasi.get_or_insert_with(|| Box::new(context(&guest.config, may_write)));
     // For calls of ours; the library sets its own. A call copies no more than a guest can hold.
     wasi.set_hostcall_fuel(usize::try_from(guest.config.memory).unwrap_or(usize::MAX));
     wasi
 }
 
 /// The library's state, with the folders that the handler's configuration grants.
-fn context(config: &HandlerConfig) -> WasiP1Ctx {
+fn context(config: &HandlerConfig, may_write: bool) -> WasiP1Ctx {
     let mut builder = WasiCtxBuilder::new();
     builder.max_random_size(u64::from(RANDOM));
     for dir in &config.dirs {
-        let permissions = if dir.write { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
+        let permissions =
+            if dir.write && may_write { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
         if let Err(error) = builder.preopened_dir(&dir.host, &dir.guest, permissions) {
             // It was there at start. The guest finds the folder missing.
             tracing::warn!(

@@ -51,8 +51,8 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
 /// what is known of the connection, which the configuration cannot replace.
 fn environment(guest: &Guest) -> Vec<String> {
     let facts = match guest.entry {
-        Entry::Command => connection(guest),
-        Entry::Handle { .. } => Vec::new(),
+        Entry::Command if guest.connection.has_peer() => connection(guest),
+        Entry::Command | Entry::Handle { .. } => Vec::new(),
     };
     let granted = guest
         .config

@@ -151,6 +151,8 @@ async fn fd_read(
             let first = vectors.into_iter().find(|(_, len)| *len > 0).unwrap_or((0, 0));
             match guest.connection.read(range(memory, "fd_read", first.0, first.1)?).await {
                 Ok(read) => read,
+                // Nobody is there, so nothing comes.
+                Err(Errno::NotConn) => 0,
                 Err(errno) => return Ok(errno as i32),
             }
         }

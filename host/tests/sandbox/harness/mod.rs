@@ -22,6 +22,7 @@ use tempfile::TempDir;
 
 pub(crate) use self::cell::Cell;
 pub(crate) use self::flow::{FIRST, Udp};
+pub(crate) use self::log::Log;
 use self::peer::Transport;
 pub(crate) use self::script::import_text;
 
