@@ -25,7 +25,7 @@ use super::metrics;
 use super::patient::Patient;
 use super::routes::{Action, Route, find};
 use crate::admission::Entry;
-use crate::config::{nearest, parse_duration};
+use crate::config::{Difference, nearest, parse_duration};
 use crate::connection::Socket;
 use crate::followers::Heard;
 use crate::server::{Control, ControlError, Limit, ListenerStatus};
@@ -120,6 +120,27 @@ struct Version {
     version: u64,
 }
 
+/// Something that a reload would change.
+#[derive(Serialize)]
+struct Different {
+    /// The table, and the key if it is one.
+    path: String,
+    /// What is different, for people.
+    difference: String,
+    /// Whether the server has to be started again for it: a reload would be refused.
+    needs_restart: bool,
+}
+
+impl Different {
+    fn of(difference: &Difference) -> Self {
+        Self {
+            path: difference.path(),
+            difference: difference.to_string(),
+            needs_restart: difference.needs_restart(),
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct Draining {
     /// Connections that are open.
@@ -210,6 +231,14 @@ impl Api {
             Route::ReloadHandler(handler) => {
                 let version = control.reload_handler(&handler).await?;
                 json(&Version { handler, version })
+            }
+            Route::RollBack(handler) => {
+                let version = control.rollback(&handler).await?;
+                json(&Version { handler, version })
+            }
+            Route::Diff => {
+                let differences = control.difference().await?;
+                json(&differences.iter().map(Different::of).collect::<Vec<_>>())
             }
             Route::Limits => json(&moment(control.status()).await?.limits),
             Route::Limit(name) => self.limit(&name, body).await,

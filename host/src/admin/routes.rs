@@ -17,6 +17,8 @@ pub(super) enum Route {
     Drain,
     Reload,
     ReloadHandler(String),
+    RollBack(String),
+    Diff,
     Limits,
     Limit(String),
     Receipts,
@@ -42,12 +44,14 @@ const ACTIONS: [(&str, Action); 5] = [
 ];
 
 /// Every path, for whoever has mistyped one.
-const PATHS: [&str; 12] = [
+const PATHS: [&str; 14] = [
     "/metrics",
     "/v1/connections",
     "/v1/connections/ID",
+    "/v1/diff",
     "/v1/drain",
     "/v1/handlers/NAME/reload",
+    "/v1/handlers/NAME/rollback",
     "/v1/limits",
     "/v1/limits/NAME",
     "/v1/listeners/NAME/drain",
@@ -100,6 +104,10 @@ fn of_path(path: &str, query: &str) -> Result<Vec<(Method, Route)>, Refusal> {
         ["v1", "handlers", name, "reload"] => {
             vec![(Method::POST, Route::ReloadHandler((*name).into()))]
         }
+        ["v1", "handlers", name, "rollback"] => {
+            vec![(Method::POST, Route::RollBack((*name).into()))]
+        }
+        ["v1", "diff"] => vec![(Method::GET, Route::Diff)],
         ["v1", "limits"] => vec![(Method::GET, Route::Limits)],
         ["v1", "limits", name] => vec![(Method::PUT, Route::Limit((*name).into()))],
         ["v1", "receipts"] => vec![(Method::GET, Route::Receipts)],
@@ -130,6 +138,7 @@ mod tests {
             (Method::HEAD, "/metrics", Route::Metrics),
             (Method::DELETE, "/v1/connections/7", Route::Kill(7)),
             (Method::POST, "/v1/listeners/a.b/drain", Route::Listener("a.b".into(), Action::Drain)),
+            (Method::POST, "/v1/handlers/a/rollback", Route::RollBack("a".into())),
             (Method::PUT, "/v1/limits/pool.small", Route::Limit("pool.small".into())),
         ] {
             assert_eq!(find(&method, path, "").unwrap(), route, "{path}");

@@ -31,7 +31,10 @@ fn status_says_what_the_server_its_listeners_and_its_handlers_do() {
     assert_eq!((&echo["accepted"], &echo["connections"]), (&json!(1), &json!(1)));
     assert_eq!(echo["refusals"], json!({ "descriptors": 0, "full": 0, "gone": 0, "waited": 0 }));
     let handler = &status["handlers"][0];
-    assert_eq!(handler["versions"], json!([{ "version": 1, "connections": 1 }]));
+    let [version] = &handler["versions"].as_array().unwrap()[..] else { panic!("{handler}") };
+    assert_eq!(names(version), ["connections", "digest", "loaded", "state", "version"]);
+    assert_eq!((&version["version"], &version["connections"]), (&json!(1), &json!(1)));
+    assert_eq!((&version["state"], &handler["error"]), (&json!("in_service"), &Value::Null));
     let text = steered.said(&["status"]);
     assert!(!text.contains('\x1b'), "colours are for terminals: {text}");
     let address = echo["addresses"][0].as_str().unwrap();
@@ -180,16 +183,44 @@ fn a_handler_takes_what_its_file_has_now() {
     after.send("e");
     assert_eq!(after.receive(1), "e");
     let status = steered.json(&["status", "--json"]);
-    let versions = &status["handlers"][0]["versions"];
-    let expected = json!([{ "version": 1, "connections": 1 }, { "version": 2, "connections": 1 }]);
-    assert_eq!(*versions, expected);
+    let versions = status["handlers"][0]["versions"].as_array().unwrap();
+    let of =
+        |version: &Value| json!([version["version"], version["state"], version["connections"]]);
+    let versions: Vec<_> = versions.iter().map(of).collect();
+    assert_eq!(versions, [json!([1, "kept", 1]), json!([2, "in_service", 1])]);
     assert!(steered.said(&["status"]).contains("1, and 1 of version 1"));
     steered.folder.write("echo.wasm", "no wasm");
     assert!(steered.refused(&["reload", "echo"]).contains("echo.wasm"));
     let last = &steered.json(&["status", "--json"])["swaps"]["last"];
     assert_eq!(last["handler"], "echo");
-    let said = steered.refused(&["reload", "ecko"]);
-    assert!(said.contains("there is no handler `ecko`; did you mean `echo`?"), "{said}");
+    for command in ["reload", "rollback"] {
+        let said = steered.refused(&[command, "ecko"]);
+        assert!(said.contains("there is no handler `ecko`; did you mean `echo`?"), "{said}");
+    }
+    assert_eq!(steered.said(&["rollback", "echo"]), "echo has version 1\n");
+    steered.server.connect_to("echo").is_echoed();
+    let said = steered.refused(&["rollback", "echo"]);
+    assert!(said.contains("handler echo has no version before v1 to go back to"), "{said}");
+    let swaps = &steered.json(&["status", "--json"])["swaps"];
+    assert_eq!((&swaps["applied"], &swaps["refused"]), (&json!(3), &json!(4)));
+}
+
+#[test]
+fn what_a_reload_would_change_is_told_and_nothing_is_changed() {
+    let steered = Steered::start();
+    assert_eq!(steered.said(&["diff"]), "nothing is different\n");
+    let more = "[[listener]]\nname = \"new\"\nbind = \"tcp://127.0.0.1:0\"\nhandler = \"echo\"";
+    steered.folder.write("portcell.toml", super::config("max_flows = 9", more));
+    let said = "server: max_flows 1024 -> 9; needs a restart\nlistener new: new\n";
+    assert_eq!(steered.said(&["diff"]), said);
+    let found = steered.json(&["diff", "--json"]);
+    assert_eq!(found[0]["path"], "server.max_flows");
+    assert_eq!(found[1]["needs_restart"], false);
+    let status = steered.json(&["status", "--json"]);
+    assert_eq!(status["listeners"].as_array().unwrap().len(), 2);
+    assert_eq!(status["reloads"]["last"], Value::Null);
+    steered.folder.write("portcell.toml", super::config("cpus = 3", more));
+    assert!(steered.refused(&["diff"]).contains("portcell.toml:5: unknown key `cpus`"));
 }
 
 #[test]

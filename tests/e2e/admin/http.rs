@@ -26,6 +26,8 @@ fn what_cannot_be_asked_for_is_refused_with_what_can() {
         ("POST", "/v1/drain", "{\"within\": \"5s\"}", 400, "unknown field `within`"),
         ("POST", "/v1/drain", "nonsense", 400, "bad body: "),
         ("POST", "/v1/handlers/ecko/reload", "", 404, "did you mean `echo`?"),
+        ("POST", "/v1/handlers/ecko/rollback", "", 404, "did you mean `echo`?"),
+        ("POST", "/v1/handlers/echo/rollback", "", 409, "no version before v1"),
         ("PUT", "/v1/limits/server", "", 400, "write {\"most\": N}"),
         ("PUT", "/v1/limits/server", "{\"most\": 0}", 400, "bad body: "),
         ("PUT", "/v1/limits/server", "{\"most\": 999}", 409, "there is room for 200"),

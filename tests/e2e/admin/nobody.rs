@@ -72,6 +72,8 @@ fn every_command_has_help() {
         "stop",
         "drain",
         "reload",
+        "rollback",
+        "diff",
         "limits",
     ] {
         let help = Program::portcell().arguments(&[name, "--help"]).text();

@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// What takes a server longer than a moment.
 const UNBOUNDED: Option<Duration> = None;
 
-/// What takes it a moment, unless it loads modules meanwhile.
+/// What takes it a moment, unless it binds listeners meanwhile.
 const MOMENT: Option<Duration> = Some(Duration::from_secs(15));
 
 /// What can be typed.
@@ -62,6 +62,9 @@ pub(super) fn commands() -> Vec<Command> {
                 .value_name("HANDLER")
                 .help("Read only the module of this handler again"),
         ),
+        command("rollback", "Give a handler the version that came before its present one")
+            .arg(required("handler", "HANDLER", "The handler's name")),
+        command("diff", "Say what a reload would change, and change nothing").arg(json_flag()),
         command("limits", "Show the bounds of a running server, or set one")
             .arg(json_flag())
             .subcommand(
@@ -132,6 +135,16 @@ async fn ask(command: &str, matches: &ArgMatches) -> Result<(), Failure> {
                 print(&format!("{handler} has version {}\n", answer["version"]));
             }
         },
+        "rollback" => {
+            let handler = name("handler");
+            let path = format!("/v1/handlers/{}/rollback", segment(handler)?);
+            let answer = server(matches)?.ask("POST", &path, None, UNBOUNDED).await?;
+            print(&format!("{handler} has version {}\n", answer["version"]));
+        }
+        "diff" => {
+            let differences = server(matches)?.get("/v1/diff").await?;
+            show(matches, &differences, show::differences);
+        }
         "limits" => match matches.subcommand() {
             None => {
                 let limits = server(matches)?.get("/v1/limits").await?;

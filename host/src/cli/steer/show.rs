@@ -39,6 +39,18 @@ pub(super) fn limits(limits: &Value) -> String {
     table(LIMITS, rows(limits))
 }
 
+/// `/v1/diff`.
+pub(super) fn differences(found: &Value) -> String {
+    let line = |one: &Value| {
+        let restart = if one["needs_restart"] == true { "; needs a restart" } else { "" };
+        format!("{}{restart}\n", plain(&one["difference"]))
+    };
+    match rows(found) {
+        [] => "nothing is different\n".to_owned(),
+        all => all.iter().map(line).collect(),
+    }
+}
+
 /// One of them, when it was set.
 pub(super) fn limit(limit: &Value) -> String {
     let (name, used) = (plain(&limit["name"]), &limit["used"]);
@@ -129,16 +141,13 @@ fn counted(number: u64, one: &str, many: &str, what: &str) -> String {
 /// `3`, or `3, and 2 of version 1`.
 fn versions(handler: &Value) -> String {
     let now = number(&handler["version"]);
-    let mut text = String::new();
-    for version in rows(&handler["versions"]) {
-        let (its, open) = (number(&version["version"]), &version["connections"]);
-        if its == now {
-            text.insert_str(0, &open.to_string());
-        } else {
-            text += &format!(", and {open} of version {its}");
-        }
-    }
-    text
+    let all = rows(&handler["versions"]);
+    let open = |version: &Value| number(&version["connections"]);
+    let is_now = |version: &&Value| number(&version["version"]) == now;
+    let of_now = all.iter().find(is_now).map_or(0, open);
+    let others = all.iter().filter(|version| !is_now(version) && open(version) > 0);
+    let others = others.map(|one| format!(", and {} of version {}", open(one), one["version"]));
+    format!("{of_now}{}", others.collect::<String>())
 }
 
 fn rows(list: &Value) -> &[Value] {
