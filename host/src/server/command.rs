@@ -34,7 +34,7 @@ impl Server {
             }
         };
         match command {
-            Command::Drain(deadline) => return Some(End::Drain(deadline)),
+            Command::Drain(within) => return Some(End::Drain(within)),
             Command::Stop => return Some(End::Stop),
             Command::Apply(config, reply) => {
                 let applied = self.apply_and_announce(*config).await;
@@ -88,12 +88,10 @@ impl Server {
             Command::Status(_) | Command::DrainTimeout(_) | Command::DrainListener { .. } => {
                 self.handle(Event::Command(command)).await;
             }
-            Command::Apply(_, reply) | Command::Reload(reply) => {
-                answer(reply, Err(ControlError::Ending));
-            }
-            Command::Limit { reply, .. } | Command::Listener { reply, .. } => {
-                answer(reply, Err(ControlError::Ending));
-            }
+            Command::Apply(_, reply)
+            | Command::Reload(reply)
+            | Command::Limit { reply, .. }
+            | Command::Listener { reply, .. } => answer(reply, Err(ControlError::Ending)),
             Command::Swap { reply, .. } | Command::ReloadHandler(_, reply) => {
                 answer(reply, Err(ControlError::Ending));
             }
