@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::control::{Command, Event};
+use super::control::{Command, Event, Within};
 use super::error::RunError;
 use super::listener::{Listener, Run};
 use super::{Ended, Server};
@@ -22,8 +22,7 @@ const LOOPS: Duration = Duration::from_secs(2);
 /// Why a server ends.
 #[derive(Debug)]
 pub(super) enum End {
-    /// Within the configured time, or this one.
-    Drain(Option<Option<Duration>>),
+    Drain(Within),
     Stop,
     /// Its last listener is lost; the others may finish.
     Lost(RunError),
@@ -32,10 +31,10 @@ pub(super) enum End {
 impl Server {
     pub(super) async fn end(self, end: End) -> Result<Ended, RunError> {
         match end {
-            End::Drain(deadline) => Ok(self.drain(deadline).await),
+            End::Drain(within) => Ok(self.drain(within).await),
             End::Stop => Ok(self.stop().await),
             End::Lost(error) => {
-                self.drain(None).await;
+                self.drain(Within::Configured).await;
                 Err(error)
             }
         }
@@ -65,11 +64,14 @@ impl Server {
 
     /// Accepts no more, lets connections end until the drain's deadline, and cuts the rest. What
     /// does not change the server is still done meanwhile.
-    pub(super) async fn drain(mut self, within: Option<Option<Duration>>) -> Ended {
+    pub(super) async fn drain(mut self, within: Within) -> Ended {
         self.phase = Phase::Draining;
         self.refuse_changes();
         let since = |bound: Option<Duration>| bound.map(|bound| Instant::now() + bound);
-        let mut deadline = within.map_or_else(|| self.drain_deadline(), since);
+        let mut deadline = match within {
+            Within::Configured => self.drain_deadline(),
+            Within::This(bound) => since(bound),
+        };
         let drains = self.drain_all();
         let sets: Vec<_> = self.sets().map(Arc::clone).collect();
         let said = Once::new();
@@ -101,7 +103,9 @@ impl Server {
             };
             match event {
                 Some(Event::Command(Command::Stop)) | None => break,
-                Some(Event::Command(Command::Drain(Some(within)))) => deadline = since(within),
+                Some(Event::Command(Command::Drain(Within::This(bound)))) => {
+                    deadline = since(bound);
+                }
                 Some(event) => self.handle_draining(event).await,
             }
         }

@@ -159,7 +159,10 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config::KEYS;
+    use crate::address::Address;
+    use crate::config::{
+        AdminConfig, KEYS, MemoryBound, Meter, Receipts, ReceiptsFor, ServerConfig,
+    };
 
     fn config(flags: &[(&str, &str)]) -> Config {
         Config::from_flags(Path::new("echo.wasm"), flags).unwrap()
@@ -228,6 +231,36 @@ mod tests {
             .collect();
         assert_eq!(fixed, ["server.max_flows", "server.receipts"]);
         assert_eq!(said(&old, &old), [""; 0]);
+    }
+
+    #[test]
+    fn what_needs_a_restart_is_what_the_table_of_keys_says() {
+        let old = config(&[]);
+        let mut new = old.clone();
+        let address: Address = "tcp://127.0.0.1:1".parse().unwrap();
+        new.server = ServerConfig {
+            max_connections: NonZeroU32::new(7),
+            max_handshakes: NonZeroU32::MIN,
+            max_flows: NonZeroU32::MIN,
+            drain_timeout: None,
+            drain_idle: None,
+            receipts: Receipts::Stderr,
+            receipts_for: ReceiptsFor::All,
+            coredumps: Some("cores".into()),
+            admin: Some(AdminConfig { address: address.clone(), token: Some("token".into()) }),
+            metrics: Some(address),
+            max_module_size: 1,
+            max_memory: MemoryBound::Bytes(1),
+            stack: 1 << 17,
+            meter: Meter::Fuel,
+        };
+        let differences = difference(&old, &new);
+        let fixed = differences.iter().filter(|difference| difference.needs_restart());
+        let restart = KEYS.iter().filter(|key| key.change == Change::Restart);
+        assert_eq!(
+            fixed.map(Difference::path).collect::<Vec<_>>(),
+            restart.map(|key| format!("server.{}", key.name)).collect::<Vec<_>>()
+        );
     }
 
     #[test]

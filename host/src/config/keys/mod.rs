@@ -128,6 +128,7 @@ impl DefaultValue {
     }
 
     /// That of `portcell run`.
+    #[must_use]
     pub fn of_run(self) -> Self {
         match self {
             Self::ByCommand { run, .. } => Self::Is(run),
