@@ -1,17 +1,20 @@
 //! The wasm engine: how instances are compiled, pooled and interrupted. Every setting of wasmtime
 //! is here, with its reason.
 
+use std::hash::{Hash as _, Hasher};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
 use wasmtime::{
     Config, Enabled, Engine as WasmEngine, InstanceAllocationStrategy, OptLevel,
     PoolingAllocationConfig, Strategy, WasmBacktraceDetails,
 };
 
 pub use crate::config::MEMORY_SLOT;
+use crate::text::printable;
 
 /// Inaccessible bytes after each slot, for the loads that the compiler does not check one by one.
 const GUARD: u64 = 64 << 10;
@@ -90,7 +93,46 @@ impl Engine {
     }
 }
 
+/// An engine that makes the same code of a module as [`Engine`], and has no pool.
+pub(crate) fn compiling() -> wasmtime::Result<WasmEngine> {
+    WasmEngine::new(&code())
+}
+
+/// What the code of a module depends on beside the module: wasmtime's whole version, its settings,
+/// and what the processor can do. Code that was made under another fingerprint must not be run.
+pub(crate) fn fingerprint(engine: &WasmEngine) -> [u8; 32] {
+    let mut hashed = Hashed(Sha256::new());
+    engine.precompile_compatibility_hash().hash(&mut hashed);
+    hashed.0.finalize().into()
+}
+
+/// An error and its causes, on one line.
+pub(crate) fn one_line(error: &wasmtime::Error) -> String {
+    let said = error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    printable(&said.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// A digest of what implements `Hash`; that of one program is the same at each of its starts.
+struct Hashed(Sha256);
+
+impl Hasher for Hashed {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Nobody asks for it: 64 bits are too few to be a fingerprint.
+    fn finish(&self) -> u64 {
+        0
+    }
+}
+
 fn config(connections: u32) -> Config {
+    let mut config = code();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(connections)));
+    config
+}
+
+fn pool(connections: u32) -> PoolingAllocationConfig {
     let slots = connections.saturating_add(SLACK);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_core_instances(slots)
@@ -116,11 +158,15 @@ fn config(connections: u32) -> Config {
     } else {
         pool.decommit_batch_size(16);
     }
+    pool
+}
+
+/// Everything but the pool: what code depends on is here.
+fn code() -> Config {
     let mut config = Config::new();
     config
         .strategy(Strategy::Cranelift)
         .cranelift_opt_level(OptLevel::Speed)
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
         // Slots as small as the largest memory, packed: 4 GiB slots would allow 21,000.
         .memory_reservation(MEMORY_SLOT)
         .memory_guard_size(GUARD)
@@ -170,5 +216,18 @@ impl Ticker {
 impl Drop for Ticker {
     fn drop(&mut self) {
         self.stop.store(true, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_of_the_compiler_is_code_for_the_pool() {
+        let (pool, compiler) = (Engine::new(1).unwrap(), compiling().unwrap());
+        assert_eq!(fingerprint(pool.wasm()), fingerprint(&compiler));
+        let other = WasmEngine::new(code().epoch_interruption(false)).unwrap();
+        assert_ne!(fingerprint(&other), fingerprint(&compiler));
     }
 }

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use portcell::engine::Engine;
-use portcell::handler::Loader;
+use portcell::handler::{Loader, Loading};
 use portcell::server::{self, BadPlugin, ControlError, StartError};
 use portcell::telemetry::{self, Format};
-use portcell::{Config, Control, Server};
+use portcell::{Compiler, Config, Control, Server};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Failure, notify, print};
@@ -39,7 +39,7 @@ async fn serve_until_ended(
     let mut signals =
         Signals::listen().context("cannot listen for signals").map_err(Failure::Failed)?;
     let bound = async {
-        let mut server = Server::load(config).await?;
+        let mut server = Server::load_with(config, Compiler::this_program()).await?;
         server.bind().await?;
         Ok(server)
     };
@@ -135,9 +135,11 @@ pub(super) fn check(path: &Path) -> Result<(), Failure> {
     server::capacity(&config).map_err(|error| usage(error.into()))?;
     let engine = Engine::new(1).map_err(|error| Failure::Failed(error.into()))?;
     let loader =
-        Loader::new(engine).map_err(|error| Failure::Failed(StartError::Linker(error).into()))?;
-    let limit = config.server.max_module_size;
-    let load = |handler| loader.load(handler, 1, limit).err().map(|e| BadPlugin::new(handler, e));
+        Loader::new(engine, Compiler::this_program()).map_err(|e| Failure::Failed(e.into()))?;
+    // Whoever checks may be another user than who serves, and could not share a cache.
+    let loading = Loading::without_cache(&config.server);
+    let load =
+        |handler| loader.load(handler, 1, &loading).err().map(|e| BadPlugin::new(handler, e));
     let wrong: Vec<_> = config.handlers.iter().filter_map(load).collect();
     if !wrong.is_empty() {
         return Err(usage(StartError::Load(wrong)));

@@ -46,6 +46,8 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// `"off"`, `"stderr"` or a path.
     Receipts,
+    /// `"auto"`, `"off"` or a path.
+    Cache,
     /// Names and values of an environment.
     Env,
     /// Folders that are granted.
@@ -110,6 +112,7 @@ impl Kind {
                 words.iter().map(|word| format!(r#""{word}""#)).collect::<Vec<_>>().join(" or ")
             }
             Self::Receipts => r#""off", "stderr" or a path like "./receipts.json""#.to_owned(),
+            Self::Cache => r#""auto", "off" or a path like "./cache""#.to_owned(),
             Self::Env => r#"a table of strings like { GREETING = "hello" }"#.to_owned(),
             Self::Dirs => {
                 r#"a list like [{ host = "www", guest = "/www", write = false }]"#.to_owned()

@@ -109,6 +109,23 @@ pub struct ServerConfig {
     pub receipts: Receipts,
     /// The largest module file that is loaded, in bytes; never 0.
     pub max_module_size: u64,
+    /// How long a module may take to compile; at most an hour.
+    pub compile_timeout: Duration,
+    /// Address space of the compiler of a module, in bytes; at least 256 MiB.
+    pub compile_memory: u64,
+    /// Where compiled modules are kept.
+    pub cache: CacheConfig,
+}
+
+/// Where compiled modules are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CacheConfig {
+    /// In a folder of systemd's or the user's, if there is one.
+    Auto,
+    /// Nowhere: each load compiles.
+    Off,
+    /// In this folder, which is made if it is not there.
+    Folder(PathBuf),
 }
 
 /// Where receipts go.

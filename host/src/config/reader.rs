@@ -9,8 +9,8 @@ use super::keys::{self, Home, Key};
 use super::scalar::{self, Count};
 use super::value::{Data, Value};
 use super::{
-    Backoff, Cipher, ConfigError, Dir, Keepalive, Kind, NamedFile, Origin, Receipts, Spawn,
-    Versions, WhenFull, compound, server_name,
+    Backoff, CacheConfig, Cipher, ConfigError, Dir, Keepalive, Kind, NamedFile, Origin, Receipts,
+    Spawn, Versions, WhenFull, compound, server_name,
 };
 use crate::address::Address;
 
@@ -97,6 +97,10 @@ impl Reader<'_> {
 
     pub(super) fn receipts(&mut self, key: &str) -> Checked<Receipts> {
         self.scalar(key, |value, _, base| scalar::receipts(value, base))
+    }
+
+    pub(super) fn cache(&mut self, key: &str) -> Checked<CacheConfig> {
+        self.scalar(key, |value, _, base| scalar::cache(value, base))
     }
 
     /// A number, for a key that takes no words.

@@ -1,7 +1,7 @@
 //! What a server does when it is told something.
 
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +12,9 @@ use super::control::{Action, Command, ControlError, Event, Limit, Reply};
 use super::end::End;
 use super::error::StartError;
 use super::listener::{Listener, Run};
+use super::load::Handlers;
 use super::status::Status;
-use crate::config::{Config, HandlerConfig, ListenerConfig, nearest};
+use crate::config::{Config, ListenerConfig, nearest};
 use crate::listener::{Life, Phase};
 
 impl Server {
@@ -36,10 +37,7 @@ impl Server {
         match command {
             Command::Drain => return Some(End::Drain),
             Command::Stop => return Some(End::Stop),
-            Command::Apply(config, reply) => answer(reply, self.apply_and_announce(*config).await),
-            Command::Swap { handler, module, reply } => {
-                answer(reply, self.swap(&handler, module).await);
-            }
+            Command::Change(change) => self.change(change),
             Command::Limit { limit, most, reply } => answer(reply, self.limit(&limit, most)),
             Command::Listener { name, action, reply } => {
                 answer(reply, self.act(&name, action).await);
@@ -52,27 +50,31 @@ impl Server {
         None
     }
 
-    async fn apply_and_announce(&mut self, config: Config) -> Result<(), ControlError> {
+    pub(super) async fn apply_and_announce(
+        &mut self,
+        config: Config,
+        handlers: Handlers,
+    ) -> Result<(), ControlError> {
         let before = self.listening();
-        self.apply(config).await?;
+        self.apply(config, handlers).await?;
         for new in self.listening().iter().filter(|on| !before.contains(on)) {
             tracing::info!("{new}");
         }
         Ok(())
     }
 
-    async fn swap(&mut self, name: &str, module: PathBuf) -> Result<u64, ControlError> {
-        let mut config = self.config.clone();
-        let names = config.handlers.iter().map(|handler| handler.name.as_str());
-        let hint = nearest::did_you_mean(name, names);
-        let Some(handler) = config.handlers.iter_mut().find(|handler| handler.name == name) else {
-            return Err(ControlError::NoHandler { name: name.into(), hint });
-        };
-        *handler = Arc::new(HandlerConfig { module, ..HandlerConfig::clone(handler) });
-        let changed = vec![Arc::clone(handler)];
-        let loaded = self.load_all(changed, config.server.max_module_size).await?;
-        self.config = config;
-        self.handlers.extend(loaded);
+    /// Connections from now on get the handler in `handlers`, which has this module.
+    pub(super) fn swap(
+        &mut self,
+        name: &str,
+        module: &Path,
+        handlers: Handlers,
+    ) -> Result<u64, ControlError> {
+        let changed = self.with_module(name, module)?;
+        if let Some(config) = self.config.handlers.iter_mut().find(|config| config.name == name) {
+            *config = changed;
+        }
+        self.handlers.extend(handlers);
         self.reroute();
         Ok(self.handlers.get(name).map_or(0, |handler| handler.version()))
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::StartError;
+use super::load::Change;
 use super::status::Status;
 use crate::config::Config;
 use crate::listener::{BindError, Gone, Life};
@@ -96,8 +97,7 @@ pub(super) type Reply<T = ()> = oneshot::Sender<Result<T, ControlError>>;
 
 #[derive(Debug)]
 pub(super) enum Command {
-    Apply(Box<Config>, Reply),
-    Swap { handler: String, module: PathBuf, reply: Reply<u64> },
+    Change(Change),
     Limit { limit: Limit, most: Option<NonZeroU32>, reply: Reply },
     Listener { name: String, action: Action, reply: Reply },
     DrainListener { name: String, deadline: Option<Duration>, reply: Reply<usize> },
@@ -127,9 +127,10 @@ impl Control {
     }
 
     /// Serve this configuration from now on, or keep the old one if it cannot be served. Modules
-    /// are read again.
+    /// are read again. While they are compiled the server goes on, and does what else it is told;
+    /// changes of this kind are made one after the other.
     pub async fn apply(&self, config: Config) -> Result<(), ControlError> {
-        self.ask(|reply| Command::Apply(Box::new(config), reply)).await
+        self.ask(|reply| Command::Change(Change::Apply(Box::new(config), reply))).await
     }
 
     /// Give connections from now on this module; those that are open keep theirs. Gives the
@@ -140,7 +141,7 @@ impl Control {
         module: impl Into<PathBuf>,
     ) -> Result<u64, ControlError> {
         let (handler, module) = (handler.to_owned(), module.into());
-        self.ask(|reply| Command::Swap { handler, module, reply }).await
+        self.ask(|reply| Command::Change(Change::Swap { handler, module, reply })).await
     }
 
     /// Change a bound. It holds until a configuration is applied.

@@ -8,6 +8,7 @@ use tokio::time::{Instant, timeout_at};
 use super::control::{Command, Event};
 use super::error::RunError;
 use super::listener::{Listener, Run};
+use super::load::Changes;
 use super::{Ended, Server};
 use crate::account::Order;
 use crate::listener::{Gone, Life, Phase};
@@ -28,7 +29,10 @@ pub(super) enum End {
 }
 
 impl Server {
-    pub(super) async fn end(self, end: End) -> Result<Ended, RunError> {
+    pub(super) async fn end(mut self, end: End) -> Result<Ended, RunError> {
+        // Nobody needs what is compiled now.
+        self.loader.stop();
+        self.changes = Changes::default();
         match end {
             End::Drain => Ok(self.drain().await),
             End::Stop => Ok(self.stop().await),

@@ -7,6 +7,7 @@ mod control;
 mod end;
 mod error;
 mod listener;
+mod load;
 mod serve;
 mod socket;
 mod status;
@@ -22,6 +23,7 @@ use tokio::sync::mpsc;
 use crate::address::Address;
 use crate::admission::{Admission, Opening};
 use crate::capacity::{Capacity, Needs, TooMany};
+use crate::compile::Compiler;
 use crate::config::{Config, HandlerConfig, ListenerConfig, ServerConfig, WhenFull};
 use crate::drain::Connections;
 use crate::engine::Engine;
@@ -32,6 +34,7 @@ use crate::tls::Profile;
 
 use self::control::Event;
 use self::listener::{Listener, Run, Running, opening};
+use self::load::Changes;
 use self::socket::Socket;
 
 pub use self::control::{Control, ControlError, Limit};
@@ -60,6 +63,7 @@ pub struct Server {
     profiles: Profiles,
     /// The files of the profiles.
     watched: Watched,
+    changes: Changes,
     /// Connections of listeners that are gone.
     retired: Vec<Arc<Connections>>,
     /// What a listener does that is bound now.
@@ -92,12 +96,18 @@ type Sockets = Vec<(Address, Socket)>;
 
 impl Server {
     /// Checks everything, compiles the plugins, and makes room for connections. Nothing is bound.
+    /// Plugins are compiled in this process: see [`Server::load_with`].
     pub async fn load(config: Config) -> Result<Self, StartError> {
+        Self::load_with(config, Compiler::InProcess).await
+    }
+
+    /// As [`Server::load`], and plugins are compiled by `compiler`, now and later.
+    pub async fn load_with(config: Config, compiler: Compiler) -> Result<Self, StartError> {
         let Config { server, .. } = &config;
         let capacity = capacity(&config)?;
         let flows = flows(&config);
         let slots = capacity.connections.saturating_add(flows);
-        let loader = Loader::new(Engine::new(slots)?).map_err(StartError::Linker)?;
+        let loader = Loader::new(Engine::new(slots)?, compiler)?;
         let admission = Admission::new(capacity.connections, server.max_handshakes, flows);
         let (sender, events) = mpsc::unbounded_channel();
         let mut this = Self {
@@ -110,6 +120,7 @@ impl Server {
             listeners: BTreeMap::new(),
             profiles: Profiles::new(),
             watched: Watched::default(),
+            changes: Changes::default(),
             retired: Vec::new(),
             phase: Phase::Bound,
             events,
@@ -117,7 +128,7 @@ impl Server {
             config,
         };
         let handlers = this.config.handlers.clone();
-        this.handlers.extend(this.load_all(handlers, this.config.server.max_module_size).await?);
+        this.handlers.extend(this.load_all(handlers, &this.config.server).await?);
         this.profiles = this.load_profiles(&this.config).await?;
         this.set_bounds();
         for config in &this.config.listeners {
@@ -181,6 +192,10 @@ impl Server {
             if let Some(end) = self.handle(event).await {
                 return self.end(end).await;
             }
+            while !self.changes.is_empty() {
+                let (change, loaded) = self.changes.loaded().await;
+                self.loaded(change, loaded).await;
+            }
         }
         self.phase = Phase::Accepting;
         self.bind().await?;
@@ -192,6 +207,10 @@ impl Server {
         loop {
             let event = tokio::select! {
                 event = self.events.recv() => event,
+                (change, loaded) = self.changes.loaded() => {
+                    self.loaded(change, loaded).await;
+                    continue;
+                }
                 () = Self::files_change(&mut self.watched, &self.profiles) => {
                     self.read_again().await;
                     continue;
@@ -227,6 +246,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        self.loader.stop();
         for life in self.listeners.values().filter_map(Listener::life) {
             life.ask(Phase::Stopped);
         }

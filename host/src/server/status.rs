@@ -15,6 +15,10 @@ pub struct Status {
     pub max_connections: usize,
     /// Flows that have a place.
     pub flows: usize,
+    /// Modules that were compiled since the start.
+    pub compiled: u64,
+    /// Modules that were taken from the compile cache since the start.
+    pub from_cache: u64,
     /// By name.
     pub listeners: Vec<ListenerStatus>,
     /// By name.
@@ -86,6 +90,8 @@ impl Status {
             connections: taken,
             max_connections: taken + free,
             flows: server.admission.flows(),
+            compiled: server.loader.compiled(),
+            from_cache: server.loader.from_cache(),
             listeners: server.listeners.values().map(ListenerStatus::of).collect(),
             handlers: handlers.collect(),
         }

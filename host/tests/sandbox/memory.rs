@@ -1,5 +1,6 @@
 //! Memory: its limit, and that instances share none.
 
+use portcell::Compiler;
 use portcell::engine::Engine;
 use portcell::exit::Exit;
 use portcell::handler::Loader;
@@ -86,7 +87,7 @@ async fn two_tables_are_what_a_module_may_have() {
 #[tokio::test]
 async fn slots_come_back_however_an_instance_ends_and_nothing_of_it_is_left() {
     // 65 slots; each guest has the one that the guest before had.
-    let loader = Loader::new(Engine::new(1).unwrap()).unwrap();
+    let loader = Loader::new(Engine::new(1).unwrap(), Compiler::InProcess).unwrap();
     for round in 0..40 {
         let mut cell = Guest::wat("counts_in_memory").serve_by(&loader).await;
         cell.peer.send(b"xx").await;
@@ -107,7 +108,7 @@ async fn slots_come_back_however_an_instance_ends_and_nothing_of_it_is_left() {
 
 #[tokio::test]
 async fn more_instances_than_slots_is_a_host_error_and_passes() {
-    let loader = Loader::new(Engine::new(1).unwrap()).unwrap();
+    let loader = Loader::new(Engine::new(1).unwrap(), Compiler::InProcess).unwrap();
     let mut cells = Vec::new();
     for _ in 0..65 {
         let mut cell = Guest::wat("echo").serve_by(&loader).await;

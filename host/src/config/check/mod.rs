@@ -76,6 +76,9 @@ fn server(read: &mut Reader<'_>) -> Checked<ServerConfig> {
     let drain_idle = read.limit("drain_idle");
     let receipts = read.receipts("receipts");
     let max_module_size = read.size("max_module_size");
+    let compile_timeout = read.within("compile_timeout");
+    let compile_memory = read.size("compile_memory");
+    let cache = read.cache("cache");
     Ok(ServerConfig {
         max_connections: max_connections?,
         max_handshakes: max_handshakes?,
@@ -84,6 +87,9 @@ fn server(read: &mut Reader<'_>) -> Checked<ServerConfig> {
         drain_idle: drain_idle?,
         receipts: receipts?,
         max_module_size: max_module_size?,
+        compile_timeout: compile_timeout?,
+        compile_memory: compile_memory?,
+        cache: cache?,
     })
 }
 
