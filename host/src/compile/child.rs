@@ -89,7 +89,7 @@ fn bind_to(parent: u32) -> io::Result<()> {
 
 fn bound(order: &Order) -> io::Result<()> {
     for (resource, most) in [
-        (Resource::As, order.memory),
+        (Resource::As, own_addresses().saturating_add(order.memory)),
         (Resource::Cpu, order.cpu),
         (Resource::Core, 0),
         (Resource::Fsize, 0),
@@ -100,6 +100,14 @@ fn bound(order: &Order) -> io::Result<()> {
         setrlimit(resource, Rlimit { current: most, maximum: most })?;
     }
     Ok(())
+}
+
+/// The address space that the program has before it has done anything, in bytes
+/// (`proc_pid_status(5)`); 0 where that is not told.
+fn own_addresses() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")?.strip_suffix(" kB"));
+    size.and_then(|size| size.trim().parse::<u64>().ok()).map_or(0, |kib| kib << 10)
 }
 
 /// To the server, in processor time; and in memory, if the machine has none left. It works without

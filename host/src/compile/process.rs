@@ -102,6 +102,8 @@ impl Running {
             .env_clear()
             // The compiler makes one for each processor otherwise, and each needs address space.
             .env("RAYON_NUM_THREADS", processors().min(THREADS).to_string())
+            // The allocator of the binary takes 1 GiB of it at once otherwise.
+            .env("MIMALLOC_ARENA_RESERVE", "32MiB")
             .current_dir("/")
             // What a terminal sends to the server's group is not for it.
             .process_group(0)

@@ -98,8 +98,8 @@ pub(super) const KEYS: &[Key] = &[
         kind: Kind::Size { min: 256 * 1024 * 1024, max: 1024 * 1024 * 1024 * 1024, words: &[] },
         default: Is(r#""2GiB""#),
         change: Change::Live,
-        doc: "How much memory the compiler of a module may have, as address space; a quarter of \
-              it is the most code that a module can become.",
+        doc: "How much address space the compiler of a module may have beside the program's own; a \
+              quarter of it is the most code that a module can become.",
         without: "A module that was made for it would fill the machine's memory.",
         flag: Some(flag("compile-memory", "SIZE")),
     },
