@@ -214,7 +214,8 @@ fn a_server_that_is_killed_leaves_no_compiler() {
 #[test]
 fn a_server_that_is_asked_to_end_while_it_compiles_ends_at_once_and_says_nothing() {
     let folder = Folder::new();
-    let server = Server::run(slow(&folder)).begin_by(portcell());
+    let run = Server::run(slow(&folder)).arguments(&["--log", "warn"]);
+    let server = run.begin_by(portcell());
     let compiler = Process::of(&server).child();
     // As a service manager does: to all of its processes.
     kill_process(compiler.pid(), Signal::TERM).unwrap();

@@ -32,6 +32,8 @@ pub(super) struct Changes {
     under_way: Option<(Change, JoinHandle<Result<Handlers, StartError>>)>,
     /// In their order.
     waiting: VecDeque<Change>,
+    /// What the log has of modules that were compiled, and of those from the cache.
+    told: (u64, u64),
 }
 
 impl Changes {
@@ -59,6 +61,7 @@ impl Server {
 
     /// Makes a change whose handlers are loaded, and goes on to the next.
     pub(super) async fn loaded(&mut self, change: Change, loaded: Result<Handlers, StartError>) {
+        self.tell_of_plugins();
         match change {
             Change::Apply(config, reply) => {
                 let applied = match loaded {
@@ -73,6 +76,16 @@ impl Server {
             }
         }
         self.load_next();
+    }
+
+    /// Logs how many modules were compiled since it was called last, and how many were not.
+    pub(super) fn tell_of_plugins(&mut self) {
+        let now = (self.loader.compiled(), self.loader.from_cache());
+        let before = std::mem::replace(&mut self.changes.told, now);
+        if now != before {
+            let (compiled, from_cache) = (now.0 - before.0, now.1 - before.1);
+            tracing::info!("plugins: {compiled} compiled, {from_cache} from the cache");
+        }
     }
 
     /// Begins with the next change, unless one is under way.
@@ -131,7 +144,6 @@ impl Server {
         let configs: Vec<_> = configs.into_iter().map(|config| (old(&config), config)).collect();
         let server = server.clone();
         async move {
-            let before = (loader.compiled(), loader.from_cache());
             let opened = spawn_blocking(move || Loading::of(&server)).await;
             let loading = Arc::new(opened.map_err(StartError::Loading)?);
             let places = Arc::new(Semaphore::new(compile::at_once()));
@@ -158,11 +170,6 @@ impl Server {
             spawn_blocking(move || loading.tidy()).await.map_err(StartError::Loading)?;
             if !wrong.is_empty() {
                 return Err(StartError::Load(wrong));
-            }
-            let after = (loader.compiled(), loader.from_cache());
-            if after != before {
-                let (compiled, from_cache) = (after.0 - before.0, after.1 - before.1);
-                tracing::info!("plugins: {compiled} compiled, {from_cache} from the cache");
             }
             Ok(all)
         }

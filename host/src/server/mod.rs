@@ -148,6 +148,8 @@ impl Server {
         for (config, sockets) in created.iter().zip(sockets) {
             self.start(&config.name, sockets, self.phase).await;
         }
+        // Not before: why a server cannot start is all that it says then.
+        self.tell_of_plugins();
         Ok(())
     }
 

@@ -211,7 +211,6 @@ fn features_that_the_sandbox_does_not_have_are_refused_on_one_line() {
         ("(memory (export \"memory\") 1) (memory 1)", "memor"),
         ("(memory (export \"memory\") i64 1)", "memory64"),
         ("(memory (export \"memory\") 1 2 shared)", "threads"),
-        ("(memory (export \"memory\") 1) (table 30000 funcref)", "table"),
     ] {
         let error = module(&format!("{fields} {HANDLE}"));
         assert!(error.contains(words) && !error.contains('\n'), "{error}");
