@@ -49,14 +49,14 @@ impl Program {
         let mut command = Command::new("timeout");
         // Killed in the end: a server takes over SIGTERM as it starts.
         command.args(["--kill-after=5", &PATIENCE.as_secs().to_string(), name]);
+        // It may start the binary under test.
+        in_an_environment_of_tests(&mut command);
         Self { command, input: Vec::new() }
     }
 
     /// The binary under test.
     pub(crate) fn portcell() -> Self {
-        let mut program = Self::new(env!("CARGO_BIN_EXE_portcell"));
-        in_an_environment_of_tests(&mut program.command);
-        program
+        Self::new(env!("CARGO_BIN_EXE_portcell"))
     }
 
     pub(crate) fn argument(mut self, argument: impl AsRef<OsStr>) -> Self {
