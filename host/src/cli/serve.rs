@@ -5,10 +5,10 @@ use std::path::Path;
 use anyhow::Context as _;
 use portcell::admin::{self, Admin, AdminError, Sockets};
 use portcell::engine::{Engine, Settings};
-use portcell::handler::Loader;
+use portcell::handler::{Loader, Loading};
 use portcell::server::{self, BadPlugin, ControlError, StartError};
 use portcell::telemetry::{self, Format};
-use portcell::{Config, Control, Server};
+use portcell::{Compiler, Config, Control, Server};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -44,7 +44,8 @@ async fn serve_until_ended(
         Signals::listen().context("cannot listen for signals").map_err(Failure::Failed)?;
     let bound = async {
         let steered = config.server.clone();
-        let mut server = Server::load(config).await.map_err(classify)?;
+        let compiler = Compiler::this_program();
+        let mut server = Server::load_with(config, compiler).await.map_err(classify)?;
         if let Some(path) = path {
             server.reads_from(path.to_path_buf());
         }
@@ -172,9 +173,11 @@ pub(super) fn check(path: &Path) -> Result<(), Failure> {
     let engine = Engine::with(&Settings::of(&config.server, 1))
         .map_err(|error| Failure::Failed(error.into()))?;
     let loader =
-        Loader::new(engine).map_err(|error| Failure::Failed(StartError::Linker(error).into()))?;
-    let limit = config.server.max_module_size;
-    let load = |handler| loader.load(handler, 1, limit).err().map(|e| BadPlugin::new(handler, e));
+        Loader::new(engine, Compiler::this_program()).map_err(|e| Failure::Failed(e.into()))?;
+    // Whoever checks may be another user than who serves, and could not share a cache.
+    let loading = Loading::without_cache(&config.server);
+    let load =
+        |handler| loader.load(handler, 1, &loading).err().map(|e| BadPlugin::new(handler, e));
     let wrong: Vec<_> = config.handlers.iter().filter_map(load).collect();
     if !wrong.is_empty() {
         return Err(usage(StartError::Load(wrong)));

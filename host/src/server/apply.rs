@@ -3,27 +3,29 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use super::error::{BadPlugin, StartError};
+use super::error::StartError;
 use super::listener::{Listener, Run, Services};
+use super::load::Handlers;
 use super::serve::{Service, Tls};
 use super::socket::Socket;
 use super::{Server, Sockets, fixed, flows};
 use crate::address::Address;
 use crate::admission::Opening;
 use crate::capacity::memory;
-use crate::config::{Config, HandlerConfig, ListenerConfig, MemoryBound, ReceiptsFor};
+use crate::config::{Config, ListenerConfig, MemoryBound, ReceiptsFor};
 use crate::drain::Connections;
-use crate::handler::Handler;
 use crate::listener::{Life, Phase};
 use crate::route::{Route, Routes, Table};
 
 impl Server {
-    /// Puts `wanted` into service in place of what is: all of it, or nothing.
-    pub(super) async fn apply(&mut self, wanted: Config) -> Result<(), StartError> {
+    /// Puts `wanted` into service in place of what is, with its handlers: all of it, or nothing.
+    pub(super) async fn apply(
+        &mut self,
+        wanted: Config,
+        handlers: Handlers,
+    ) -> Result<(), StartError> {
+        // Again: a bound may have changed while they were loaded.
         self.check_fixed(&wanted)?;
-        // A module may have changed in its file: its digest says so, when it is loaded.
-        let handlers =
-            self.load_all(wanted.handlers.clone(), wanted.server.max_module_size).await?;
         let profiles = self.load_profiles(&wanted).await?;
         let changed: Vec<_> =
             wanted.listeners.iter().filter(|config| self.starts(config)).map(Arc::clone).collect();
@@ -88,7 +90,7 @@ impl Server {
     }
 
     /// What of `wanted` cannot change while the server runs.
-    fn check_fixed(&self, wanted: &Config) -> Result<(), StartError> {
+    pub(super) fn check_fixed(&self, wanted: &Config) -> Result<(), StartError> {
         let (now, wanted_server) = (&self.config.server, &wanted.server);
         if let Some((key, _)) = fixed(now, wanted_server).into_iter().find(|(_, same)| !same) {
             return Err(StartError::NeedsRestart(key));
@@ -114,33 +116,6 @@ impl Server {
             MemoryBound::Bytes(bytes) => bytes,
         });
         self.receipts.set_for_all(server.receipts_for == ReceiptsFor::All);
-    }
-
-    pub(super) async fn load_all(
-        &self,
-        configs: Vec<Arc<HandlerConfig>>,
-        limit: u64,
-    ) -> Result<Vec<(String, Arc<Handler>)>, StartError> {
-        let mut loaded = Vec::with_capacity(configs.len());
-        let mut wrong = Vec::new();
-        for config in configs {
-            let old = self.handlers.get(&config.name).map(Arc::clone);
-            let compiling = Arc::clone(&self.loader);
-            // Compiling takes a while: not on a thread that serves connections.
-            let loading = tokio::task::spawn_blocking(move || {
-                let handler = compiling.load_or_keep(&config, old.as_ref(), limit);
-                (config, handler)
-            });
-            let (config, handler) = loading.await.map_err(StartError::Loading)?;
-            match handler {
-                Ok(handler) => loaded.push((config.name.clone(), handler)),
-                Err(error) => wrong.push(BadPlugin::new(&config, error)),
-            }
-        }
-        if !wrong.is_empty() {
-            return Err(StartError::Load(wrong));
-        }
-        Ok(loaded)
     }
 
     /// The sockets of listeners that are to start; those that are bound already are kept.

@@ -1,7 +1,7 @@
 //! What a server does when it is told something.
 
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +13,9 @@ use super::end::End;
 use super::error::StartError;
 use super::handover::HandOver;
 use super::listener::{Listener, Run};
+use super::load::{Change, Handlers};
 use super::status::Status;
-use crate::config::{Config, HandlerConfig, ListenerConfig, nearest};
+use crate::config::{Config, ListenerConfig, nearest};
 use crate::listener::{Life, Phase};
 
 impl Server {
@@ -37,28 +38,17 @@ impl Server {
         match command {
             Command::Drain(deadline) => return Some(End::Drain(deadline)),
             Command::Stop => return Some(End::Stop),
-            Command::Apply(config, reply) => {
-                let applied = self.apply_and_announce(*config).await;
-                self.changes.reloads.note(None, &applied);
-                answer(reply, applied);
-            }
-            Command::Reload(reply) => {
-                let applied = self.reload().await;
-                if applied.is_ok() {
-                    tracing::info!("the configuration was applied");
-                }
-                self.changes.reloads.note(None, &applied);
-                answer(reply, applied);
-            }
-            Command::Swap { handler, module, reply } => {
-                let swapped = self.swap(&handler, Some(module)).await;
-                self.changes.swaps.note(Some(handler), &swapped);
-                answer(reply, swapped);
-            }
+            Command::Change(change) => self.change(change),
+            Command::Reload(reply) => self.reload(reply),
+            Command::Reread(config, reply) => match config {
+                Ok(config) => self.change(Change::Apply(config, reply)),
+                Err(error) => self.refuse_change(Change::Unreadable(reply), error),
+            },
             Command::ReloadHandler(handler, reply) => {
-                let swapped = self.swap(&handler, None).await;
-                self.changes.swaps.note(Some(handler), &swapped);
-                answer(reply, swapped);
+                let named = self.config.handlers.iter().find(|config| config.name == handler);
+                // One that is not there is refused as one of a swap is.
+                let module = named.map_or_else(PathBuf::new, |config| config.module.clone());
+                self.change(Change::Swap { handler, module, reply });
             }
             Command::Limit { limit, most, reply } => answer(reply, self.limit(&limit, most)),
             Command::Listener { name, action, reply } => {
@@ -95,55 +85,59 @@ impl Server {
             Command::Status(_) | Command::DrainTimeout(_) | Command::DrainListener { .. } => {
                 self.handle(Event::Command(command)).await;
             }
-            Command::Apply(_, reply) | Command::Reload(reply) => {
-                answer(reply, Err(ControlError::Ending));
-            }
-            Command::Limit { reply, .. } | Command::Listener { reply, .. } => {
-                answer(reply, Err(ControlError::Ending));
-            }
+            Command::Change(change) => self.refuse_change(change, ControlError::Ending),
+            Command::Reload(reply)
+            | Command::Reread(_, reply)
+            | Command::Limit { reply, .. }
+            | Command::Listener { reply, .. } => answer(reply, Err(ControlError::Ending)),
+            Command::ReloadHandler(_, reply) => answer(reply, Err(ControlError::Ending)),
             Command::ReopenReceipts => self.receipts.reopen(),
             Command::HandOver(reply) => answer(reply, Err(ControlError::Ending)),
             // Who took them over has them.
             Command::Leave(handed_over) => handed_over.leave(),
-            Command::Swap { reply, .. } | Command::ReloadHandler(_, reply) => {
-                answer(reply, Err(ControlError::Ending));
-            }
             Command::Drain(_) | Command::Stop => {}
         }
     }
 
-    async fn apply_and_announce(&mut self, config: Config) -> Result<(), ControlError> {
+    pub(super) async fn apply_and_announce(
+        &mut self,
+        config: Config,
+        handlers: Handlers,
+    ) -> Result<(), ControlError> {
         let before = self.listening();
-        self.apply(config).await?;
+        self.apply(config, handlers).await?;
         for new in self.listening().iter().filter(|on| !before.contains(on)) {
             tracing::info!("{new}");
         }
         Ok(())
     }
 
-    /// Reads the configuration's file again, and applies it.
-    async fn reload(&mut self) -> Result<(), ControlError> {
-        let path = self.source.clone().ok_or(ControlError::NoSource)?;
+    /// Reads the configuration's file again, and has it applied.
+    fn reload(&mut self, reply: Reply) {
+        let Some(path) = self.source.clone() else {
+            return self.refuse_change(Change::Unreadable(reply), ControlError::NoSource);
+        };
+        let sender = self.sender.clone();
         // A file can be far away, and slow.
-        let reading = tokio::task::spawn_blocking(move || Config::read(&path));
-        let config = reading.await.map_err(StartError::Loading)??;
-        self.apply_and_announce(config).await
+        tokio::task::spawn_blocking(move || {
+            let config = Config::read(&path).map(Box::new).map_err(ControlError::from);
+            // A server that has ended needs no configuration.
+            let _ = sender.send(Event::Command(Command::Reread(config, reply)));
+        });
     }
 
-    /// Gives a handler another module, or what its file has now.
-    async fn swap(&mut self, name: &str, module: Option<PathBuf>) -> Result<u64, ControlError> {
-        let mut config = self.config.clone();
-        let names = config.handlers.iter().map(|handler| handler.name.as_str());
-        let hint = nearest::did_you_mean(name, names);
-        let Some(handler) = config.handlers.iter_mut().find(|handler| handler.name == name) else {
-            return Err(ControlError::NoHandler { name: name.into(), hint });
-        };
-        let module = module.unwrap_or_else(|| handler.module.clone());
-        *handler = Arc::new(HandlerConfig { module, ..HandlerConfig::clone(handler) });
-        let changed = vec![Arc::clone(handler)];
-        let loaded = self.load_all(changed, config.server.max_module_size).await?;
-        self.config = config;
-        self.handlers.extend(loaded);
+    /// Connections from now on get the handler in `handlers`, which has this module.
+    pub(super) fn swap(
+        &mut self,
+        name: &str,
+        module: &Path,
+        handlers: Handlers,
+    ) -> Result<u64, ControlError> {
+        let changed = self.with_module(name, module)?;
+        if let Some(config) = self.config.handlers.iter_mut().find(|config| config.name == name) {
+            *config = changed;
+        }
+        self.handlers.extend(handlers);
         self.reroute();
         Ok(self.handlers.get(name).map_or(0, |handler| handler.version()))
     }

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::error::StartError;
 use super::handover::HandOver;
+use super::load::Change;
 use super::status::Status;
 use crate::config::{Config, Errors};
 use crate::drain::Registry;
@@ -118,14 +119,11 @@ pub(super) type Reply<T = ()> = oneshot::Sender<Result<T, ControlError>>;
 
 #[derive(Debug)]
 pub(super) enum Command {
-    Apply(Box<Config>, Reply),
+    Change(Change),
     Reload(Reply),
+    /// The configuration that was read for a reload.
+    Reread(Result<Box<Config>, ControlError>, Reply),
     ReloadHandler(String, Reply<u64>),
-    Swap {
-        handler: String,
-        module: PathBuf,
-        reply: Reply<u64>,
-    },
     Limit {
         limit: Limit,
         most: Option<NonZeroU32>,
@@ -193,9 +191,10 @@ impl Control {
     }
 
     /// Serve this configuration from now on, or keep the old one if it cannot be served. Modules
-    /// are read again.
+    /// are read again. While they are compiled the server goes on, and does what else it is told;
+    /// changes of this kind are made one after the other.
     pub async fn apply(&self, config: Config) -> Result<(), ControlError> {
-        self.ask(|reply| Command::Apply(Box::new(config), reply)).await
+        self.ask(|reply| Command::Change(Change::Apply(Box::new(config), reply))).await
     }
 
     /// Read the configuration's file again and apply it as [`Control::apply`] does. Fails where
@@ -219,7 +218,7 @@ impl Control {
         module: impl Into<PathBuf>,
     ) -> Result<u64, ControlError> {
         let (handler, module) = (handler.to_owned(), module.into());
-        self.ask(|reply| Command::Swap { handler, module, reply }).await
+        self.ask(|reply| Command::Change(Change::Swap { handler, module, reply })).await
     }
 
     /// Change a bound. It holds until a configuration is applied.

@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use super::control::{Command, Event};
 use super::error::RunError;
 use super::listener::{Listener, Run};
+use super::load::Loads;
 use super::{Ended, Server};
 use crate::account::Order;
 use crate::listener::{Gone, Life, Phase};
@@ -30,7 +31,10 @@ pub(super) enum End {
 }
 
 impl Server {
-    pub(super) async fn end(self, end: End) -> Result<Ended, RunError> {
+    pub(super) async fn end(mut self, end: End) -> Result<Ended, RunError> {
+        // Nobody needs what is compiled now.
+        self.loader.stop();
+        self.loads = Loads::default();
         match end {
             End::Drain(deadline) => Ok(self.drain(deadline).await),
             End::Stop => Ok(self.stop().await),

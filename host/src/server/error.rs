@@ -4,7 +4,7 @@ use crate::capacity::TooMany;
 use crate::config::{HandlerConfig, Origin};
 use crate::coredumps::CoredumpsError;
 use crate::engine::EngineError;
-use crate::handler::LoadError;
+use crate::handler::{LoadError, LoaderError};
 use crate::listener::{BindError, Gone, JoinError};
 use crate::receipt::ReceiptsError;
 use crate::tls::LoadErrors;
@@ -18,9 +18,9 @@ pub enum StartError {
     /// The pool cannot be made.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// The host calls cannot be linked: a bug.
-    #[error("cannot link the host calls")]
-    Linker(#[source] wasmtime::Error),
+    /// Nothing can be loaded.
+    #[error(transparent)]
+    Loader(#[from] LoaderError),
     /// Plugins cannot be loaded: all of them, one a line.
     #[error("{}", lines(.0))]
     Load(Vec<BadPlugin>),

@@ -9,6 +9,7 @@ mod end;
 mod error;
 mod handover;
 mod listener;
+mod load;
 mod serve;
 mod socket;
 mod status;
@@ -26,6 +27,7 @@ use tokio::sync::mpsc;
 use crate::address::Address;
 use crate::admission::{Admission, Opening};
 use crate::capacity::{Capacity, Needs, TooMany};
+use crate::compile::Compiler;
 use crate::config::{Config, HandlerConfig, ListenerConfig, ServerConfig, WhenFull};
 use crate::coredumps::Coredumps;
 use crate::drain::{Connections, Registry};
@@ -38,6 +40,7 @@ use crate::tls::Profile;
 
 use self::control::Event;
 use self::listener::{Listener, Run, Running, opening};
+use self::load::Loads;
 use self::socket::Socket;
 
 pub use self::connections::{ConnectionStatus, Traffic};
@@ -74,6 +77,7 @@ pub struct Server {
     profiles: Profiles,
     /// The files of the profiles.
     watched: Watched,
+    loads: Loads,
     /// Connections of listeners that are gone.
     retired: Vec<Arc<Connections>>,
     /// All of them, for whoever looks at single ones.
@@ -113,13 +117,19 @@ type Sockets = Vec<(Address, Socket)>;
 
 impl Server {
     /// Checks everything, compiles the plugins, and makes room for connections. Nothing is bound.
+    /// Plugins are compiled in this process: see [`Server::load_with`].
     pub async fn load(config: Config) -> Result<Self, StartError> {
+        Self::load_with(config, Compiler::InProcess).await
+    }
+
+    /// As [`Server::load`], and plugins are compiled by `compiler`, now and later.
+    pub async fn load_with(config: Config, compiler: Compiler) -> Result<Self, StartError> {
         let Config { server, .. } = &config;
         let capacity = capacity(&config)?;
         let flows = flows(&config);
         let slots = capacity.connections.saturating_add(flows);
         let engine = Engine::with(&Settings::of(server, slots))?;
-        let loader = Loader::new(engine).map_err(StartError::Linker)?;
+        let loader = Loader::new(engine, compiler)?;
         let admission = Admission::new(capacity.connections, server.max_handshakes, flows);
         let (sender, events) = mpsc::unbounded_channel();
         let mut this = Self {
@@ -136,6 +146,7 @@ impl Server {
             listeners: BTreeMap::new(),
             profiles: Profiles::new(),
             watched: Watched::default(),
+            loads: Loads::default(),
             retired: Vec::new(),
             registry: Arc::default(),
             tallies: Arc::default(),
@@ -148,7 +159,7 @@ impl Server {
             config,
         };
         let handlers = this.config.handlers.clone();
-        this.handlers.extend(this.load_all(handlers, this.config.server.max_module_size).await?);
+        this.handlers.extend(this.load_all(handlers, &this.config.server).await?);
         this.profiles = this.load_profiles(&this.config).await?;
         this.set_bounds();
         for config in &this.config.listeners {
@@ -168,6 +179,8 @@ impl Server {
         for (config, sockets) in created.iter().zip(sockets) {
             self.start(&config.name, sockets, self.phase).await;
         }
+        // Not before: why a server cannot start is all that it says then.
+        self.tell_of_plugins();
         Ok(())
     }
 
@@ -219,6 +232,10 @@ impl Server {
             if let Some(end) = self.handle(event).await {
                 return self.end(end).await;
             }
+            while !self.loads.is_empty() {
+                let (change, loaded) = self.loads.loaded().await;
+                self.loaded(change, loaded).await;
+            }
         }
         self.phase = Phase::Accepting;
         self.bind().await?;
@@ -230,6 +247,10 @@ impl Server {
         loop {
             let event = tokio::select! {
                 event = self.events.recv() => event,
+                (change, loaded) = self.loads.loaded() => {
+                    self.loaded(change, loaded).await;
+                    continue;
+                }
                 () = Self::files_change(&mut self.watched, &self.profiles) => {
                     self.read_again().await;
                     continue;
@@ -265,6 +286,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        self.loader.stop();
         for life in self.listeners.values().filter_map(Listener::life) {
             life.ask(Phase::Stopped);
         }

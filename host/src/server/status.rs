@@ -36,6 +36,10 @@ pub struct Status {
     pub memory_denied: u64,
     /// Receipts that were lost since the start.
     pub receipts_lost: u64,
+    /// Modules that were compiled since the start.
+    pub compiled: u64,
+    /// Modules that were taken from the compile cache since the start.
+    pub from_cache: u64,
     /// By name.
     pub listeners: Vec<ListenerStatus>,
     /// By name.
@@ -208,6 +212,8 @@ impl Status {
             memory: server.loader.memory().used(),
             memory_denied: server.loader.memory().denied(),
             receipts_lost: server.receipts.lost(),
+            compiled: server.loader.compiled(),
+            from_cache: server.loader.from_cache(),
             listeners: server.listeners.values().map(ListenerStatus::of).collect(),
             handlers: handlers.collect(),
             limits: limits(server),

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::fs;
 
+use portcell::Compiler;
 use portcell::config::Meter;
 use portcell::engine::{Engine, Settings};
 use portcell::exit::Exit;
@@ -15,7 +16,7 @@ use crate::harness::{Guest, import_text, loader};
 const DEFAULT: Settings = Settings { connections: 4, stack: 256 << 10, meter: Meter::Epoch };
 
 fn loader_of(settings: Settings) -> Loader {
-    Loader::new(Engine::with(&settings).unwrap()).unwrap()
+    Loader::new(Engine::with(&settings).unwrap(), Compiler::InProcess).unwrap()
 }
 
 /// A guest that calls itself without end, and at each depth every function of the host that lets it
