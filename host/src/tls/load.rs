@@ -7,19 +7,16 @@ use std::time::SystemTime;
 
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
-use rustls::server::ServerSessionMemoryCache;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 use super::error::{LoadError, LoadErrors, Problem, Warning};
 use super::file::Digest;
 use super::identity::Wanted;
-use super::{Profile, Selected, Sessions, Shown, Trust, identity, provider, self_signed, trust};
+use super::sessions::Sessions;
+use super::{Profile, Selected, Shown, Trust, identity, provider, self_signed, trust};
 use crate::config::{
     CertificateConfig, CertificateFiles, ClientAuth, NameConfig, NamedFile, TlsConfig,
 };
-
-/// How many sessions a certificate remembers, for clients of TLS 1.2 that take no tickets.
-const SESSIONS: usize = 256;
 
 /// What [`Profile::load`] does, as if it were `now`.
 pub(super) fn load(
@@ -42,7 +39,7 @@ pub(super) fn load(
     }
     let Loading { errors, warnings, .. } = loading;
     let profile = trust.filter(|_| errors.is_empty()).map(|trust| {
-        let (default, names) = selection(config, &shown);
+        let (default, names) = selection(config, &shown, &trust);
         let files = files(config);
         Profile { config: config.clone(), trust, shown, default, names, files, warnings }
     });
@@ -66,6 +63,7 @@ fn certificates(config: &TlsConfig) -> Vec<(&CertificateConfig, Vec<&str>)> {
 fn selection(
     config: &TlsConfig,
     shown: &[Shown],
+    trust: &Trust,
 ) -> (Option<Arc<ServerConfig>>, HashMap<String, Selected>) {
     let server = |certificate: &CertificateConfig| {
         let shown = shown.iter().find(|shown| shown.config == *certificate)?;
@@ -73,7 +71,8 @@ fn selection(
     };
     let selected = |NameConfig { name, certificate, handler }: &NameConfig| {
         let server = server(certificate)?;
-        Some((name.clone(), Selected { server, handler: handler.as_deref().map(Arc::from) }))
+        let (clients, handler) = (trust.verifier(), handler.as_deref().map(Arc::from));
+        Some((name.clone(), Selected { server, clients, handler }))
     };
     let names = config.names.iter().filter_map(selected).collect();
     (config.certificate.as_ref().and_then(server), names)
@@ -248,12 +247,5 @@ impl Loading<'_> {
 
     fn shown_before(&self, certificate: &CertificateConfig) -> Option<&Shown> {
         self.old?.shown.iter().find(|old| old.config == *certificate)
-    }
-}
-
-impl Sessions {
-    fn new() -> Result<Self, rustls::Error> {
-        let tickets = provider::tickets()?;
-        Ok(Self { storage: ServerSessionMemoryCache::new(SESSIONS), tickets })
     }
 }

@@ -1,9 +1,12 @@
 //! Clients of others: OpenSSL's, curl, Python's.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rustls::HandshakeKind;
 
 use super::Secured;
-use crate::harness::{Authority, Folder, Program, TlsClient, plugin};
+use crate::harness::{Authority, Folder, Program, TlsClient, plugin, wait_until};
 
 /// `openssl s_client`, which must end well; gives what it writes, the text of the server last.
 fn s_client(secured: &Secured, flags: &[&str]) -> (i32, String) {
@@ -85,6 +88,33 @@ fn only_clients_with_a_certificate_are_served_where_one_is_required() {
     let receipt = secured.server.receipt();
     assert_eq!(receipt["tls"]["peer"]["sha256"], digest.as_str());
     assert_eq!(receipt["tls"]["peer"]["subject"], "CN=client.example");
+}
+
+#[test]
+fn a_session_does_not_outlive_the_certificate_of_its_client() {
+    let (folder, clients) = (Folder::new(), Authority::new("Clients"));
+    let leaf = clients.sign_with(&folder, "client", &["client.example"], |params| {
+        params.not_after = (SystemTime::now() + Duration::from_secs(3)).into();
+    });
+    let ca = clients.file(&folder);
+    let flags = ["--tls-client-auth", "required", "--tls-client-ca", ca.to_str().unwrap()];
+    let secured = Secured::echo(&flags);
+    let config = Arc::new(secured.authority.client_as(Some(&leaf)));
+    let connect = || {
+        let mut client = TlsClient::connect(secured.server.port(), &config, "localhost")?;
+        client.try_ask("x")?;
+        Ok::<_, std::io::Error>(client.session().handshake_kind())
+    };
+    assert_eq!(connect().unwrap(), Some(HandshakeKind::Full));
+    let mut last = None;
+    wait_until("the certificate has expired", || {
+        last = Some(connect());
+        last.as_ref().is_some_and(Result::is_err)
+    });
+    let refused = last.unwrap().unwrap_err();
+    assert!(refused.to_string().contains("CertificateExpired"), "{refused}");
+    let kinds = secured.server.receipts(2);
+    assert_eq!(kinds[1]["tls"]["resumed"], true);
 }
 
 #[test]
