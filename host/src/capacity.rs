@@ -48,7 +48,7 @@ pub enum Bound {
 }
 
 /// What connections need of a machine.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Needs {
     /// Clients that may have been accepted beside the connections: those in a queue, and those whose
     /// handshakes are under way.

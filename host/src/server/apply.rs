@@ -7,10 +7,10 @@ use super::error::{BadPlugin, StartError};
 use super::listener::{Listener, Run, Services};
 use super::serve::{Service, Tls};
 use super::socket::Socket;
-use super::{Server, Sockets, fixed, flows};
+use super::{Server, Sockets, capacity, fixed, flows, needs};
 use crate::address::Address;
 use crate::admission::Opening;
-use crate::config::{Config, HandlerConfig, ListenerConfig};
+use crate::config::{Config, HandlerConfig, ListenerConfig, ServerConfig};
 use crate::drain::Connections;
 use crate::handler::Handler;
 use crate::listener::{Life, Phase};
@@ -20,6 +20,7 @@ impl Server {
     /// Puts `wanted` into service in place of what is: all of it, or nothing.
     pub(super) async fn apply(&mut self, wanted: Config) -> Result<(), StartError> {
         self.check_fixed(&wanted)?;
+        let room = self.room(&wanted)?;
         // A module may have changed in its file: its digest says so, when it is loaded.
         let handlers =
             self.load_all(wanted.handlers.clone(), wanted.server.max_module_size).await?;
@@ -29,6 +30,10 @@ impl Server {
         let sockets = self.sockets(&changed).await?;
         // Nothing below can fail.
         self.config = wanted;
+        if self.room != room {
+            self.room = room;
+            tracing::info!("room for {room} connections, with what was configured beside them");
+        }
         self.set_bounds();
         self.handlers.extend(handlers);
         self.profiles = profiles;
@@ -100,11 +105,24 @@ impl Server {
         }
     }
 
+    /// How many connections there can be with `wanted`. It can need descriptors that were not set
+    /// aside at the start: for handshakes, queues, and folders of guests.
+    fn room(&self, wanted: &Config) -> Result<u32, StartError> {
+        if needs(wanted) == needs(&self.config) {
+            return Ok(self.room);
+        }
+        let unbounded = ServerConfig { max_connections: None, ..wanted.server.clone() };
+        let machine = capacity(&Config { server: unbounded, ..wanted.clone() })?;
+        // So that the message says what the machine allows.
+        capacity(wanted)?;
+        Ok(machine.connections.min(self.capacity.connections))
+    }
+
     /// The bounds that can change while it runs.
     pub(super) fn set_bounds(&self) {
         let Config { server, pools, .. } = &self.config;
         self.admission.set_pools(pools.iter().map(|pool| (pool.name.as_str(), pool.size)));
-        let most = server.max_connections.map_or(self.capacity.connections, NonZeroU32::get);
+        let most = server.max_connections.map_or(self.room, NonZeroU32::get);
         self.admission.resize(most);
     }
 
@@ -153,6 +171,7 @@ impl Server {
                 sockets.extend(bound.into_iter().map(|socket| (address.clone(), socket)));
             }
             for (_, socket) in &sockets {
+                socket.suits(config)?;
                 socket.join(config)?;
             }
             all.push(sockets);

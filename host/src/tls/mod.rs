@@ -140,6 +140,13 @@ impl Profile {
         load::load(config, old, SystemTime::now())
     }
 
+    /// Reads all files again. What cannot be used stays as it is, each certificate with its key for
+    /// itself, and so does who clients may be; that is what the errors are about. `None` if even
+    /// that cannot be had. It reads files and computes: not for a thread that serves connections.
+    pub fn renew(&self) -> (Option<Self>, Option<LoadErrors>) {
+        load::renew(self, SystemTime::now())
+    }
+
     /// What a client gets that asks for this name: the one of the whole name, else that of its
     /// wildcard, else the default.
     pub fn select(&self, server_name: Option<&str>) -> Result<Selected, UnknownName> {
@@ -158,20 +165,6 @@ impl Profile {
     /// Every file that was read, for those who watch them; none twice.
     pub fn files(&self) -> &[PathBuf] {
         &self.files
-    }
-
-    /// Whether a file has other content now, or cannot be read. It reads them all: not for a thread
-    /// that serves connections.
-    pub fn changed_on_disk(&self) -> bool {
-        let unchanged = |shown: &Shown| match &shown.config {
-            CertificateConfig::Files(files) => {
-                identity::read(files).is_ok_and(|content| Some(content.digest()) == shown.digest)
-            }
-            CertificateConfig::SelfSigned(_) => true,
-        };
-        let trust = trust::read(&self.config.client_auth);
-        !trust.is_ok_and(|content| content.digest() == self.trust.digest)
-            || !self.shown.iter().all(unchanged)
     }
 
     /// Whether clients would notice no difference to `other`: the same configuration, and the same

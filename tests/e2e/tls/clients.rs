@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use rustls::HandshakeKind;
 
 use super::Secured;
-use crate::harness::{Authority, Folder, Program, TlsClient, plugin, wait_until};
+use crate::harness::{Authority, Folder, Program, Server, TlsClient, plugin, wait_until};
 
 /// `openssl s_client`, which must end well; gives what it writes, the text of the server last.
 fn s_client(secured: &Secured, flags: &[&str]) -> (i32, String) {
@@ -182,4 +182,21 @@ fn a_command_finds_tls_in_its_environment() {
         assert!(told.contains(variable), "{variable:?}: {told:?}");
     }
     assert!(!environment(None).contains("SSL_PEER"));
+}
+
+#[test]
+fn the_fingerprint_of_a_certificate_for_development_is_told() {
+    let folder = Folder::new();
+    let server = Server::run(plugin("daytime")).arguments(&["--tls-self-signed"]).start();
+    let address = format!("127.0.0.1:{}", server.port());
+    let shown = Program::new("openssl").arguments(&["s_client", "-connect", &address]).run();
+    let certificate = folder.write("shown.pem", shown.stdout).display().to_string();
+    let printed = Program::new("openssl")
+        .arguments(&["x509", "-in", &certificate, "-noout", "-fingerprint", "-sha256"])
+        .text();
+    let fingerprint = printed.trim().rsplit_once('=').unwrap().1;
+    assert_eq!(fingerprint.len(), 32 * 3 - 1);
+    server.find_line(&format!(
+        "daytime: made a certificate for development, whose SHA-256 fingerprint is {fingerprint}"
+    ));
 }

@@ -159,9 +159,9 @@ fn a_list_that_goes_out_of_date_while_it_is_used_is_believed_no_more() {
     let verifier = &profile.trust.verifier;
     let client = client_of(&place.root, 1).der();
     let at = |days: u32| {
-        let now = std::time::SystemTime::now() + days * DAY;
+        let now = SystemTime::now() + days * DAY;
         let since = now.duration_since(std::time::UNIX_EPOCH).unwrap();
-        let now = rustls::pki_types::UnixTime::since_unix_epoch(since);
+        let now = UnixTime::since_unix_epoch(since);
         verifier.verify_client_cert(&client, &[], now).map(|_| ())
     };
     assert_eq!(at(0), Ok(()));
