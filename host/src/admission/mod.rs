@@ -558,7 +558,7 @@ mod tests {
         assert!(!waits.is_finished(), "whose place that is has not begun");
         let silent = entry.handshake().unwrap();
         let began = Instant::now();
-        let _place = waits.await.unwrap();
+        let _place = tokio::time::timeout(SECOND, waits).await.unwrap().unwrap();
         silent.lost().await;
         assert_eq!(began.elapsed(), Duration::ZERO);
     }
@@ -573,9 +573,9 @@ mod tests {
         late.heard();
         assert!(done.done());
         assert!(begin().is_none(), "nobody is late yet");
-        let began = Instant::now();
+        let start = Instant::now();
         let _place = gate.enter().await;
-        assert_eq!(began.elapsed(), SECOND);
+        assert_eq!(start.elapsed(), SECOND);
         late.lost().await;
         assert!(!late.done());
         tokio::time::advance(60 * SECOND).await;
