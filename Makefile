@@ -69,6 +69,12 @@ doc: ## API documentation; a warning is an error
 bench: tools guests build ## Measure portcell against other servers; BENCH=--help says how
 	cargo run $(LOCKED) --release -p portcell-benches -- $(BENCH)
 
+.PHONY: tls-report
+tls-report: tools guests ## Let testssl.sh look at the default TLS settings: target/tls-report
+	@scripts/need-programs openssl python3 testssl
+	cargo build $(LOCKED) -p portcell
+	scripts/tls-report $(TARGET_DIR)/debug/portcell plugins/echo.wasm $(TARGET_DIR)/tls-report
+
 .PHONY: deny
 deny: ## Licences and sources of all dependencies (needs cargo-deny)
 	@cargo deny --version >/dev/null 2>&1 || { echo "first: cargo install --locked cargo-deny" >&2; exit 1; }

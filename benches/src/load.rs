@@ -8,9 +8,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
+use tokio_rustls::client::TlsStream;
+
+use crate::tls::Connector;
 
 /// What a reply may take beyond the window before the clients count as stuck.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -21,6 +24,14 @@ const SOURCES: u32 = 64;
 
 /// Above this a message is read while it is still being written, as no socket need hold it whole.
 const AT_ONCE: usize = 16 * 1024;
+
+/// Where clients connect to, and how.
+#[derive(Clone)]
+pub(crate) struct Target {
+    pub(crate) address: SocketAddr,
+    /// For those that do a handshake of TLS first.
+    pub(crate) tls: Option<Connector>,
+}
 
 /// A set of clients of one server.
 pub(crate) struct Load {
@@ -47,17 +58,18 @@ pub(crate) struct Bound {
 impl Load {
     /// Opens `count` connections and echoes `size` bytes over each, so that none is new to the
     /// server when the window starts. An operation is one echo.
-    pub(crate) async fn open(address: SocketAddr, count: usize, size: usize) -> Result<Self> {
+    pub(crate) async fn open(target: &Target, count: usize, size: usize) -> Result<Self> {
         let mut load = Self { clients: Vec::with_capacity(count) };
-        load.add(address, count, size).await?;
+        load.add(target, count, size).await?;
         Ok(load)
     }
 
-    /// Makes `count` clients that connect anew each time. An operation is connect, echo of `size`
-    /// bytes, end of the client's side, end of the server's side, close.
-    pub(crate) fn connecting(address: SocketAddr, count: usize, size: usize) -> Self {
+    /// Makes `count` clients that connect anew each time. An operation is connect, a whole
+    /// handshake where there is TLS, echo of `size` bytes, end of the client's side, end of the
+    /// server's side, close.
+    pub(crate) fn connecting(target: &Target, count: usize, size: usize) -> Self {
         let clients = (0..count).map(|seed| Client {
-            address,
+            target: target.clone(),
             stream: None,
             message: Message::new(seed, size),
         });
@@ -65,17 +77,12 @@ impl Load {
     }
 
     /// Opens `count` more connections.
-    pub(crate) async fn add(
-        &mut self,
-        address: SocketAddr,
-        count: usize,
-        size: usize,
-    ) -> Result<()> {
+    pub(crate) async fn add(&mut self, target: &Target, count: usize, size: usize) -> Result<()> {
         for _ in 0..count {
-            let mut stream = in_time(connect(address)).await?;
+            let mut stream = in_time(connect(target)).await?;
             let mut message = Message::new(self.clients.len(), size);
             in_time(message.echo(&mut stream)).await?;
-            self.clients.push(Client { address, stream: Some(stream), message });
+            self.clients.push(Client { target: target.clone(), stream: Some(stream), message });
         }
         Ok(())
     }
@@ -146,9 +153,9 @@ impl Work {
 }
 
 struct Client {
-    address: SocketAddr,
+    target: Target,
     /// None for a client that connects anew each time.
-    stream: Option<TcpStream>,
+    stream: Option<Stream>,
     message: Message,
 }
 
@@ -160,7 +167,7 @@ impl Client {
             if let Some(stream) = &mut self.stream {
                 self.message.echo(stream).await?;
             } else {
-                let mut stream = connect(self.address).await?;
+                let mut stream = connect(&self.target).await?;
                 self.message.echo(&mut stream).await?;
                 finish(stream).await?;
             }
@@ -170,6 +177,12 @@ impl Client {
         }
         Ok((self, latencies))
     }
+}
+
+/// A connection.
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 /// Bytes that differ from client to client and from echo to echo.
@@ -191,20 +204,27 @@ impl Message {
         Self { sent: sent.take(size).collect(), received: vec![0; size], number: 0 }
     }
 
-    async fn echo(&mut self, stream: &mut TcpStream) -> Result<()> {
+    async fn echo(&mut self, stream: &mut Stream) -> Result<()> {
         self.number += 1;
         for (byte, stamp) in self.sent.iter_mut().zip(self.number.to_le_bytes()) {
             *byte = stamp;
         }
-        if self.sent.len() <= AT_ONCE {
-            stream.write_all(&self.sent).await.context("writing")?;
-            stream.read_exact(&mut self.received).await.context("reading the echo")?;
-        } else {
-            let (mut reader, mut writer) = stream.split();
-            tokio::try_join!(
-                async { writer.write_all(&self.sent).await.context("writing") },
-                async { reader.read_exact(&mut self.received).await.context("reading the echo") },
-            )?;
+        let (sent, received) = (&self.sent, &mut self.received);
+        match stream {
+            Stream::Plain(stream) if sent.len() <= AT_ONCE => {
+                in_turn(stream, sent, received).await?;
+            }
+            Stream::Plain(stream) => {
+                let (reader, writer) = stream.split();
+                at_once(reader, writer, sent, received).await?;
+            }
+            Stream::Tls(stream) if sent.len() <= AT_ONCE => {
+                in_turn(stream, sent, received).await?;
+            }
+            Stream::Tls(stream) => {
+                let (reader, writer) = tokio::io::split(stream);
+                at_once(reader, writer, sent, received).await?;
+            }
         }
         if self.sent != self.received {
             let same = self.sent.iter().zip(&self.received).take_while(|(a, b)| a == b).count();
@@ -214,7 +234,43 @@ impl Message {
     }
 }
 
-async fn connect(address: SocketAddr) -> Result<TcpStream> {
+async fn in_turn(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    sent: &[u8],
+    received: &mut [u8],
+) -> Result<()> {
+    write(stream, sent).await?;
+    stream.read_exact(received).await.context("reading the echo")?;
+    Ok(())
+}
+
+async fn at_once(
+    mut reader: impl AsyncRead + Unpin,
+    mut writer: impl AsyncWrite + Unpin,
+    sent: &[u8],
+    received: &mut [u8],
+) -> Result<()> {
+    tokio::try_join!(write(&mut writer, sent), async {
+        reader.read_exact(received).await.context("reading the echo")
+    })?;
+    Ok(())
+}
+
+/// TLS may still have some of it when it is written.
+async fn write(writer: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> Result<()> {
+    writer.write_all(bytes).await.context("writing")?;
+    writer.flush().await.context("writing")
+}
+
+async fn connect(target: &Target) -> Result<Stream> {
+    let stream = connect_plain(target.address).await?;
+    Ok(match &target.tls {
+        None => Stream::Plain(stream),
+        Some(tls) => Stream::Tls(Box::new(tls.connect(stream).await?)),
+    })
+}
+
+async fn connect_plain(address: SocketAddr) -> Result<TcpStream> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
 
     let number = NEXT.fetch_add(1, Ordering::Relaxed) % SOURCES;
@@ -227,7 +283,15 @@ async fn connect(address: SocketAddr) -> Result<TcpStream> {
     socket.connect(address).await.with_context(|| format!("connecting from {source}"))
 }
 
-async fn finish(mut stream: TcpStream) -> Result<()> {
+async fn finish(stream: Stream) -> Result<()> {
+    match stream {
+        Stream::Plain(stream) => end(stream).await,
+        Stream::Tls(stream) => end(stream).await,
+    }
+}
+
+/// Over TLS both sides end with `close_notify`: a server that leaves it out is an error of reading.
+async fn end(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<()> {
     stream.shutdown().await.context("ending the client's side")?;
     match stream.read(&mut [0; 64]).await.context("reading the end of the stream")? {
         0 => Ok(()),
@@ -243,9 +307,12 @@ async fn in_time<T>(step: impl Future<Output = Result<T>>) -> Result<T> {
 
 #[cfg(test)]
 mod tests {
+    use tempfile::TempDir;
     use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
 
     use super::*;
+    use crate::tls::{Identity, acceptor};
     use crate::tokio_echo;
 
     const FEW: Bound = Bound { window: Duration::from_secs(5), operations: 8 };
@@ -253,22 +320,51 @@ mod tests {
     #[tokio::test]
     async fn open_connections_echo_small_and_large_messages_until_the_count_is_reached() {
         for size in [1, 64, AT_ONCE + 1, 1 << 20] {
-            let mut load = Load::open(echo_server().await, 4, size).await.unwrap();
-            assert_eq!(load.run(FEW).await.unwrap().operations(), 8);
-            assert_eq!(load.run(FEW).await.unwrap().operations(), 8, "a second window");
-            load.close().await.unwrap();
+            for target in [echo_server().await, tls_echo_server().await] {
+                let mut load = Load::open(&target, 4, size).await.unwrap();
+                assert_eq!(load.run(FEW).await.unwrap().operations(), 8);
+                assert_eq!(load.run(FEW).await.unwrap().operations(), 8, "a second window");
+                load.close().await.unwrap();
+            }
         }
     }
 
     #[tokio::test]
     async fn connecting_clients_open_and_close_each_time() {
-        let mut load = Load::connecting(echo_server().await, 4, 64);
-        assert_eq!(load.run(FEW).await.unwrap().operations(), 8);
+        for target in [echo_server().await, tls_echo_server().await] {
+            let mut load = Load::connecting(&target, 4, 64);
+            assert_eq!(load.run(FEW).await.unwrap().operations(), 8);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_end_without_close_notify_fails_the_run() {
+        let (acceptor, target, listener) = tls_server().await;
+        tokio::spawn(async move {
+            let mut tls = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
+            let mut bytes = [0; 64];
+            tls.read_exact(&mut bytes).await.unwrap();
+            tls.write_all(&bytes).await.unwrap();
+            tls.flush().await.unwrap();
+            assert_eq!(tls.read(&mut bytes).await.unwrap(), 0);
+        });
+        let error = Load::connecting(&target, 1, 64).run(FEW).await.err().unwrap().to_string();
+        assert!(error.contains("reading the end of the stream"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn another_certificate_than_that_of_the_run_fails_it() {
+        let (_, mut target, listener) = tls_server().await;
+        tokio::spawn(tokio_echo::accept(listener, Some(tls_server().await.0)));
+        let error = Load::connecting(&target, 1, 64).run(FEW).await.err().unwrap().to_string();
+        assert!(error.contains("the handshake: invalid peer certificate"), "{error}");
+        target.tls = None;
+        assert!(Load::connecting(&target, 1, 64).run(FEW).await.is_err(), "no TLS at all");
     }
 
     #[tokio::test]
     async fn a_wrong_byte_in_an_echo_fails_the_run() {
-        let mut load = Load::connecting(server(b"", |bytes| bytes[40] ^= 1).await, 2, 64);
+        let mut load = Load::connecting(&server(b"", |bytes| bytes[40] ^= 1).await, 2, 64);
         let error = load.run(FEW).await.err().unwrap().to_string();
         assert!(error.starts_with("2 of 2 clients failed"), "{error}");
         assert!(error.ends_with("echo 1 differs from what was sent at byte 40"), "{error}");
@@ -276,7 +372,7 @@ mod tests {
 
     #[tokio::test]
     async fn bytes_beyond_the_echo_fail_the_run() {
-        let mut load = Load::connecting(server(b"more", |_| ()).await, 1, 64);
+        let mut load = Load::connecting(&server(b"more", |_| ()).await, 1, 64);
         let error = load.run(FEW).await.err().unwrap().to_string();
         assert!(error.ends_with("4 bytes beyond the echo"), "{error}");
     }
@@ -288,15 +384,30 @@ mod tests {
         assert_eq!(nanoseconds, [1, 500, 990, 999, 1000]);
     }
 
-    async fn echo_server() -> SocketAddr {
+    async fn echo_server() -> Target {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(tokio_echo::accept(listener));
-        address
+        tokio::spawn(tokio_echo::accept(listener, None));
+        Target { address, tls: None }
+    }
+
+    async fn tls_echo_server() -> Target {
+        let (acceptor, target, listener) = tls_server().await;
+        tokio::spawn(tokio_echo::accept(listener, Some(acceptor)));
+        target
+    }
+
+    /// What a server needs that nobody serves yet.
+    async fn tls_server() -> (TlsAcceptor, Target, TcpListener) {
+        let folder = TempDir::new().unwrap();
+        let Identity { certificate, key, connector } = Identity::new(folder.path()).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        (acceptor(&certificate, &key).unwrap(), Target { address, tls: Some(connector) }, listener)
     }
 
     /// Echoes 64 bytes, changed by `change`, then sends `more`.
-    async fn server(more: &'static [u8], change: fn(&mut [u8; 64])) -> SocketAddr {
+    async fn server(more: &'static [u8], change: fn(&mut [u8; 64])) -> Target {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move {
@@ -311,6 +422,6 @@ mod tests {
                 assert_eq!(stream.read(&mut bytes).await.unwrap(), 0);
             }
         });
-        address
+        Target { address, tls: None }
     }
 }

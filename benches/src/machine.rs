@@ -8,8 +8,9 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use nix::unistd::{SysconfVar, sysconf};
+use anyhow::{Context, Result, bail};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::{Pid, SysconfVar, sysconf};
 use serde_json::{Value, json};
 
 /// The facts that a result is read with.
@@ -96,6 +97,42 @@ impl Processors {
     }
 }
 
+/// A processor for the servers and another one for the load, where they are not to share any.
+#[derive(Clone, Copy)]
+pub(crate) struct Apart {
+    servers: usize,
+    load: usize,
+}
+
+impl Apart {
+    /// The first two processors that this process may use. This thread is the load's from now on.
+    pub(crate) fn new() -> Result<Self> {
+        let allowed = sched_getaffinity(THIS_THREAD).context("the processors of this process")?;
+        let mut usable = (0..CpuSet::count()).filter(|cpu| allowed.is_set(*cpu).unwrap_or(false));
+        let (Some(servers), Some(load)) = (usable.next(), usable.next()) else {
+            bail!("--apart needs two processors");
+        };
+        keep_to(load)?;
+        Ok(Self { servers, load })
+    }
+
+    /// Does something on the processor of the servers; processes that it starts stay there.
+    pub(crate) fn on_servers<T>(self, start: impl FnOnce() -> T) -> Result<T> {
+        keep_to(self.servers)?;
+        let started = start();
+        keep_to(self.load)?;
+        Ok(started)
+    }
+}
+
+const THIS_THREAD: Pid = Pid::from_raw(0);
+
+fn keep_to(processor: usize) -> Result<()> {
+    let mut only = CpuSet::new();
+    only.set(processor)?;
+    sched_setaffinity(THIS_THREAD, &only).with_context(|| format!("keeping to CPU {processor}"))
+}
+
 fn commit() -> Option<String> {
     let git = |arguments: &[&str]| {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -112,6 +149,16 @@ fn commit() -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn servers_and_load_have_a_processor_each() {
+        let Ok(apart) = Apart::new() else { return }; // a machine of one
+        let here = || thread::available_parallelism().unwrap().get();
+        let allowed = || sched_getaffinity(THIS_THREAD).unwrap();
+        let (load, servers) = (allowed(), apart.on_servers(allowed).unwrap());
+        assert_eq!((here(), load), (1, allowed()));
+        assert_ne!(load, servers);
+    }
 
     #[test]
     fn busy_is_all_but_idle_and_waiting_for_disks() {

@@ -7,6 +7,7 @@ mod process;
 mod report;
 mod scenarios;
 mod servers;
+mod tls;
 mod tokio_echo;
 
 use std::io::{self, Write};
@@ -21,15 +22,22 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use load::Bound;
-use machine::Machine;
+use machine::{Apart, Machine};
 use report::{Report, Sample};
 use scenarios::{Amount, Scenario};
 use servers::{Kind, Launcher, SERVE_TOKIO};
 
 fn main() -> ExitCode {
     let arguments = command().get_matches();
-    let done = match arguments.subcommand_name() {
-        Some(SERVE_TOKIO) => tokio_echo::serve().map(|()| true),
+    let done = match arguments.subcommand() {
+        Some((SERVE_TOKIO, of_server)) => {
+            let files: Vec<&PathBuf> = of_server.get_many("tls").into_iter().flatten().collect();
+            let identity = match files[..] {
+                [certificate, key] => Some((certificate.as_path(), key.as_path())),
+                _ => None,
+            };
+            tokio_echo::serve(identity).map(|()| true)
+        }
         _ => bench(&arguments),
     };
     match done {
@@ -54,7 +62,11 @@ fn command() -> Command {
     Command::new("portcell-benches")
         .about("Measures portcell against a plain tokio echo server in the same run")
         .args_conflicts_with_subcommands(true)
-        .subcommand(Command::new(SERVE_TOKIO).hide(true))
+        .subcommand(
+            Command::new(SERVE_TOKIO)
+                .hide(true)
+                .arg(Arg::new("tls").long("tls").num_args(2).value_parser(value_parser!(PathBuf))),
+        )
         .args([
             list(Kind::NAMES.map(|(name, _)| name).into()).id("servers").long("servers").help(
                 "Servers in turn; the others are compared with the first. One may be named twice",
@@ -72,6 +84,10 @@ fn command() -> Command {
                 .help("A measurement ends after this many, if that is sooner"),
             number("connections", "50").value_parser(count()).help("Clients at once"),
             number("idle", "1000").value_parser(count()).help("Open connections in `idle`"),
+            Arg::new("apart")
+                .long("apart")
+                .action(ArgAction::SetTrue)
+                .help("The servers on one processor, the load on another"),
             Arg::new("quick")
                 .long("quick")
                 .action(ArgAction::SetTrue)
@@ -101,12 +117,15 @@ fn bench(arguments: &ArgMatches) -> Result<bool> {
     let beside = std::env::current_exe()?.with_file_name("portcell");
     let plugin = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("plugins/echo.wasm");
     let path = |name, default| arguments.get_one::<PathBuf>(name).cloned().unwrap_or(default);
-    let launcher = Launcher::new(path("portcell", beside), path("plugin", plugin), &kinds)?;
+    let machine = Machine::here();
+    let apart = arguments.get_flag("apart").then(Apart::new).transpose()?;
+    let launcher = Launcher::new(path("portcell", beside), path("plugin", plugin), &kinds, apart)?;
     let (rounds, amount) = amount(arguments)?;
     let asked = chosen(arguments, "scenarios", &Scenario::NAMES);
     let scenarios = Scenario::NAMES.into_iter().filter(|known| asked.contains(known)).collect();
     let mut report = Report {
-        machine: Machine::here(),
+        machine,
+        apart: apart.is_some(),
         rounds,
         amount,
         servers: labels(&servers),
@@ -167,7 +186,7 @@ async fn measure(
     scenario: Scenario,
     amount: Amount,
 ) -> Result<Vec<f64>> {
-    let server = launcher.start(kind).await?;
+    let server = launcher.start(kind, scenario.over_tls()).await?;
     let said = server.said();
     let measured = scenario.measure(&server, amount).await;
     let ended = server.stop();

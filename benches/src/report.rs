@@ -10,6 +10,8 @@ use crate::scenarios::{Amount, Metric, Scenario};
 /// All measurements of a run.
 pub(crate) struct Report {
     pub(crate) machine: Machine,
+    /// Whether servers and load had a processor each.
+    pub(crate) apart: bool,
     pub(crate) rounds: usize,
     pub(crate) amount: Amount,
     /// Labels of the servers; the first is what the others are compared with.
@@ -37,8 +39,10 @@ impl Report {
         let seconds = self.amount.bound.window.as_secs_f64();
         let _ = writeln!(
             out,
-            "{} x {seconds} s each: median, (least..most), ratio to {}",
-            self.rounds, self.servers[0]
+            "{} x {seconds} s each{}: median, (least..most), ratio to {}",
+            self.rounds,
+            if self.apart { ", the server on one processor and the load on another" } else { "" },
+            self.servers[0]
         );
         for &(name, scenario) in &self.scenarios {
             let _ = writeln!(out, "\n{name}: {}", scenario.about(self.amount));
@@ -46,6 +50,7 @@ impl Report {
             rows.extend((0..self.servers.len()).map(|server| self.row(scenario, server)));
             out += &aligned(&rows);
             out += &self.disturbed(scenario);
+            out += &self.load_bound(scenario);
         }
         for failure in &self.failures {
             let _ = writeln!(out, "\nFAILED {failure}");
@@ -79,6 +84,7 @@ impl Report {
         });
         json!({
             "machine": self.machine.json(),
+            "apart": self.apart,
             "rounds": self.rounds,
             "seconds": self.amount.bound.window.as_secs_f64(),
             "scenarios": scenarios.collect::<Vec<_>>(),
@@ -97,6 +103,28 @@ impl Report {
                 samples().count()
             ),
         }
+    }
+
+    /// Where the load had no time left, if that was so.
+    fn load_bound(&self, scenario: Scenario) -> String {
+        let mut out = String::new();
+        for (server, label) in self.servers.iter().enumerate() {
+            let samples = || {
+                let of_server =
+                    |sample: &&Sample| sample.scenario == scenario && sample.server == server;
+                self.samples.iter().filter(of_server)
+            };
+            let count = samples().filter(|sample| scenario.load_bound(&sample.values)).count();
+            if count > 0 {
+                let all = samples().count();
+                let _ = writeln!(
+                    out,
+                    "  LOAD-BOUND: {count} of {all} measurements of {label}; its rate can be \
+                     higher than that"
+                );
+            }
+        }
+        out
     }
 
     fn row(&self, scenario: Scenario, server: usize) -> Vec<String> {
@@ -244,6 +272,25 @@ mod tests {
     }
 
     #[test]
+    fn rates_that_are_the_loads_own_are_pointed_out() {
+        let mut report = report(&[]);
+        report.scenarios = vec![("tls-connect", Scenario::TlsConnect)];
+        for (server, busy) in [(0, 99.0), (1, 60.0), (0, 80.0)] {
+            let mut values = vec![1.0; Scenario::TlsConnect.metrics().len()];
+            values[5] = busy;
+            report.samples.push(Sample {
+                round: 0,
+                scenario: Scenario::TlsConnect,
+                server,
+                values,
+            });
+        }
+        let table = report.table();
+        assert!(table.contains("LOAD-BOUND: 1 of 2 measurements of a;"), "{table}");
+        assert!(!table.contains("measurements of b"), "{table}");
+    }
+
+    #[test]
     fn the_columns_line_up() {
         let table = report(&[(0, 0, 10.0), (0, 1, 20000.0)]).table();
         let lengths: Vec<usize> = table.lines().skip(4).map(str::len).collect();
@@ -261,6 +308,7 @@ mod tests {
         let bound = Bound { window: Duration::from_secs(1), operations: 1 };
         Report {
             machine: Machine::here(),
+            apart: false,
             rounds: 3,
             amount: Amount { connections: 1, idle: 1, bound },
             servers: vec!["a".to_owned(), "b".to_owned()],

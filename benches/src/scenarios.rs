@@ -9,9 +9,11 @@ use crate::machine::Processors;
 use crate::process::Process;
 use crate::servers::Server;
 
-/// The message of all scenarios but `echo-64k`.
+/// The message of all scenarios but `echo-64k` and `tls-echo-16k`.
 const SMALL: usize = 64;
 const LARGE: usize = 64 * 1024;
+/// The most that a record of TLS holds (RFC 8446, section 5.1).
+const RECORD: usize = 16 * 1024;
 
 /// After a window: what the server still has to do for connections that its clients closed.
 const SETTLE: Duration = Duration::from_millis(20);
@@ -27,6 +29,12 @@ pub(crate) enum Scenario {
     Connect,
     /// Connections that are open and silent.
     Idle,
+    /// 64 B echoed over open connections, over TLS.
+    TlsEcho,
+    /// 16 KiB echoed over open connections, over TLS.
+    TlsEchoRecord,
+    /// Connect, a whole handshake of TLS, echo 64 B, close in good order.
+    TlsConnect,
 }
 
 /// How much of it.
@@ -56,6 +64,10 @@ pub(crate) struct Metric {
 /// servers' network work to its own threads (ksoftirqd), where nobody's clock counts it.
 const QUIET: f64 = 25.0;
 
+/// A percentage of one processor, which is all that the load can use: it runs in one thread.
+const ALL_OF_ONE: f64 = 95.0;
+
+const LOAD_BUSY: usize = 5;
 const OTHER_BUSY: usize = 6;
 const WORK: [Metric; 7] = [
     Metric { name: "operations_per_second", heading: "op/s", decimals: 0, compared: true },
@@ -75,24 +87,34 @@ const MEMORY: [Metric; 3] = [
 
 impl Scenario {
     /// All scenarios and their names, in the order in which they are measured by default.
-    pub(crate) const NAMES: [(&'static str, Self); 4] = [
+    pub(crate) const NAMES: [(&'static str, Self); 7] = [
         ("echo-64", Self::Echo),
         ("echo-64k", Self::EchoLarge),
         ("connect", Self::Connect),
         ("idle", Self::Idle),
+        ("tls-echo-64", Self::TlsEcho),
+        ("tls-echo-16k", Self::TlsEchoRecord),
+        ("tls-connect", Self::TlsConnect),
     ];
 
     /// What `measure` returns, in order.
     pub(crate) fn metrics(self) -> &'static [Metric] {
-        match self {
-            Self::Echo | Self::EchoLarge | Self::Connect => &WORK,
-            Self::Idle => &MEMORY,
-        }
+        if self == Self::Idle { &MEMORY } else { &WORK }
+    }
+
+    /// Whether it is over TLS, where the plain tokio server is one of tokio-rustls.
+    pub(crate) fn over_tls(self) -> bool {
+        matches!(self, Self::TlsEcho | Self::TlsEchoRecord | Self::TlsConnect)
     }
 
     /// Whether other work on the machine was too much to trust these values of a measurement.
     pub(crate) fn disturbed(self, values: &[f64]) -> bool {
         self != Self::Idle && values[OTHER_BUSY] > QUIET
+    }
+
+    /// Whether the load had no time left in a measurement, so that its rate is the load's own.
+    pub(crate) fn load_bound(self, values: &[f64]) -> bool {
+        self != Self::Idle && values[LOAD_BUSY] > ALL_OF_ONE
     }
 
     /// What happens in it, in one line.
@@ -107,23 +129,31 @@ impl Scenario {
             Self::Idle => {
                 format!("memory of each of {idle} idle connections that echoed 64 B once")
             }
+            Self::TlsEcho => format!("64 B echoed over {connections} open connections, TLS 1.3"),
+            Self::TlsEchoRecord => {
+                format!("16 KiB echoed over {connections} open connections, TLS 1.3")
+            }
+            Self::TlsConnect => format!(
+                "connect, whole handshake of TLS 1.3, echo 64 B, orderly close; {connections} \
+                 clients at once"
+            ),
         }
     }
 
     /// Puts a fresh server under this load and returns a value for each of the metrics.
     pub(crate) async fn measure(self, server: &Server, amount: Amount) -> Result<Vec<f64>> {
         let Amount { connections, bound, .. } = amount;
-        let address = server.address;
-        match self {
-            Self::Echo => work(server, Load::open(address, connections, SMALL).await?, bound).await,
-            Self::EchoLarge => {
-                work(server, Load::open(address, connections, LARGE).await?, bound).await
+        let open = async |size| Load::open(&server.target, connections, size).await;
+        let load = match self {
+            Self::Echo | Self::TlsEcho => open(SMALL).await?,
+            Self::EchoLarge => open(LARGE).await?,
+            Self::TlsEchoRecord => open(RECORD).await?,
+            Self::Connect | Self::TlsConnect => {
+                Load::connecting(&server.target, connections, SMALL)
             }
-            Self::Connect => {
-                work(server, Load::connecting(address, connections, SMALL), bound).await
-            }
-            Self::Idle => idle(server, amount.idle).await,
-        }
+            Self::Idle => return idle(server, amount.idle).await,
+        };
+        work(server, load, bound).await
     }
 }
 
@@ -154,10 +184,10 @@ async fn work(server: &Server, mut load: Load, bound: Bound) -> Result<Vec<f64>>
 
 /// The first connection is not counted: it pays for what all share.
 async fn idle(server: &Server, count: usize) -> Result<Vec<f64>> {
-    let mut load = Load::open(server.address, 1, SMALL).await?;
+    let mut load = Load::open(&server.target, 1, SMALL).await?;
     tokio::time::sleep(SETTLE).await;
     let one = server.process.memory()?;
-    load.add(server.address, count, SMALL).await?;
+    load.add(&server.target, count, SMALL).await?;
     tokio::time::sleep(SETTLE).await;
     let all = server.process.memory()?;
     load.close().await?;

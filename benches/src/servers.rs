@@ -15,7 +15,10 @@ use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
+use crate::load::Target;
+use crate::machine::Apart;
 use crate::process::Process;
+use crate::tls::{Connector, Identity};
 
 /// The subcommand of this program that is the plain tokio server.
 pub(crate) const SERVE_TOKIO: &str = "serve-tokio";
@@ -30,7 +33,7 @@ const TAIL: usize = 20;
 /// whose buffer is its own choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Plain tokio, no sandbox.
+    /// Plain tokio, over TLS tokio-rustls; no sandbox.
     Tokio,
     /// portcell with the echo plugin, written in Rust with the SDK.
     PortcellSdk,
@@ -54,13 +57,20 @@ impl Kind {
 pub(crate) struct Launcher {
     portcell: PathBuf,
     plugin: PathBuf,
-    /// Holds the modules made from the texts in `guests/`.
-    guests: TempDir,
+    /// Holds the modules made from the texts in `guests/`, and the files of `identity`.
+    folder: TempDir,
+    identity: Identity,
+    apart: Option<Apart>,
 }
 
 impl Launcher {
     /// Compiles the guests that are text. Fails when one of `kinds` needs a file that is not there.
-    pub(crate) fn new(portcell: PathBuf, plugin: PathBuf, kinds: &[Kind]) -> Result<Self> {
+    pub(crate) fn new(
+        portcell: PathBuf,
+        plugin: PathBuf,
+        kinds: &[Kind],
+        apart: Option<Apart>,
+    ) -> Result<Self> {
         ensure!(
             portcell.is_file() || kinds.iter().all(|kind| *kind == Kind::Tokio),
             "{} is not there: build it (cargo build --release -p portcell) or name it with --portcell",
@@ -71,16 +81,17 @@ impl Launcher {
             "{} is not there: build the plugins, name it with --plugin, or choose other --servers",
             plugin.display()
         );
-        let guests = TempDir::with_prefix("portcell-benches-")?;
+        let folder = TempDir::with_prefix("portcell-benches-")?;
         for (name, text) in GUESTS {
             let module = wat::parse_str(text).with_context(|| format!("guest {name}"))?;
-            std::fs::write(guests.path().join(name), module)?;
+            std::fs::write(folder.path().join(name), module)?;
         }
-        Ok(Self { portcell, plugin, guests })
+        let identity = Identity::new(folder.path()).context("making a certificate")?;
+        Ok(Self { portcell, plugin, folder, identity, apart })
     }
 
-    /// Starts a server and waits until it says that it listens.
-    pub(crate) async fn start(&self, kind: Kind) -> Result<Server> {
+    /// Starts a server, over TLS or not, and waits until it says that it listens.
+    pub(crate) async fn start(&self, kind: Kind, over_tls: bool) -> Result<Server> {
         let mut command = match kind {
             Kind::Tokio => {
                 let mut command = Command::new(std::env::current_exe()?);
@@ -88,10 +99,14 @@ impl Launcher {
                 command
             }
             Kind::PortcellSdk => self.portcell_run(&self.plugin),
-            Kind::PortcellWat => self.portcell_run(&self.guests.path().join(MINIMUM)),
-            Kind::PortcellInetd => self.portcell_run(&self.guests.path().join(INETD)),
+            Kind::PortcellWat => self.portcell_run(&self.folder.path().join(MINIMUM)),
+            Kind::PortcellInetd => self.portcell_run(&self.folder.path().join(INETD)),
         };
-        Server::start(&mut command).await
+        let Identity { certificate, key, connector } = &self.identity;
+        if over_tls {
+            command.arg("--tls").args([certificate, key]);
+        }
+        Server::start(&mut command, over_tls.then_some(connector), self.apart).await
     }
 
     fn portcell_run(&self, module: &Path) -> Command {
@@ -112,16 +127,24 @@ const GUESTS: [(&str, &str); 2] = [
 pub(crate) struct Server {
     child: KilledOnDrop,
     said: Tail,
-    /// Where it listens.
-    pub(crate) address: SocketAddr,
+    /// Where it listens, and how.
+    pub(crate) target: Target,
     /// Its counters in the kernel.
     pub(crate) process: Process,
 }
 
 impl Server {
-    async fn start(command: &mut Command) -> Result<Self> {
+    async fn start(
+        command: &mut Command,
+        tls: Option<&Connector>,
+        apart: Option<Apart>,
+    ) -> Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let child = command.spawn().with_context(|| format!("starting {command:?}"))?;
+        let child = match apart {
+            Some(apart) => apart.on_servers(|| command.spawn())?,
+            None => command.spawn(),
+        };
+        let child = child.with_context(|| format!("starting {command:?}"))?;
         let mut child = KilledOnDrop(child);
         let process = Process::new(child.0.id())?;
         let stderr = child.0.stderr.take().context("stderr is a pipe")?;
@@ -136,7 +159,8 @@ impl Server {
             Ok(Err(_)) => bail!("{command:?} ended before it listened{said}"),
             Err(_) => bail!("{command:?} does not listen after {START:?}{said}"),
         };
-        Ok(Self { child, said, address, process })
+        let target = Target { address, tls: tls.cloned() };
+        Ok(Self { child, said, target, process })
     }
 
     /// Ends the server. Fails when it had ended by itself.
@@ -229,7 +253,7 @@ mod tests {
     async fn a_server_that_ends_at_once_is_an_error_with_its_last_words() {
         let mut command = Command::new("sh");
         command.args(["-c", "echo no such plugin >&2; exit 64"]);
-        let error = Server::start(&mut command).await.err().unwrap().to_string();
+        let error = Server::start(&mut command, None, None).await.err().unwrap().to_string();
         assert!(error.contains("ended before it listened"), "{error}");
         assert!(error.ends_with("\n  it said: no such plugin"), "{error}");
     }
@@ -238,7 +262,7 @@ mod tests {
     async fn dropping_a_server_ends_its_process() {
         let mut command = Command::new("sh");
         command.args(["-c", "echo listening on tcp://127.0.0.1:1 >&2; exec sleep 1000"]);
-        let server = Server::start(&mut command).await.unwrap();
+        let server = Server::start(&mut command, None, None).await.unwrap();
         let id = server.child.0.id();
         assert!(Path::new(&format!("/proc/{id}")).exists());
         drop(server);
@@ -247,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_missing_server_is_refused_before_anything_runs() {
-        let launcher = |kinds: &[Kind]| Launcher::new("/nowhere".into(), "/x".into(), kinds);
+        let launcher = |kinds: &[Kind]| Launcher::new("/nowhere".into(), "/x".into(), kinds, None);
         assert!(launcher(&[Kind::Tokio]).is_ok());
         let error = launcher(&[Kind::PortcellWat]).err().unwrap().to_string();
         assert!(error.starts_with("/nowhere is not there"), "{error}");

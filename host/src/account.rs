@@ -12,6 +12,8 @@ use std::time::Duration;
 use atomic_waker::AtomicWaker;
 use tokio::time::Instant;
 
+use crate::presence::{Presence, Stage};
+
 /// A moment that never comes.
 const NEVER: u64 = u64::MAX;
 
@@ -31,7 +33,12 @@ pub struct Account {
     cpu_when_moved: AtomicU64,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
+    memory: AtomicU64,
     memory_peak: AtomicU64,
+    /// When the guest's first byte went out.
+    answered: AtomicU64,
+    in_poll: AtomicBool,
+    presence: Presence,
     order: AtomicU8,
     evicted: AtomicBool,
     drain_began: AtomicU64,
@@ -48,6 +55,28 @@ pub enum Order {
     Drain = 1,
     /// The drain's deadline has come: end now.
     Cut = 2,
+    /// Somebody has asked for the end of this connection: end now.
+    Kill = 3,
+}
+
+/// What a connection does, as far as that can be seen from outside at no cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activity {
+    /// It waits for a place.
+    Queued,
+    /// It is in its handshake, or waits for a place after it.
+    Handshake,
+    /// The guest waits: for the peer's bytes, or for time.
+    Waiting,
+    /// The guest computes.
+    Running,
+    /// A write waits for the peer to read.
+    Writing,
+    /// The guest was asked to finish, and waits.
+    Draining,
+    /// The guest is gone, and the socket closes.
+    Closing,
 }
 
 impl Account {
@@ -65,7 +94,11 @@ impl Account {
             cpu_when_moved: AtomicU64::new(0),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
+            memory: AtomicU64::new(0),
             memory_peak: AtomicU64::new(0),
+            answered: AtomicU64::new(NEVER),
+            in_poll: AtomicBool::new(false),
+            presence: Presence::default(),
             order: AtomicU8::new(Order::Serve as u8),
             evicted: AtomicBool::new(false),
             drain_began: AtomicU64::new(NEVER),
@@ -94,6 +127,11 @@ impl Account {
         Duration::from_nanos(self.cpu.load(Relaxed))
     }
 
+    /// The memory that the instance has now, in bytes.
+    pub fn memory(&self) -> u64 {
+        self.memory.load(Relaxed)
+    }
+
     /// The most memory that the instance has had at once, in bytes.
     pub fn memory_peak(&self) -> u64 {
         self.memory_peak.load(Relaxed)
@@ -101,7 +139,43 @@ impl Account {
 
     /// Says that the instance has this much memory now, in bytes.
     pub fn memory_is(&self, bytes: u64) {
+        self.memory.store(bytes, Relaxed);
         self.memory_peak.fetch_max(bytes, Relaxed);
+    }
+
+    /// What else is known of the connection.
+    pub const fn presence(&self) -> &Presence {
+        &self.presence
+    }
+
+    /// Says that the instance is gone and the socket closes.
+    pub fn closes(&self) {
+        self.memory.store(0, Relaxed);
+        self.presence.closes();
+    }
+
+    /// What it does now.
+    pub fn activity(&self) -> Activity {
+        match self.presence.stage() {
+            Stage::Queued => Activity::Queued,
+            Stage::Handshake => Activity::Handshake,
+            Stage::Closing | Stage::Ended => Activity::Closing,
+            Stage::Serving if self.in_poll.load(Relaxed) => Activity::Running,
+            Stage::Serving if self.write_waiting_since().is_some() => Activity::Writing,
+            Stage::Serving if self.is_draining() => Activity::Draining,
+            Stage::Serving => Activity::Waiting,
+        }
+    }
+
+    /// How long it took until the guest's first byte went out; `None` if none has.
+    pub fn first_byte(&self) -> Option<Duration> {
+        let answered = self.answered.load(Relaxed);
+        (answered != NEVER).then(|| Duration::from_nanos(answered))
+    }
+
+    /// How long nothing has moved.
+    pub fn idle(&self) -> Duration {
+        self.moved_at().elapsed()
     }
 
     /// How long the connection has lasted.
@@ -122,6 +196,10 @@ impl Account {
 
     /// Says that the guest has written this many bytes.
     pub fn wrote(&self, bytes: usize) {
+        if self.bytes_out.load(Relaxed) == 0 {
+            // Exact, and once: the poll may have begun long before.
+            self.answered.store(self.nanos_at(Instant::now()), Relaxed);
+        }
         add(&self.bytes_out, bytes as u64);
         self.bytes_moved();
     }
@@ -177,12 +255,17 @@ impl Account {
         self.order.load(Relaxed) >= Order::Drain as u8
     }
 
-    /// Whether the drain's deadline has come.
+    /// Whether it is to end now: the drain's deadline has come, or it is killed.
     pub fn is_cut(&self) -> bool {
         self.order.load(Relaxed) >= Order::Cut as u8
     }
 
-    /// Waits until the drain's deadline has come.
+    /// Whether somebody has asked for its end.
+    pub fn is_killed(&self) -> bool {
+        self.order.load(Relaxed) >= Order::Kill as u8
+    }
+
+    /// Waits until the drain's deadline has come, or somebody asks for its end.
     pub async fn cut(&self) {
         std::future::poll_fn(|cx| {
             self.register(cx.waker());
@@ -205,6 +288,7 @@ impl Account {
     /// Marks the beginning of a poll of the instance.
     pub(crate) fn poll_begins(&self) {
         self.poll_began.store(self.nanos_at(Instant::now()), Relaxed);
+        self.in_poll.store(true, Relaxed);
     }
 
     /// Marks its end, and books the CPU time.
@@ -212,6 +296,7 @@ impl Account {
         let now = Instant::now();
         let spent = self.nanos_at(now).saturating_sub(self.poll_began.load(Relaxed));
         add(&self.cpu, spent);
+        self.in_poll.store(false, Relaxed);
         now
     }
 

@@ -50,8 +50,8 @@ pub enum Bound {
 /// What connections need of a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Needs {
-    /// Clients that may have been accepted beside the connections: those in a queue, and those whose
-    /// handshakes are under way.
+    /// Clients that may have been accepted beside the connections: those in a queue, those whose
+    /// handshakes are under way, and those who watch the server.
     pub waiting: u32,
     /// Flows of UDP, beside the connections; they need no descriptors but those of files.
     pub flows: u32,

@@ -31,6 +31,8 @@ pub enum Exit {
     Drained,
     /// Ended by the deadline of a drain.
     Cut,
+    /// Ended by a command.
+    Killed,
     /// The host could not do its part; why.
     HostError(String),
 }
@@ -60,6 +62,7 @@ impl Exit {
             Self::HandshakeFailed => "handshake_failed",
             Self::Drained => "drained",
             Self::Cut => "cut",
+            Self::Killed => "killed",
             Self::HostError(_) => "host_error",
         }
     }
@@ -80,6 +83,7 @@ impl Exit {
             | Self::WriteTimeout
             | Self::PeerReset
             | Self::Cut
+            | Self::Killed
             | Self::HostError(_) => Closing::Reset,
         }
     }

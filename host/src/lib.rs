@@ -43,6 +43,7 @@
 pub mod address;
 pub mod config;
 
+pub mod admin;
 pub mod admission;
 pub mod listener;
 pub mod route;
@@ -63,7 +64,10 @@ pub mod account;
 pub mod capacity;
 pub mod drain;
 pub mod exit;
+pub mod followers;
+pub mod presence;
 pub mod receipt;
+pub mod tally;
 pub mod telemetry;
 mod text;
 pub mod watchdog;

@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::config;
 use crate::connection::{Connection, Secured, Transport};
 use crate::exit::Exit;
+use crate::followers::Followers;
 use crate::route::Route;
 
 /// Lines that may wait to be written. More are lost, and counted.
@@ -158,6 +159,7 @@ impl Receipt {
 pub struct Receipts {
     writer: Option<SyncSender<Work>>,
     lost: AtomicU64,
+    followers: Followers,
 }
 
 /// What the writing thread is given.
@@ -194,18 +196,26 @@ impl Receipts {
             path: PathBuf::from("a thread of their own"),
             source,
         })?;
-        Ok(Self { writer: Some(writer), lost: AtomicU64::new(0) })
+        Ok(Self { writer: Some(writer), ..Self::default() })
     }
 
     /// Whether anybody wants receipts.
-    pub const fn are_wanted(&self) -> bool {
-        self.writer.is_some()
+    pub fn are_wanted(&self) -> bool {
+        self.writer.is_some() || self.followers.are_there()
+    }
+
+    /// Those who hear of each receipt as it comes.
+    pub const fn followers(&self) -> &Followers {
+        &self.followers
     }
 
     /// Hands in a receipt. It is lost, and counted, when too many wait.
     pub fn file(&self, receipt: &Receipt) {
-        let Some(writer) = &self.writer else { return };
         let line = serde_json::to_string(receipt);
+        if let Ok(line) = &line {
+            self.followers.tell(line);
+        }
+        let Some(writer) = &self.writer else { return };
         if !line.is_ok_and(|line| writer.try_send(Work::Line(line)).is_ok()) {
             self.lost.fetch_add(1, Relaxed);
         }

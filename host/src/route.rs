@@ -7,6 +7,7 @@ use crate::admission::Opening;
 use crate::config::{ListenerConfig, ServerConfig};
 use crate::connection::Placement;
 use crate::handler::Handler;
+use crate::tally::Tally;
 use crate::watchdog::Limits;
 
 /// Where the connections of a listener go; replaced as a whole, so that a connection never sees
@@ -19,6 +20,8 @@ pub struct Route {
     pub placement: Arc<Placement>,
     /// The bounds of each of them.
     pub limits: Limits,
+    /// Where they are counted when they end.
+    pub tally: Arc<Tally>,
 }
 
 /// The routes of a listener, as they are now.
@@ -41,6 +44,7 @@ impl Route {
         listener: &ListenerConfig,
         handler: Arc<Handler>,
         opening: Opening,
+        tally: Arc<Tally>,
     ) -> Self {
         let config = Arc::clone(handler.config());
         let idle = match opening {
@@ -66,6 +70,7 @@ impl Route {
                 drain_idle: server.drain_idle,
             },
             handler,
+            tally,
         }
     }
 }

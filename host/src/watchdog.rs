@@ -76,7 +76,8 @@ pub async fn watch<F: Future>(
             return Poll::Ready(Ok(output));
         }
         if account.is_cut() {
-            return Poll::Ready(Err(Exit::Cut));
+            let exit = if account.is_killed() { Exit::Killed } else { Exit::Cut };
+            return Poll::Ready(Err(exit));
         }
         if limits.cpu_is_used_up(account) {
             return Poll::Ready(Err(Exit::CpuLimit));

@@ -37,6 +37,7 @@ mod systemd;
 mod tls;
 mod udp;
 mod unix;
+mod upgrade;
 
 /// What a test gives, so that it can use `?`.
 type TestResult = anyhow::Result<()>;

@@ -56,6 +56,11 @@ impl Handshakes {
         Arc::new(Self { places, waiting, begins, begun: AtomicU64::new(0) })
     }
 
+    /// How many are under way.
+    pub(super) fn taken(&self) -> usize {
+        self.places.taken()
+    }
+
     /// A place for one more: a free one, or that of the oldest handshake whose client is silent,
     /// which ends; where none is, that of the oldest whose client was answered and is late.
     pub(super) fn try_take(&self) -> Option<Place> {

@@ -157,6 +157,16 @@ impl Admission {
         self.flows.taken()
     }
 
+    /// How many handshakes are under way, over all listeners.
+    pub fn handshakes(&self) -> usize {
+        self.handshakes.taken()
+    }
+
+    /// How many places of this pool are taken; 0 if there is none.
+    pub fn taken_of_pool(&self, name: &str) -> usize {
+        self.pool(name).map_or(0, |pool| pool.taken())
+    }
+
     fn pool(&self, name: &str) -> Option<Arc<Places>> {
         self.pools.lock().unwrap_or_else(PoisonError::into_inner).get(name).map(Arc::clone)
     }
@@ -200,6 +210,11 @@ impl Gate {
         }
         let queued = self.queue.try_take()?;
         Some(Entry(Right::Queued(self.clone(), queued, self.turns.ask(), wait)))
+    }
+
+    /// How many connections of this listener there are; flows, of a gate for those.
+    pub fn taken(&self) -> usize {
+        self.listener.taken()
     }
 
     /// How connections begin.

@@ -18,8 +18,10 @@ Examples:
   portcell check portcell.toml                         is the configuration good?
   portcell serve portcell.toml                         serve all of it
   portcell inspect plugins/echo.wasm                   what is this file?
+  portcell status                                      what does the running server do?
 
-Exit codes: 0 ended in good order, 64 bad usage or configuration, 1 could not start or go on.";
+Exit codes: 0 ended in good order, 64 bad usage or configuration, 1 could not start or go on, or no
+server was there to do it.";
 
 const RUN: &str = "\
 Serves one plugin. Everything that a configuration file can say about one listener and one \
@@ -68,7 +70,7 @@ pub(super) fn command() -> Command {
         .subcommand(
             Command::new("serve")
                 .about("Serve a configuration")
-                .after_help("SIGTERM and SIGINT drain, a second one ends at once; SIGHUP reads the configuration again.")
+                .after_help("SIGTERM and SIGINT drain, a second one ends at once; SIGHUP reads the configuration again; SIGUSR2 starts the program anew in its place, with its sockets.")
                 .arg(config_argument()),
         )
         .subcommand(
@@ -87,6 +89,7 @@ pub(super) fn command() -> Command {
                         .help("Print JSON instead of text"),
                 ),
         )
+        .subcommands(super::steer::commands())
 }
 
 fn run_command() -> Command {
@@ -96,7 +99,7 @@ fn run_command() -> Command {
         .after_help(RUN_EXAMPLES)
         .arg(plugin_argument());
     for (key, flag) in flags() {
-        let default = match key.default.in_words(in_flag) {
+        let default = match key.default.of_run().in_words(in_flag) {
             Some(default) => format!(" [default: {}]", default.replace('`', "")),
             None => String::new(),
         };

@@ -4,6 +4,8 @@ mod arguments;
 mod inspect;
 mod notify;
 mod serve;
+mod steer;
+mod upgrade;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -49,8 +51,9 @@ pub(crate) fn run() -> ExitCode {
         }
         Some(("check", matches)) => serve::check(arguments::config_path(matches)),
         Some(("inspect", matches)) => inspect::inspect(matches),
+        Some((command, matches)) => steer::steer(command, matches),
         // clap asks for one of them.
-        _ => Ok(()),
+        None => Ok(()),
     };
     // What was logged comes before what went wrong in the end.
     drop(logs);

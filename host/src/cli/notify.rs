@@ -1,6 +1,17 @@
-//! Tells the service manager what the server is doing (`sd_notify(3)`), where there is one.
+//! Tells the service manager what the server is doing (`sd_notify(3)`), where there is one, and
+//! that it is alive.
 
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use portcell::Control;
+use portcell::listener::State;
+use portcell::server::{ControlError, Status};
 use sd_notify::NotifyState;
+use tokio::time::{interval, timeout};
+
+/// How often the status text is looked at, where no watchdog asks for more.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// It accepts.
 pub(super) fn ready() {
@@ -19,6 +30,56 @@ pub(super) fn reloading() {
 /// It drains.
 pub(super) fn stopping() {
     tell(&[NotifyState::Stopping]);
+}
+
+/// Another process has taken its place.
+pub(super) fn successor(pid: u32) {
+    tell(&[NotifyState::MainPid(pid)]);
+}
+
+/// Keeps the status text up to date, and feeds the watchdog (`WatchdogSec=`) for as long as the
+/// server answers. Does not end; without a service manager it ends at once.
+pub(super) async fn tend(control: Control) {
+    if std::env::var_os("NOTIFY_SOCKET").is_none() {
+        return;
+    }
+    let watchdog = sd_notify::watchdog_enabled();
+    // Half the time, as sd_watchdog_enabled(3) wants it; a timer must not be zero.
+    let every = watchdog.map_or(LOOK, |most| LOOK.min(most / 2)).max(Duration::from_millis(1));
+    let mut looks = interval(every);
+    let mut told = String::new();
+    loop {
+        looks.tick().await;
+        // A server that does not answer is not alive; one that has ended is, until it is gone.
+        let text = match timeout(every, control.status()).await {
+            Ok(Ok(status)) => in_words(&status),
+            Ok(Err(ControlError::Ended)) => told.clone(),
+            Ok(Err(_)) | Err(_) => continue,
+        };
+        let mut state = Vec::new();
+        if watchdog.is_some() {
+            state.push(NotifyState::Watchdog);
+        }
+        if text != told {
+            state.push(NotifyState::Status(&text));
+        }
+        if !state.is_empty() {
+            tell(&state);
+        }
+        told = text;
+    }
+}
+
+/// A line for `systemctl status`.
+fn in_words(status: &Status) -> String {
+    let Status { connections, max_connections, flows, .. } = status;
+    let flows = if *flows == 0 { String::new() } else { format!(", {flows} flows") };
+    let mut text = format!("{connections} of {max_connections} connections{flows}");
+    for listener in status.listeners.iter().filter(|other| other.state != State::Accepting) {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "; {}: {}", listener.name, listener.state.name());
+    }
+    text
 }
 
 fn tell(state: &[NotifyState<'_>]) {

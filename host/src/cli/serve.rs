@@ -1,15 +1,19 @@
 //! `run`, `serve` and `check`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context as _;
+use portcell::admin::{self, Admin, AdminError, Sockets};
 use portcell::engine::Engine;
 use portcell::handler::Loader;
 use portcell::server::{self, BadPlugin, ControlError, StartError};
 use portcell::telemetry::{self, Format};
 use portcell::{Config, Control, Server};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
+use super::upgrade::upgrade;
 use super::{Failure, notify, print};
 
 /// Reads a configuration.
@@ -39,22 +43,38 @@ async fn serve_until_ended(
     let mut signals =
         Signals::listen().context("cannot listen for signals").map_err(Failure::Failed)?;
     let bound = async {
-        let mut server = Server::load(config).await?;
-        server.bind().await?;
-        Ok(server)
+        let steered = config.server.clone();
+        let mut server = Server::load(config).await.map_err(classify)?;
+        if let Some(path) = path {
+            server.reads_from(path.to_path_buf());
+        }
+        // First: a client that a listener has taken in would be lost if this fails.
+        let admin = Admin::bind(&steered, server.control()).await.map_err(unsteered)?;
+        server.bind().await.map_err(classify)?;
+        Ok((server, admin))
     };
-    let server = tokio::select! {
-        server = bound => server.map_err(classify)?,
+    let (server, admin) = tokio::select! {
+        bound = bound => bound?,
         // Loading takes a while where plugins are large, and nobody is served yet.
         () = signals.asked_to_end() => return Ok(()),
     };
     tracing::info!("{}", server.capacity());
+    for door in admin.listening() {
+        tracing::info!("{door}");
+    }
+    let admin = admin.run();
     for listener in server.listening() {
         telemetry::announce(format, &listener.to_string());
     }
+    if let Err(error) = portcell::listener::complete() {
+        tracing::warn!("the process before this one does not hear that it serves: {error}");
+    }
     notify::ready();
-    tokio::spawn(signals.steer(server.control(), path.map(Path::to_path_buf)));
-    server.run().await.map_err(|error| Failure::Failed(error.into()))?;
+    tokio::spawn(notify::tend(server.control()));
+    tokio::spawn(signals.steer(server.control(), admin.sockets()));
+    let ended = server.run().await;
+    admin.close().await;
+    ended.map_err(|error| Failure::Failed(error.into()))?;
     Ok(())
 }
 
@@ -63,6 +83,7 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    user2: Signal,
 }
 
 impl Signals {
@@ -71,6 +92,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
+            user2: signal(SignalKind::user_defined2())?,
         })
     }
 
@@ -82,17 +104,34 @@ impl Signals {
         }
     }
 
-    async fn steer(mut self, control: Control, path: Option<PathBuf>) {
+    async fn steer(mut self, control: Control, admin: Sockets) {
         let mut draining = false;
+        let mut upgrading: Option<(JoinHandle<()>, CancellationToken)> = None;
         loop {
             tokio::select! {
                 _ = self.hangup.recv() => {
                     // Beside this: it takes a while, and whoever asks for the end should be heard.
-                    tokio::spawn(reload(control.clone(), path.clone()));
+                    tokio::spawn(reload(control.clone()));
+                    continue;
+                }
+                _ = self.user2.recv() => {
+                    if upgrading.as_ref().is_some_and(|(upgrade, _)| !upgrade.is_finished()) {
+                        tracing::info!("upgrade: one is under way already");
+                        continue;
+                    }
+                    let cancel = CancellationToken::new();
+                    let upgrade = upgrade(control.clone(), admin.clone(), cancel.clone());
+                    upgrading = Some((tokio::spawn(upgrade), cancel));
                     continue;
                 }
                 _ = self.terminate.recv() => {}
                 _ = self.interrupt.recv() => {}
+            }
+            if let Some((upgrade, cancel)) = upgrading.take() {
+                // Before anything else: who asked for the end does not want another one to serve.
+                cancel.cancel();
+                // It has nothing to wait for now. If it panicked, the log has it.
+                let _ = upgrade.await;
             }
             if draining {
                 control.stop();
@@ -105,25 +144,20 @@ impl Signals {
     }
 }
 
-async fn reload(control: Control, path: Option<PathBuf>) {
-    let Some(path) = path else {
-        tracing::info!("SIGHUP: there is no configuration to read again");
-        return;
-    };
+async fn reload(control: Control) {
     notify::reloading();
-    let refused = |error: &dyn std::fmt::Display| {
-        for line in error.to_string().lines() {
-            tracing::error!("the old configuration stays in force: {line}");
+    match control.reload().await {
+        Ok(()) => {}
+        // It ends, and nobody needs another configuration.
+        Err(ControlError::Ended | ControlError::Ending) => return,
+        Err(ControlError::NoSource) => {
+            tracing::info!("SIGHUP: there is no configuration to read again");
         }
-    };
-    match Config::read(&path) {
-        Err(errors) => refused(&errors),
-        Ok(config) => match control.apply(config).await {
-            Ok(()) => tracing::info!("the configuration was applied"),
-            // It ends, and nobody needs another configuration.
-            Err(ControlError::Ended) => return,
-            Err(error) => refused(&error),
-        },
+        Err(error) => {
+            for line in error.to_string().lines() {
+                tracing::error!("the old configuration stays in force: {line}");
+            }
+        }
     }
     notify::ready();
 }
@@ -143,6 +177,7 @@ pub(super) fn check(path: &Path) -> Result<(), Failure> {
         return Err(usage(StartError::Load(wrong)));
     }
     server::check_certificates(&config).map_err(usage)?;
+    admin::check(&config.server).map_err(|error| Failure::Usage(error.into()))?;
     let (listeners, handlers) = (config.listeners.len(), config.handlers.len());
     print(&format!(
         "{}: good: {listeners} listener{}, {handlers} handler{}\n",
@@ -155,6 +190,13 @@ pub(super) fn check(path: &Path) -> Result<(), Failure> {
 
 const fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
+}
+
+fn unsteered(error: AdminError) -> Failure {
+    match error {
+        AdminError::Token(_) => Failure::Usage(error.into()),
+        AdminError::Admin(_) | AdminError::Metrics(_) => Failure::Failed(error.into()),
+    }
 }
 
 /// What was given is wrong, or the machine did not do its part.

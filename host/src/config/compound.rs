@@ -53,6 +53,24 @@ pub(super) fn addresses(
     all(list.iter().map(address))
 }
 
+/// One address, or none for `"off"`.
+pub(super) fn endpoint(
+    value: &Value,
+    base: &Path,
+    report: &mut Report<'_>,
+) -> Checked<Option<Address>> {
+    match &value.data {
+        Data::Text(text) if text == "off" => Ok(None),
+        Data::Text(text) => {
+            match text.parse::<Address>().and_then(|address| address.relative_to(base)) {
+                Ok(address) => Ok(Some(address)),
+                Err(error) => report.say(&value.origin, error.to_string()),
+            }
+        }
+        _ => report.wrong(&value.origin, &scalar::this_is(value)),
+    }
+}
+
 /// Files, relative ones taken from `base`, each with its place.
 pub(super) fn files(
     value: &Value,

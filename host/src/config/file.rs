@@ -7,14 +7,24 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
-use super::check::{Document, check};
+use super::check::{Document, check, check_admin};
 use super::keys::{self, Home, KEYS};
 use super::reader::Section;
 use super::units::display_size;
 use super::value::{Data, Field, Value, fields};
-use super::{Config, ConfigError, Errors, MAX_FILE_SIZE, Origin, nearest, scalar};
+use super::{AdminConfig, Config, ConfigError, Errors, MAX_FILE_SIZE, Origin, nearest, scalar};
 
 pub(super) fn read(path: &Path) -> Result<Config, Errors> {
+    let walk = walk(path)?;
+    check(&walk.document, walk.errors)
+}
+
+/// Reads where the server is steered, and nothing else.
+pub(super) fn read_admin(path: &Path) -> Result<Option<AdminConfig>, Errors> {
+    check_admin(&walk(path)?.document)
+}
+
+fn walk(path: &Path) -> Result<Walk, Errors> {
     let place = Place { path: path.into(), lines: Vec::new() };
     let bytes = load(path).map_err(|why| ConfigError::new(place.whole(), why))?;
     let place = Place { lines: line_starts(&bytes), ..place };
@@ -24,7 +34,7 @@ pub(super) fn read(path: &Path) -> Result<Config, Errors> {
     let table = DeTable::parse(text).map_err(|_| not_toml(text, &place))?;
     let mut walk = Walk { errors: Vec::new(), document: empty(path, &place) };
     walk.tables(fields(table.get_ref(), &|offset| place.at(offset)));
-    check(&walk.document, walk.errors)
+    Ok(walk)
 }
 
 fn load(path: &Path) -> Result<Vec<u8>, String> {

@@ -44,6 +44,8 @@ pub enum Kind {
     Bool,
     /// One of these words.
     Choice(&'static [&'static str]),
+    /// `"off"` or one address, with examples.
+    Endpoint(&'static [&'static str]),
     /// `"off"`, `"stderr"` or a path.
     Receipts,
     /// Names and values of an environment.
@@ -108,6 +110,10 @@ impl Kind {
             Self::Bool => "true or false".to_owned(),
             Self::Choice(words) => {
                 words.iter().map(|word| format!(r#""{word}""#)).collect::<Vec<_>>().join(" or ")
+            }
+            Self::Endpoint(like) => {
+                let like = like.iter().map(|like| format!(r#""{like}""#)).collect::<Vec<_>>();
+                format!(r#""off" or an address like {}"#, like.join(" or "))
             }
             Self::Receipts => r#""off", "stderr" or a path like "./receipts.json""#.to_owned(),
             Self::Env => r#"a table of strings like { GREETING = "hello" }"#.to_owned(),

@@ -73,6 +73,12 @@ impl Config {
         file::read(path)
     }
 
+    /// Reads only where the server of a TOML file is steered; whatever else is wrong with the file
+    /// does not matter.
+    pub fn read_admin(path: &Path) -> Result<Option<AdminConfig>, Errors> {
+        file::read_admin(path)
+    }
+
     /// Makes the configuration of `portcell run`: one handler and one listener, both named after
     /// the file stem of `plugin`. A character that a name cannot have becomes `-`.
     ///
@@ -107,8 +113,22 @@ pub struct ServerConfig {
     pub drain_idle: Option<Duration>,
     /// Where the record of each ended connection goes.
     pub receipts: Receipts,
+    /// Where it is seen and steered, if anywhere.
+    pub admin: Option<AdminConfig>,
+    /// Where its metrics can be read by everybody, if anywhere: a TCP address.
+    pub metrics: Option<Address>,
     /// The largest module file that is loaded, in bytes; never 0.
     pub max_module_size: u64,
+}
+
+/// Where a server is seen and steered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminConfig {
+    /// A Unix socket with a file, or a TCP address.
+    pub address: Address,
+    /// The file with the token that is to be shown: there is one at a TCP address, and none at a
+    /// Unix socket.
+    pub token: Option<PathBuf>,
 }
 
 /// Where receipts go.
@@ -169,6 +189,20 @@ pub struct ListenerConfig {
     pub write_timeout: Option<Duration>,
     /// Where `bind` was written, for errors when it is bound.
     pub origin: Origin,
+}
+
+impl ListenerConfig {
+    /// A listener at `address` with every key at its default and no handler, for sockets that serve
+    /// no connections.
+    pub(crate) fn usual(name: &str, address: &Address) -> Self {
+        check::usual_listener(name, address)
+    }
+
+    /// The names of the handlers that its connections may get; one may be there twice.
+    pub fn handlers(&self) -> impl Iterator<Item = &str> {
+        let named = self.tls.iter().flat_map(|tls| &tls.names);
+        std::iter::once(&*self.handler).chain(named.filter_map(|name| name.handler.as_deref()))
+    }
 }
 
 /// How the sockets of a listener are made. Options that a kind of address does not have are not

@@ -240,6 +240,10 @@ impl Reader<'_> {
         self.compound(key, compound::addresses)
     }
 
+    pub(super) fn endpoint(&mut self, key: &str) -> Checked<Option<Address>> {
+        self.compound(key, compound::endpoint)
+    }
+
     pub(super) fn env(&mut self, key: &str) -> Checked<Vec<(String, String)>> {
         self.compound(key, |value, _, report| compound::env(value, report))
     }

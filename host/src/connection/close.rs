@@ -24,8 +24,15 @@ const LINGER_BYTES: usize = 1 << 20;
 const DISMISS: Duration = Duration::from_secs(1);
 
 /// Ends the write side, unless that was done, waits for the peer's end or a drain's deadline,
-/// closes.
-pub(super) async fn linger(account: &Account, socket: Socket, mut write_ended: bool) {
+/// closes; with a reset if the connection is killed meanwhile.
+pub(super) async fn linger(account: &Account, socket: Socket, write_ended: bool) {
+    finish(account, &socket, write_ended).await;
+    if account.is_killed() {
+        socket.reset();
+    }
+}
+
+async fn finish(account: &Account, socket: &Socket, mut write_ended: bool) {
     // It is owed also to a peer that has ended already.
     if socket.owes_goodbye() && !write_ended {
         if socket.shutdown_write().is_err() {
@@ -35,7 +42,7 @@ pub(super) async fn linger(account: &Account, socket: Socket, mut write_ended: b
     }
     let mut taken = 0;
     // What is there already, the peer's end most often, costs no wait.
-    let mut peer_ended = match take_all(&socket, &mut taken) {
+    let mut peer_ended = match take_all(socket, &mut taken) {
         Some(true) if !socket.owes_goodbye() => return,
         over => over == Some(true),
     };
@@ -44,7 +51,7 @@ pub(super) async fn linger(account: &Account, socket: Socket, mut write_ended: b
     }
     let mut peer_ends = pin!(async {
         while socket.readable().await.is_ok() {
-            match take_all(&socket, &mut taken) {
+            match take_all(socket, &mut taken) {
                 Some(false) => {}
                 Some(true) | None => return,
             }

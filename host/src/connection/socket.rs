@@ -16,6 +16,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 use super::flow::Flow;
 use super::tls::{Secured, Tls};
+use crate::presence::Peer;
 
 /// A connected socket, or what stands in for one.
 #[derive(Debug)]
@@ -95,17 +96,20 @@ impl Socket {
 
     /// The peer, in the form of the fact `peer.address`.
     pub fn peer_address(&self) -> String {
+        self.peer().to_string()
+    }
+
+    /// The peer.
+    pub fn peer(&self) -> Peer {
         match self {
-            Self::Tcp(_, peer) => canonical(*peer).to_string(),
-            Self::Unix(stream) => match stream.peer_cred() {
-                Ok(cred) => {
-                    let pid = cred.pid().map_or_else(|| "?".into(), |pid| pid.to_string());
-                    format!("unix:pid={pid},uid={}", cred.uid())
-                }
-                Err(_) => "unix:pid=?,uid=?".into(),
-            },
-            Self::Flow(flow) => flow.peer().to_string(),
-            Self::Tls(tls) => tls.wire().peer_address(),
+            Self::Tcp(_, peer) => Peer::Ip(canonical(*peer)),
+            Self::Unix(stream) => {
+                let cred = stream.peer_cred().ok();
+                let pid = cred.as_ref().and_then(tokio::net::unix::UCred::pid);
+                Peer::Unix { pid, uid: cred.map(|cred| cred.uid()) }
+            }
+            Self::Flow(flow) => Peer::Ip(flow.peer()),
+            Self::Tls(tls) => tls.wire().peer(),
         }
     }
 

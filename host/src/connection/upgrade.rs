@@ -85,6 +85,7 @@ impl Connection {
         let (socket, why) = match upgraded {
             Ok(socket) => {
                 self.secured = socket.secured().map(Arc::clone);
+                self.account.presence().travels_by(socket.transport());
                 self.link = Link::Open(socket);
                 return Ok(());
             }

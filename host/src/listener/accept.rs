@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::backoff::{Backoff, Verdict, is_short_of_descriptors};
 use super::episode::Episode;
-use super::life::{Condition, Handed, Life, Outcome, Phase};
+use super::life::{Condition, Handed, Life, Outcome, Phase, Refused};
 use super::refusal::{Refusals, Reserve};
 use super::{Accepted, Bound};
 use crate::admission::{Entry, Gate, Opening};
@@ -277,7 +277,7 @@ impl<'a, S: Source, F: FnMut(Accepted, Entry)> AcceptLoop<'a, S, F> {
 
     fn turn_away(&mut self, client: Accepted) {
         self.refusals.turn_away(client, self.farewell());
-        self.count_refusal("it is full");
+        self.count_refusal(Refused::Full, "it is full");
     }
 
     /// What a client is sent that is turned away: nothing where it waits for a handshake, and would
@@ -286,11 +286,11 @@ impl<'a, S: Source, F: FnMut(Accepted, Entry)> AcceptLoop<'a, S, F> {
         if self.gate.opening() == Opening::Handshake { "" } else { &self.config.farewell }
     }
 
-    fn count_refusal(&mut self, why: &str) {
+    fn count_refusal(&mut self, reason: Refused, why: &str) {
         if self.full.is_none() {
             self.full = Some(self.life.is_full());
         }
-        self.life.counts().refused.add(1);
+        self.life.counts().refuse(reason);
         if self.refused.happened(1) {
             let (name, address) = (&self.config.name, self.source.address());
             tracing::warn!("{name}: clients at {address} are turned away: {why}");
@@ -306,7 +306,7 @@ impl<'a, S: Source, F: FnMut(Accepted, Entry)> AcceptLoop<'a, S, F> {
         let farewell = self.farewell();
         let turned_away = self.reserve.turn_away(self.source, farewell);
         if turned_away {
-            self.count_refusal(&error.to_string());
+            self.count_refusal(Refused::Descriptors, &error.to_string());
         }
         turned_away
     }
@@ -354,7 +354,7 @@ impl<'a, S: Source, F: FnMut(Accepted, Entry)> AcceptLoop<'a, S, F> {
                     _ if error.kind() == io::ErrorKind::WouldBlock => return,
                     Verdict::GoOn => {}
                     Verdict::Wait(_) if self.reserve.turn_away(self.source, "") => {
-                        self.life.counts().refused.add(1);
+                        self.life.counts().refuse(Refused::Descriptors);
                     }
                     Verdict::GiveUp | Verdict::Wait(_) => return,
                 },

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::episode::Episode;
-use super::life::Life;
+use super::life::{Life, Refused};
 use crate::account::Account;
 use crate::admission::{Handshake, Permit};
 use crate::config::{ListenerConfig, TlsConfig, Truncation, WhenFull, display_duration};
@@ -129,10 +129,15 @@ impl Handshaking {
             permit = self.place(handshake, deadline) => permit,
             () = account.cut() => Err(None),
         };
+        let counts = self.failures.life.counts();
+        counts.handshakes_done.add(1);
         let permit = match permit {
             Ok(permit) => permit,
             Err(handshake) => {
-                self.failures.life.counts().refused.add(1);
+                counts.refuse(match self.when_full {
+                    WhenFull::Refuse => Refused::Full,
+                    WhenFull::Wait | WhenFull::Queue { .. } => Refused::Waited,
+                });
                 turn_away(socket, &self.farewell, handshake, account).await;
                 return None;
             }

@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 
 use super::adopt::Unfit;
 use super::bind::Made;
+use super::handover::{self, Left, Note};
 use crate::address::Inherited;
 use crate::config::SocketOptions;
 
@@ -21,8 +22,11 @@ static INHERITANCE: OnceLock<Inheritance> = OnceLock::new();
 struct Inheritance {
     descriptors: BTreeMap<RawFd, OwnedFd>,
     /// What `LISTEN_FDS` and `LISTEN_FDNAMES` say of them (`sd_listen_fds(3)`).
-    names: io::Result<Vec<(RawFd, String)>>,
+    names: io::Result<Names>,
 }
+
+/// Descriptors and what they are called; several can have the same name.
+type Names = Vec<(RawFd, String)>;
 
 /// An inherited socket cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -62,9 +66,37 @@ pub unsafe fn inherit() {
             // SAFETY: it is open, and the caller says that nobody owns it.
             (number, unsafe { OwnedFd::from_raw_fd(number) })
         };
-        let descriptors = open_descriptors().into_iter().map(own).collect();
-        Inheritance { descriptors, names: names() }
+        let mut descriptors = open_descriptors().into_iter().map(own).collect();
+        let names = match std::env::var(handover::VARIABLE) {
+            Ok(note) => from_predecessor(&note, &mut descriptors),
+            Err(_) => names(),
+        };
+        Inheritance { descriptors, names }
     });
+}
+
+/// Sorts out what a process has left to this one that was the server before; the rest it was
+/// started with itself.
+fn from_predecessor(note: &str, descriptors: &mut BTreeMap<RawFd, OwnedFd>) -> io::Result<Names> {
+    let Note { sockets, names, ready } = serde_json::from_str(note).map_err(io::Error::other)?;
+    let ready = descriptors.remove(&ready);
+    let sockets = sockets.into_iter().filter_map(|entry| {
+        let socket = descriptors.remove(&entry.descriptor)?;
+        Some((entry, socket))
+    });
+    handover::receive(Left { sockets: sockets.collect(), ready });
+    Ok(names)
+}
+
+/// Duplicates of all that this process was started with, and the names.
+pub(super) fn passed_on() -> io::Result<(Vec<(RawFd, OwnedFd)>, Names)> {
+    let Some(Inheritance { descriptors, names }) = INHERITANCE.get() else {
+        return Ok((Vec::new(), Vec::new()));
+    };
+    let duplicates = descriptors.iter().map(|(number, own)| Ok((*number, own.try_clone()?)));
+    // Contradictions of whoever started this process end with it.
+    let names = names.as_deref().unwrap_or_default().to_vec();
+    Ok((duplicates.collect::<io::Result<_>>()?, names))
 }
 
 /// The sockets that `which` means, at least one. It must run inside a tokio runtime.
@@ -111,7 +143,7 @@ impl Inheritance {
 }
 
 /// What was passed to this process, with its names.
-fn names() -> io::Result<Vec<(RawFd, String)>> {
+fn names() -> io::Result<Names> {
     // The names of what was passed to another one would be too many.
     if sd_notify::listen_fds()?.len() == 0 {
         return Ok(Vec::new());

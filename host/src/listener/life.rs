@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -51,6 +52,64 @@ pub enum State {
     Failed,
 }
 
+impl State {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Created,
+        Self::Bound,
+        Self::Accepting,
+        Self::Suspended,
+        Self::Full,
+        Self::BackingOff,
+        Self::Draining,
+        Self::Stopped,
+        Self::Failed,
+    ];
+
+    /// The word for it in status and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Bound => "bound",
+            Self::Accepting => "accepting",
+            Self::Suspended => "suspended",
+            Self::Full => "full",
+            Self::BackingOff => "backing_off",
+            Self::Draining => "draining",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Why a client is turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// There is no place.
+    Full,
+    /// It has waited for a place in vain.
+    Waited,
+    /// The process has no descriptor for it.
+    Descriptors,
+    /// The handler that it asks for is gone.
+    Gone,
+}
+
+impl Refused {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Full, Self::Waited, Self::Descriptors, Self::Gone];
+
+    /// The word for it in status and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Waited => "waited",
+            Self::Descriptors => "descriptors",
+            Self::Gone => "gone",
+        }
+    }
+}
+
 /// A listener's life.
 #[derive(Debug)]
 pub struct Life {
@@ -87,10 +146,14 @@ pub(super) enum Outcome {
 pub struct Counts {
     /// Clients taken in, flows included.
     pub accepted: Counter,
-    /// Clients turned away for want of a place.
-    pub refused: Counter,
+    /// Clients turned away; by why in the order of [`Refused::ALL`].
+    refused: [Counter; Refused::ALL.len()],
     /// Waits after accepts that failed.
     pub backoffs: Counter,
+    /// How long they were, in milliseconds.
+    pub backoff_ms: Counter,
+    /// Handshakes of TLS that are done, those of `start_tls` included.
+    pub handshakes_done: Counter,
     /// Handshakes of TLS that failed, those of `start_tls` included.
     pub handshakes_failed: Counter,
     /// Bytes that clients sent in plaintext before they were told to begin TLS, and nobody saw.
@@ -107,6 +170,23 @@ pub struct Counts {
     pub evicted: Counter,
     /// Datagrams that were not sent because of `max_reply_factor`.
     pub unsent: Counter,
+}
+
+impl Counts {
+    /// Counts a client that is turned away.
+    pub fn refuse(&self, why: Refused) {
+        self.refused[why as usize].add(1);
+    }
+
+    /// How many were turned away for this.
+    pub fn refused_for(&self, why: Refused) -> u64 {
+        self.refused[why as usize].get()
+    }
+
+    /// How many were turned away.
+    pub fn refused(&self) -> u64 {
+        self.refused.iter().map(Counter::get).sum()
+    }
 }
 
 /// A number that only grows.
@@ -127,7 +207,11 @@ impl Counter {
 
 /// A condition that one of the loops is in, until this is dropped.
 #[derive(Debug)]
-pub(super) struct Condition<'a>(&'a AtomicUsize);
+pub(super) struct Condition<'a> {
+    loops: &'a AtomicUsize,
+    /// Where its time is counted, and since when.
+    timed: Option<(&'a Counter, Instant)>,
+}
 
 impl Life {
     /// A listener that begins in `phase`.
@@ -224,27 +308,30 @@ impl Life {
 
     /// A loop has a client and no place for it.
     pub(super) fn is_full(&self) -> Condition<'_> {
-        Condition::new(&self.full)
+        Condition::new(&self.full, None)
     }
 
     /// A loop waits after this error.
     pub(super) fn backs_off(&self, error: &impl ToString) -> Condition<'_> {
         self.counts.backoffs.add(1);
         *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
-        Condition::new(&self.backing_off)
+        Condition::new(&self.backing_off, Some(&self.counts.backoff_ms))
     }
 }
 
 impl<'a> Condition<'a> {
-    fn new(loops: &'a AtomicUsize) -> Self {
+    fn new(loops: &'a AtomicUsize, time: Option<&'a Counter>) -> Self {
         loops.fetch_add(1, SeqCst);
-        Self(loops)
+        Self { loops, timed: time.map(|counter| (counter, Instant::now())) }
     }
 }
 
 impl Drop for Condition<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, SeqCst);
+        self.loops.fetch_sub(1, SeqCst);
+        if let Some((counter, since)) = self.timed {
+            counter.add(u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX));
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod bind;
 mod closing;
 mod episode;
 mod error;
+mod handover;
 mod handshake;
 mod hosts;
 mod inherit;
@@ -42,11 +43,15 @@ pub use self::accept::{Gone, Source, accept_until};
 pub use self::adopt::Unfit;
 pub use self::bind::{DatagramSocket, Made, bind};
 pub use self::error::{AdjustError, BindError};
+pub use self::handover::{Parcel, complete, left_for};
 pub use self::handshake::{Handshaking, Shaken};
 pub use self::inherit::inherit;
-pub use self::life::{Counter, Counts, Life, Phase, State};
+pub use self::life::{Counter, Counts, Life, Phase, Refused, State};
 pub use self::options::must_rebind;
 pub use self::udp::{Datagrams, JoinError, take_in};
+
+/// As the number of a [`Life`]: that of another process.
+const SUCCESSOR: u64 = u64::MAX;
 
 /// A bound socket that listens.
 #[derive(Debug)]
@@ -96,6 +101,20 @@ impl Listening {
     /// From now on `life` goes on with it, and the one before leaves it alone when it ends.
     pub fn belongs_to(&self, life: &Life) {
         self.owner.store(life.id(), SeqCst);
+    }
+
+    /// From now on another process goes on with it: nobody here closes its door to newcomers or
+    /// removes its file.
+    pub fn is_left_to_successor(&self) {
+        self.owner.store(SUCCESSOR, SeqCst);
+        if let Some(file) = &self.file {
+            file.leave();
+        }
+    }
+
+    /// The same socket once more, for another process.
+    pub fn duplicate(&self) -> io::Result<OwnedFd> {
+        self.socket.get_ref().try_clone()
     }
 
     /// Whether somebody else made it, who may go on using it: what is done to the socket itself

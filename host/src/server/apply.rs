@@ -59,6 +59,7 @@ impl Server {
             self.retire(&name);
         }
         self.reroute();
+        self.forget_tallies();
         Ok(())
     }
 
@@ -204,7 +205,8 @@ impl Server {
     fn table(&self, listener: &ListenerConfig, opening: Opening) -> Option<Table> {
         let route = |handler: &String| {
             let handler = Arc::clone(self.handlers.get(handler)?);
-            Some(Arc::new(Route::new(&self.config.server, listener, handler, opening)))
+            let tally = self.tallies.of(&listener.name, &handler.config().name);
+            Some(Arc::new(Route::new(&self.config.server, listener, handler, opening, tally)))
         };
         let named = listener.tls.iter().flat_map(|tls| &tls.names).filter_map(|name| {
             let handler = name.handler.as_ref()?;
@@ -215,7 +217,7 @@ impl Server {
 
     /// Starts a listener that does not run.
     pub(super) async fn start(&mut self, name: &str, sockets: Sockets, phase: Phase) {
-        self.start_with(name, sockets, phase, Arc::default()).await;
+        self.start_with(name, sockets, phase, self.registry.set(name)).await;
     }
 
     async fn start_with(
@@ -279,6 +281,15 @@ impl Server {
         let drain = running.drain();
         self.keep(drain.connections());
         tokio::spawn(drain.end(self.drain_deadline()));
+    }
+
+    /// Forgets the tallies of names that are nobody's any more.
+    fn forget_tallies(&self) {
+        self.tallies.retain(|listener, handler| {
+            let mut listeners = self.config.listeners.iter();
+            listeners
+                .any(|config| config.name == listener && config.handlers().any(|h| h == handler))
+        });
     }
 
     /// Remembers connections whose listener is gone or begins anew.

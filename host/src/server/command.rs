@@ -11,6 +11,7 @@ use super::Server;
 use super::control::{Action, Command, ControlError, Event, Limit, Reply};
 use super::end::End;
 use super::error::StartError;
+use super::handover::HandOver;
 use super::listener::{Listener, Run};
 use super::status::Status;
 use crate::config::{Config, HandlerConfig, ListenerConfig, nearest};
@@ -34,11 +35,30 @@ impl Server {
             }
         };
         match command {
-            Command::Drain => return Some(End::Drain),
+            Command::Drain(deadline) => return Some(End::Drain(deadline)),
             Command::Stop => return Some(End::Stop),
-            Command::Apply(config, reply) => answer(reply, self.apply_and_announce(*config).await),
+            Command::Apply(config, reply) => {
+                let applied = self.apply_and_announce(*config).await;
+                self.changes.reloads.note(None, &applied);
+                answer(reply, applied);
+            }
+            Command::Reload(reply) => {
+                let applied = self.reload().await;
+                if applied.is_ok() {
+                    tracing::info!("the configuration was applied");
+                }
+                self.changes.reloads.note(None, &applied);
+                answer(reply, applied);
+            }
             Command::Swap { handler, module, reply } => {
-                answer(reply, self.swap(&handler, module).await);
+                let swapped = self.swap(&handler, Some(module)).await;
+                self.changes.swaps.note(Some(handler), &swapped);
+                answer(reply, swapped);
+            }
+            Command::ReloadHandler(handler, reply) => {
+                let swapped = self.swap(&handler, None).await;
+                self.changes.swaps.note(Some(handler), &swapped);
+                answer(reply, swapped);
             }
             Command::Limit { limit, most, reply } => answer(reply, self.limit(&limit, most)),
             Command::Listener { name, action, reply } => {
@@ -47,9 +67,47 @@ impl Server {
             Command::DrainListener { name, deadline, reply } => {
                 self.drain_listener(&name, deadline, reply);
             }
+            Command::HandOver(reply) => answer(reply, Ok(HandOver::of(self))),
+            Command::Leave(handed_over) => {
+                handed_over.leave();
+                return Some(End::Drain(None));
+            }
+            Command::DrainTimeout(reply) => answer(reply, Ok(self.config.server.drain_timeout)),
             Command::Status(reply) => answer(reply, Ok(Status::of(self))),
         }
         None
+    }
+
+    /// Does what an event asks for while the server drains; what would change the server is
+    /// refused.
+    pub(super) async fn handle_draining(&mut self, event: Event) {
+        let command = match event {
+            Event::Command(command) => command,
+            // Its listeners end anyway.
+            Event::Gone { .. } => return,
+            Event::Drained(_) => {
+                self.handle(event).await;
+                return;
+            }
+        };
+        match command {
+            Command::Status(_) | Command::DrainTimeout(_) | Command::DrainListener { .. } => {
+                self.handle(Event::Command(command)).await;
+            }
+            Command::Apply(_, reply) | Command::Reload(reply) => {
+                answer(reply, Err(ControlError::Ending));
+            }
+            Command::Limit { reply, .. } | Command::Listener { reply, .. } => {
+                answer(reply, Err(ControlError::Ending));
+            }
+            Command::HandOver(reply) => answer(reply, Err(ControlError::Ending)),
+            // Who took them over has them.
+            Command::Leave(handed_over) => handed_over.leave(),
+            Command::Swap { reply, .. } | Command::ReloadHandler(_, reply) => {
+                answer(reply, Err(ControlError::Ending));
+            }
+            Command::Drain(_) | Command::Stop => {}
+        }
     }
 
     async fn apply_and_announce(&mut self, config: Config) -> Result<(), ControlError> {
@@ -61,13 +119,24 @@ impl Server {
         Ok(())
     }
 
-    async fn swap(&mut self, name: &str, module: PathBuf) -> Result<u64, ControlError> {
+    /// Reads the configuration's file again, and applies it.
+    async fn reload(&mut self) -> Result<(), ControlError> {
+        let path = self.source.clone().ok_or(ControlError::NoSource)?;
+        // A file can be far away, and slow.
+        let reading = tokio::task::spawn_blocking(move || Config::read(&path));
+        let config = reading.await.map_err(StartError::Loading)??;
+        self.apply_and_announce(config).await
+    }
+
+    /// Gives a handler another module, or what its file has now.
+    async fn swap(&mut self, name: &str, module: Option<PathBuf>) -> Result<u64, ControlError> {
         let mut config = self.config.clone();
         let names = config.handlers.iter().map(|handler| handler.name.as_str());
         let hint = nearest::did_you_mean(name, names);
         let Some(handler) = config.handlers.iter_mut().find(|handler| handler.name == name) else {
             return Err(ControlError::NoHandler { name: name.into(), hint });
         };
+        let module = module.unwrap_or_else(|| handler.module.clone());
         *handler = Arc::new(HandlerConfig { module, ..HandlerConfig::clone(handler) });
         let changed = vec![Arc::clone(handler)];
         let loaded = self.load_all(changed, config.server.max_module_size).await?;

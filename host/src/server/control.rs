@@ -8,14 +8,24 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::StartError;
+use super::handover::HandOver;
 use super::status::Status;
-use crate::config::Config;
+use crate::config::{Config, Errors};
+use crate::drain::Registry;
+use crate::followers::Following;
 use crate::listener::{BindError, Gone, Life};
+use crate::receipt::Receipts;
+use crate::tally::Tallies;
 
 /// Steers a server. What is asked before it runs is done when it runs, in that order; the answers
 /// come then.
 #[derive(Clone, Debug)]
-pub struct Control(pub(super) mpsc::UnboundedSender<Event>);
+pub struct Control {
+    pub(super) sender: mpsc::UnboundedSender<Event>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) tallies: Arc<Tallies>,
+    pub(super) receipts: Arc<Receipts>,
+}
 
 /// A server could not do what it was told, and goes on as before.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +33,18 @@ pub enum ControlError {
     /// It has ended, or ends.
     #[error("the server has ended")]
     Ended,
+    /// It is about to end, and takes no changes any more.
+    #[error("the server is draining, and then ends")]
+    Ending,
+    /// There is no such connection.
+    #[error("there is no connection {0}; it may have ended")]
+    NoConnection(u64),
+    /// It was started without a file.
+    #[error("there is no configuration to read again; the server was started with flags")]
+    NoSource,
+    /// The configuration in its file is wrong.
+    #[error(transparent)]
+    Config(#[from] Errors),
     /// There is no such listener.
     #[error("there is no listener `{name}`{hint}")]
     NoListener {
@@ -97,12 +119,34 @@ pub(super) type Reply<T = ()> = oneshot::Sender<Result<T, ControlError>>;
 #[derive(Debug)]
 pub(super) enum Command {
     Apply(Box<Config>, Reply),
-    Swap { handler: String, module: PathBuf, reply: Reply<u64> },
-    Limit { limit: Limit, most: Option<NonZeroU32>, reply: Reply },
-    Listener { name: String, action: Action, reply: Reply },
-    DrainListener { name: String, deadline: Option<Duration>, reply: Reply<usize> },
+    Reload(Reply),
+    ReloadHandler(String, Reply<u64>),
+    Swap {
+        handler: String,
+        module: PathBuf,
+        reply: Reply<u64>,
+    },
+    Limit {
+        limit: Limit,
+        most: Option<NonZeroU32>,
+        reply: Reply,
+    },
+    Listener {
+        name: String,
+        action: Action,
+        reply: Reply,
+    },
+    DrainListener {
+        name: String,
+        deadline: Option<Duration>,
+        reply: Reply<usize>,
+    },
     Status(Reply<Status>),
-    Drain,
+    HandOver(Reply<HandOver>),
+    Leave(HandOver),
+    DrainTimeout(Reply<Option<Duration>>),
+    /// Within the configured time, or this one.
+    Drain(Option<Option<Duration>>),
     Stop,
 }
 
@@ -118,7 +162,13 @@ impl Control {
     /// Accept no more, let connections end, then end. Does not wait.
     pub fn drain(&self) {
         // A server that has ended needs no commands.
-        let _ = self.send(Command::Drain);
+        let _ = self.send(Command::Drain(None));
+    }
+
+    /// The same, and cut what is left after so long (`None`: never) whatever is configured. While
+    /// it drains, the time begins anew. Does not wait.
+    pub fn drain_within(&self, deadline: Option<Duration>) -> Result<(), ControlError> {
+        self.send(Command::Drain(Some(deadline)))
     }
 
     /// End now. Does not wait.
@@ -130,6 +180,19 @@ impl Control {
     /// are read again.
     pub async fn apply(&self, config: Config) -> Result<(), ControlError> {
         self.ask(|reply| Command::Apply(Box::new(config), reply)).await
+    }
+
+    /// Read the configuration's file again and apply it as [`Control::apply`] does. Fails where
+    /// [`Server::reads_from`](super::Server::reads_from) was not told one.
+    pub async fn reload(&self) -> Result<(), ControlError> {
+        self.ask(Command::Reload).await
+    }
+
+    /// Read the module of one handler again, from the file that it is in now, as
+    /// [`Control::swap`] does.
+    pub async fn reload_handler(&self, handler: &str) -> Result<u64, ControlError> {
+        let handler = handler.to_owned();
+        self.ask(|reply| Command::ReloadHandler(handler, reply)).await
     }
 
     /// Give connections from now on this module; those that are open keep theirs. Gives the
@@ -194,9 +257,34 @@ impl Control {
         Ok(cut)
     }
 
+    /// The receipts of connections that end from now on, wherever else they go.
+    pub fn follow_receipts(&self) -> Following {
+        self.receipts.followers().follow()
+    }
+
+    /// `server.drain_timeout`, as it is now.
+    pub async fn drain_timeout(&self) -> Result<Option<Duration>, ControlError> {
+        self.ask(Command::DrainTimeout).await
+    }
+
     /// What the server is doing.
     pub async fn status(&self) -> Result<Status, ControlError> {
         self.ask(Command::Status).await
+    }
+
+    /// The sockets of the server, for a process that is to take its place. Nothing changes by
+    /// this.
+    pub async fn hand_over(&self) -> Result<HandOver, ControlError> {
+        self.ask(Command::HandOver).await
+    }
+
+    /// Leave the sockets to the process that has them now, and drain. Does not wait.
+    ///
+    /// Who waits in the kernel to be accepted is left to the other process, too, and so are
+    /// datagrams: flows that are open here get no more.
+    pub fn leave(&self, handed_over: HandOver) {
+        // A server that has ended has left them already.
+        let _ = self.send(Command::Leave(handed_over));
     }
 
     async fn listener(&self, name: &str, action: Action) -> Result<(), ControlError> {
@@ -211,6 +299,6 @@ impl Control {
     }
 
     fn send(&self, command: Command) -> Result<(), ControlError> {
-        self.0.send(Event::Command(command)).map_err(|_| ControlError::Ended)
+        self.sender.send(Event::Command(command)).map_err(|_| ControlError::Ended)
     }
 }

@@ -1,5 +1,6 @@
 //! How a server ends: its connections finish, up to a deadline, or are cut.
 
+use std::pin::pin;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
@@ -21,7 +22,8 @@ const LOOPS: Duration = Duration::from_secs(2);
 /// Why a server ends.
 #[derive(Debug)]
 pub(super) enum End {
-    Drain,
+    /// Within the configured time, or this one.
+    Drain(Option<Option<Duration>>),
     Stop,
     /// Its last listener is lost; the others may finish.
     Lost(RunError),
@@ -30,10 +32,10 @@ pub(super) enum End {
 impl Server {
     pub(super) async fn end(self, end: End) -> Result<Ended, RunError> {
         match end {
-            End::Drain => Ok(self.drain().await),
+            End::Drain(deadline) => Ok(self.drain(deadline).await),
             End::Stop => Ok(self.stop().await),
             End::Lost(error) => {
-                self.drain().await;
+                self.drain(None).await;
                 Err(error)
             }
         }
@@ -61,9 +63,12 @@ impl Server {
         self.config.server.drain_timeout.map(|timeout| Instant::now() + timeout)
     }
 
-    /// Accepts no more, lets connections end until the drain's deadline, and cuts the rest.
-    pub(super) async fn drain(mut self) -> Ended {
-        let deadline = self.drain_deadline();
+    /// Accepts no more, lets connections end until the drain's deadline, and cuts the rest. What
+    /// does not change the server is still done meanwhile.
+    pub(super) async fn drain(mut self, within: Option<Option<Duration>>) -> Ended {
+        self.phase = Phase::Draining;
+        let since = |bound: Option<Duration>| bound.map(|bound| Instant::now() + bound);
+        let mut deadline = within.map_or_else(|| self.drain_deadline(), since);
         let drains = self.drain_all();
         let sets: Vec<_> = self.sets().map(Arc::clone).collect();
         let said = Once::new();
@@ -86,24 +91,18 @@ impl Server {
                 drain.closed().await;
             }
         };
-        let stopped = async {
-            loop {
-                match self.events.recv().await {
-                    Some(Event::Command(Command::Stop)) | None => return,
-                    Some(_) => {}
-                }
+        let mut ended = pin!(ended);
+        loop {
+            let event = tokio::select! {
+                () = &mut ended => break,
+                () = until(deadline) => break,
+                event = self.events.recv() => event,
+            };
+            match event {
+                Some(Event::Command(Command::Stop)) | None => break,
+                Some(Event::Command(Command::Drain(Some(within)))) => deadline = since(within),
+                Some(event) => self.handle_draining(event).await,
             }
-        };
-        let deadline = async {
-            match deadline {
-                Some(deadline) => tokio::time::sleep_until(deadline).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = ended => {}
-            () = deadline => {}
-            () = stopped => {}
         }
         // Where the deadline came before all were taken in.
         say();
@@ -153,5 +152,13 @@ impl Server {
             set.order(Order::Drain);
         }
         drains
+    }
+}
+
+/// Waits until then.
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
     }
 }

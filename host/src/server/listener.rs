@@ -110,6 +110,11 @@ impl Listener {
         }
     }
 
+    /// How many places of its own bound are taken.
+    pub(super) fn streams(&self) -> usize {
+        self.gates.streams.taken()
+    }
+
     /// How it lives, if it runs.
     pub(super) fn life(&self) -> Option<&Arc<Life>> {
         self.running().map(Running::life)

@@ -3,9 +3,11 @@
 
 mod apply;
 mod command;
+mod connections;
 mod control;
 mod end;
 mod error;
+mod handover;
 mod listener;
 mod serve;
 mod socket;
@@ -15,7 +17,9 @@ mod watch;
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::mpsc;
 
@@ -23,20 +27,27 @@ use crate::address::Address;
 use crate::admission::{Admission, Opening};
 use crate::capacity::{Capacity, Needs, TooMany};
 use crate::config::{Config, HandlerConfig, ListenerConfig, ServerConfig, WhenFull};
-use crate::drain::Connections;
+use crate::drain::{Connections, Registry};
 use crate::engine::Engine;
 use crate::handler::{Handler, Loader};
 use crate::listener::Phase;
 use crate::receipt::Receipts;
+use crate::tally::Tallies;
 use crate::tls::Profile;
 
 use self::control::Event;
 use self::listener::{Listener, Run, Running, opening};
 use self::socket::Socket;
 
+pub use self::connections::{ConnectionStatus, Traffic};
 pub use self::control::{Control, ControlError, Limit};
 pub use self::error::{BadPlugin, RunError, StartError};
-pub use self::status::{HandlerStatus, ListenerStatus, Status};
+pub use self::handover::HandOver;
+use self::status::Changes;
+pub use self::status::{
+    ChangeStatus, HandlerStatus, LimitStatus, ListenerStatus, Outcomes, ServerState, Status,
+    VersionStatus,
+};
 pub use self::tls::check_certificates;
 use self::watch::Watched;
 
@@ -65,6 +76,13 @@ pub struct Server {
     watched: Watched,
     /// Connections of listeners that are gone.
     retired: Vec<Arc<Connections>>,
+    /// All of them, for whoever looks at single ones.
+    registry: Arc<Registry>,
+    tallies: Arc<Tallies>,
+    /// Where its configuration is read from.
+    source: Option<PathBuf>,
+    began: Instant,
+    changes: Changes,
     /// What a listener does that is bound now.
     phase: Phase,
     events: mpsc::UnboundedReceiver<Event>,
@@ -115,6 +133,11 @@ impl Server {
             profiles: Profiles::new(),
             watched: Watched::default(),
             retired: Vec::new(),
+            registry: Arc::default(),
+            tallies: Arc::default(),
+            source: None,
+            began: Instant::now(),
+            changes: Changes::default(),
             phase: Phase::Bound,
             events,
             sender,
@@ -144,6 +167,11 @@ impl Server {
         Ok(())
     }
 
+    /// Where [`Control::reload`] finds the configuration again.
+    pub fn reads_from(&mut self, path: PathBuf) {
+        self.source = Some(path);
+    }
+
     /// How many connections there can be, as it was started.
     pub const fn capacity(&self) -> &Capacity {
         &self.capacity
@@ -164,7 +192,9 @@ impl Server {
 
     /// Steers it from elsewhere, also before it runs.
     pub fn control(&self) -> Control {
-        Control(self.sender.clone())
+        let (registry, tallies) = (Arc::clone(&self.registry), Arc::clone(&self.tallies));
+        let receipts = Arc::clone(&self.receipts);
+        Control { sender: self.sender.clone(), registry, tallies, receipts }
     }
 
     /// What it is doing.
@@ -238,11 +268,16 @@ impl Drop for Server {
 }
 
 /// The keys of the server that change only by a restart, and whether they are the same in both.
-fn fixed(a: &ServerConfig, b: &ServerConfig) -> [(&'static str, bool); 3] {
+fn fixed(a: &ServerConfig, b: &ServerConfig) -> [(&'static str, bool); 6] {
+    let token = |config: &ServerConfig| config.admin.as_ref()?.token.clone();
+    let address = |config: &ServerConfig| Some(config.admin.as_ref()?.address.clone());
     [
         ("max_handshakes", a.max_handshakes == b.max_handshakes),
         ("max_flows", a.max_flows == b.max_flows),
         ("receipts", a.receipts == b.receipts),
+        ("admin", address(a) == address(b)),
+        ("admin_token", token(a) == token(b)),
+        ("metrics", a.metrics == b.metrics),
     ]
 }
 
@@ -266,8 +301,9 @@ fn needs(config: &Config) -> Needs {
     let shakes = |config: &Arc<ListenerConfig>| opening(config) == Opening::Handshake;
     let any = config.listeners.iter().any(shakes);
     let handshakes = if any { config.server.max_handshakes.get() } else { 0 };
+    let beside = handshakes.saturating_add(crate::admin::descriptors(&config.server));
     Needs {
-        waiting: queues.fold(handshakes, u32::saturating_add),
+        waiting: queues.fold(beside, u32::saturating_add),
         flows: flows(config),
         descriptors: 1 + files as u64,
         addresses: Engine::SLOT,

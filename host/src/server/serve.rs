@@ -8,7 +8,7 @@ use crate::connection::{Connection, Socket, Upgrade, dismiss};
 use crate::drain::{Connections, Registration};
 use crate::exit::Exit;
 use crate::instance;
-use crate::listener::{Accepted, Handshaking, Life};
+use crate::listener::{Accepted, Handshaking, Life, Refused};
 use crate::receipt::{Receipt, Receipts};
 use crate::route::{Route, Routes};
 
@@ -49,8 +49,11 @@ pub(super) async fn serve(
     entry: Entry,
 ) {
     let account = Arc::clone(registration.account());
-    let Some(admitted) = service.admit(client.into_socket(), entry, &account).await else { return };
+    let socket = client.into_socket();
+    account.presence().arrived(socket.peer(), socket.transport());
+    let Some(admitted) = service.admit(socket, entry, &account).await else { return };
     let Admitted { socket, route, _permit } = admitted;
+    account.presence().landed(&route.placement, socket.transport());
     let mut connection =
         Connection::new(socket, Arc::clone(&account), Arc::clone(&route.placement));
     if let Tls::OnRequest(handshaking) = &service.tls {
@@ -59,11 +62,16 @@ pub(super) async fn serve(
     let receipt = service.receipts.are_wanted().then(|| Receipt::begin(&connection, &route));
     let made = |made| service.life.was_handed_over(made);
     let (connection, exit) = instance::run(&route.handler, connection, route.limits, made).await;
+    account.closes();
     if exit == Exit::Cut {
         registration.was_cut();
     }
+    // Somebody may have asked for receipts since.
+    let receipt = receipt
+        .or_else(|| service.receipts.are_wanted().then(|| Receipt::begin(&connection, &route)));
     let secured = connection.secured().map(Arc::clone);
     connection.end(exit.closing()).await;
+    let exit = if account.is_killed() { Exit::Killed } else { exit };
     tracing::debug!(
         connection = account.id(),
         listener = route.placement.listener,
@@ -72,6 +80,7 @@ pub(super) async fn serve(
         bytes_out = account.bytes_out(),
         "ended: {exit}"
     );
+    route.tally.add(&account, exit.kind());
     if let Some(receipt) = receipt {
         service.receipts.file(&receipt.secured(secured.as_deref()).end(&account, exit));
     }
@@ -85,6 +94,7 @@ impl Service {
             Tls::First(handshaking) => {
                 // The gate is one for handshakes, or nobody could be let in.
                 let handshake = entry.handshake().ok()?;
+                account.presence().shakes();
                 let shaken = handshaking.shake(socket, handshake, account).await?;
                 (shaken.socket, shaken.permit, shaken.handler)
             }
@@ -94,7 +104,7 @@ impl Service {
                     () = account.cut() => Err(Full),
                 };
                 let Ok(permit) = permit else {
-                    self.life.counts().refused.add(1);
+                    self.life.counts().refuse(Refused::Waited);
                     dismiss(socket, &self.farewell).await;
                     return None;
                 };
@@ -103,7 +113,7 @@ impl Service {
         };
         let Some(route) = self.routes.find(handler.as_deref()) else {
             // A configuration without it came in between.
-            self.life.counts().refused.add(1);
+            self.life.counts().refuse(Refused::Gone);
             dismiss(socket, "").await;
             return None;
         };

@@ -1,11 +1,13 @@
 //! A socket of a listener, of either kind.
 
+use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::error::StartError;
 use crate::address::Address;
 use crate::config::{ListenerConfig, SocketOptions};
-use crate::listener::{Bound, Datagrams, Life, Listening, Made, bind, must_rebind};
+use crate::listener::{Bound, Datagrams, Life, Listening, Made, bind, left_for, must_rebind};
 
 /// A socket of a listener; clones are the same socket.
 #[derive(Clone, Debug)]
@@ -23,7 +25,11 @@ impl Socket {
         config: &ListenerConfig,
     ) -> Result<Vec<Self>, StartError> {
         let failed = |error| StartError::Bind { origin: config.origin.clone(), error };
-        let made = bind(address, &config.socket).await.map_err(failed)?;
+        // What a process before this one has left, when its binary was upgraded.
+        let mut made = left_for(&config.name, address, &config.socket).map_err(failed)?;
+        if made.is_empty() {
+            made = bind(address, &config.socket).await.map_err(failed)?;
+        }
         made.into_iter()
             .map(|made| match made {
                 Made::Stream(listening) => Ok(Self::Stream(Arc::new(listening))),
@@ -92,6 +98,22 @@ impl Socket {
                 }
             }
             Self::Datagram(datagrams) => datagrams.leave_others(&config.udp.multicast),
+        }
+    }
+
+    /// From now on another process goes on with it.
+    pub(super) fn is_left_to_successor(&self) {
+        match self {
+            Self::Stream(listening) => listening.is_left_to_successor(),
+            Self::Datagram(datagrams) => datagrams.is_left_to_successor(),
+        }
+    }
+
+    /// The same socket once more, for another process.
+    pub(super) fn duplicate(&self) -> io::Result<OwnedFd> {
+        match self {
+            Self::Stream(listening) => listening.duplicate(),
+            Self::Datagram(datagrams) => datagrams.duplicate(),
         }
     }
 

@@ -1,14 +1,29 @@
 //! What a server is doing, for people and programs that watch it.
 
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::time::SystemTime;
+
 use serde::Serialize;
 
 use super::Server;
+use super::connections::by_version;
+use super::control::ControlError;
 use super::listener::{Listener, Run};
-use crate::listener::{Counts, State};
+use crate::handler::Handler;
+use crate::listener::{Counts, Phase, Refused, State};
 
 /// A server, as it is now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Status {
+    /// The version of portcell.
+    pub version: &'static str,
+    /// The number of its process.
+    pub pid: u32,
+    /// What it is doing.
+    pub state: ServerState,
+    /// How long ago it was loaded, in milliseconds.
+    pub uptime_ms: u64,
     /// Connections that have a place.
     pub connections: usize,
     /// How many there may be.
@@ -19,6 +34,77 @@ pub struct Status {
     pub listeners: Vec<ListenerStatus>,
     /// By name.
     pub handlers: Vec<HandlerStatus>,
+    /// The server's own, then those of listeners and pools.
+    pub limits: Vec<LimitStatus>,
+    /// What became of configurations that were to be applied while it runs.
+    pub reloads: Outcomes,
+    /// What became of modules that handlers were to have instead of theirs.
+    pub swaps: Outcomes,
+}
+
+/// What a server is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServerState {
+    /// It is not running yet.
+    Starting,
+    /// It serves.
+    Running,
+    /// It takes nobody in any more, and ends when its connections have.
+    Draining,
+}
+
+/// A bound, and how much of it is used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LimitStatus {
+    /// `server`, `listener.NAME` or `pool.NAME`, which can be set; `handshakes` or `flows`, which
+    /// cannot.
+    pub name: String,
+    /// How many there may be; `None` is no bound of its own.
+    pub most: Option<u64>,
+    /// How many there are.
+    pub used: u64,
+    /// Whether it can be set while the server runs.
+    pub live: bool,
+}
+
+/// How often something was tried that may be refused, and how it went the last time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Outcomes {
+    /// How often it was done.
+    pub applied: u64,
+    /// How often it was refused.
+    pub refused: u64,
+    /// The last time.
+    pub last: Option<ChangeStatus>,
+}
+
+/// A change that was tried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ChangeStatus {
+    /// When, as in RFC 3339, in UTC.
+    pub time: String,
+    /// Of which handler, if of one.
+    pub handler: Option<String>,
+    /// Why it was refused; `None` if it was done.
+    pub error: Option<String>,
+}
+
+/// The changes that a server was asked for.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    pub(super) reloads: Outcomes,
+    pub(super) swaps: Outcomes,
+}
+
+impl Outcomes {
+    pub(super) fn note<T>(&mut self, handler: Option<String>, outcome: &Result<T, ControlError>) {
+        let count = if outcome.is_ok() { &mut self.applied } else { &mut self.refused };
+        *count += 1;
+        let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+        let error = outcome.as_ref().err().map(ToString::to_string);
+        self.last = Some(ChangeStatus { time, handler, error });
+    }
 }
 
 /// A listener, as it is now. The counts are those since it was started.
@@ -40,8 +126,14 @@ pub struct ListenerStatus {
     pub accepted: u64,
     /// Clients turned away.
     pub refused: u64,
+    /// The same by why, in the words of [`Refused`].
+    pub refusals: BTreeMap<&'static str, u64>,
     /// Waits after accepts that failed.
     pub backoffs: u64,
+    /// How long those that are over were together, in milliseconds.
+    pub backoff_ms: u64,
+    /// Handshakes of TLS that are done.
+    pub handshakes_done: u64,
     /// Handshakes of TLS that failed.
     pub handshakes_failed: u64,
     /// Bytes that clients sent in plaintext before they were told to begin TLS.
@@ -71,23 +163,47 @@ pub struct HandlerStatus {
     pub digest: String,
     /// The module's file.
     pub module: String,
+    /// The version in service, and those before it that still have connections.
+    pub versions: Vec<VersionStatus>,
+}
+
+/// A version of a handler, as it is now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct VersionStatus {
+    /// Counts the modules that the handler has had, from 1.
+    pub version: u64,
+    /// Connections that have its instances, or are closing.
+    pub connections: usize,
 }
 
 impl Status {
     pub(super) fn of(server: &Server) -> Self {
+        let live = by_version(&server.registry);
         let handlers = server.handlers.values().map(|handler| HandlerStatus {
             name: handler.config().name.clone(),
             version: handler.version(),
             digest: handler.digest().to_owned(),
             module: handler.config().module.display().to_string(),
+            versions: versions(handler, &live),
         });
         let (taken, free) = (server.admission.taken(), server.admission.free());
         Self {
+            version: env!("CARGO_PKG_VERSION"),
+            pid: std::process::id(),
+            state: match server.phase {
+                Phase::Bound => ServerState::Starting,
+                Phase::Draining | Phase::Stopped => ServerState::Draining,
+                Phase::Accepting | Phase::Suspended => ServerState::Running,
+            },
+            uptime_ms: u64::try_from(server.began.elapsed().as_millis()).unwrap_or(u64::MAX),
             connections: taken,
             max_connections: taken + free,
             flows: server.admission.flows(),
             listeners: server.listeners.values().map(ListenerStatus::of).collect(),
             handlers: handlers.collect(),
+            limits: limits(server),
+            reloads: server.changes.reloads.clone(),
+            swaps: server.changes.swaps.clone(),
         }
     }
 
@@ -120,8 +236,11 @@ impl ListenerStatus {
             handler: listener.config.handler.clone(),
             connections: running.map_or(0, |running| running.connections().count()),
             accepted: counts.accepted.get(),
-            refused: counts.refused.get(),
+            refused: counts.refused(),
+            refusals: Refused::ALL.map(|why| (why.name(), counts.refused_for(why))).into(),
             backoffs: counts.backoffs.get(),
+            backoff_ms: counts.backoff_ms.get(),
+            handshakes_done: counts.handshakes_done.get(),
             handshakes_failed: counts.handshakes_failed.get(),
             discarded: counts.discarded.get(),
             datagrams: counts.datagrams.get(),
@@ -132,4 +251,45 @@ impl ListenerStatus {
             unsent: counts.unsent.get(),
         }
     }
+}
+
+fn versions(handler: &Handler, live: &BTreeMap<(String, u64), usize>) -> Vec<VersionStatus> {
+    let (name, now) = (&handler.config().name, handler.version());
+    let of_it = live.iter().filter(|((handler, _), _)| handler == name);
+    let versions = of_it.map(|((_, version), count)| (*version, *count));
+    let mut versions: BTreeMap<_, _> = versions.collect();
+    versions.entry(now).or_default();
+    let status = |(version, connections)| VersionStatus { version, connections };
+    versions.into_iter().map(status).collect()
+}
+
+fn limits(server: &Server) -> Vec<LimitStatus> {
+    let (config, admission) = (&server.config, &server.admission);
+    let limit = |name: String, most: Option<u64>, used: usize, live| LimitStatus {
+        name,
+        most,
+        used: used as u64,
+        live,
+    };
+    let whole = |most: NonZeroU32| u64::from(most.get());
+    let most = config.server.max_connections.map_or(server.room, NonZeroU32::get);
+    let own = [
+        limit("server".into(), Some(most.into()), admission.taken(), true),
+        limit(
+            "handshakes".into(),
+            Some(whole(config.server.max_handshakes)),
+            admission.handshakes(),
+            false,
+        ),
+        limit("flows".into(), Some(whole(config.server.max_flows)), admission.flows(), false),
+    ];
+    let listeners = server.listeners.iter().map(|(name, listener)| {
+        let most = listener.config.max_connections.map(whole);
+        limit(format!("listener.{name}"), most, listener.streams(), true)
+    });
+    let pools = config.pools.iter().map(|pool| {
+        let used = admission.taken_of_pool(&pool.name);
+        limit(format!("pool.{}", pool.name), Some(whole(pool.size)), used, true)
+    });
+    own.into_iter().chain(listeners).chain(pools).collect()
 }

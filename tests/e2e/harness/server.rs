@@ -18,6 +18,10 @@ pub(crate) struct Server {
     log: Log,
 }
 
+/// A process that has taken the place of a server, which is killed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Successor(Pid);
+
 /// A server that is about to be started.
 #[derive(Debug)]
 pub(crate) struct Builder {
@@ -142,6 +146,21 @@ impl Server {
         self.find_line("draining: ");
     }
 
+    /// Asks it to start its program anew in its place, and waits until that serves.
+    pub(crate) fn upgrade(&self) -> Successor {
+        self.signal(Signal::USR2);
+        let line = self.find_line(" serves from now on");
+        let mut words = line.split_whitespace().skip_while(|word| *word != "process").skip(1);
+        let pid = words.next().unwrap().parse().unwrap();
+        Successor(Pid::from_raw(pid).unwrap())
+    }
+
+    /// Waits for the end of this process alone, which must be in good order; what took its place
+    /// goes on writing to the log.
+    pub(crate) fn ends(&mut self) {
+        assert!(self.child.wait().unwrap().success(), "{}", self.log());
+    }
+
     /// Waits for its end; gives the exit code and what it wrote to stderr.
     pub(crate) fn wait(mut self) -> (i32, String) {
         self.log.wait_for_its_end();
@@ -155,6 +174,23 @@ impl Server {
         let (code, log) = self.wait();
         assert_eq!(code, 0, "{log}");
         log.lines().filter_map(receipt).collect()
+    }
+}
+
+impl Successor {
+    pub(crate) fn pid(&self) -> i32 {
+        self.0.as_raw_pid()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(self.0, signal).unwrap();
+    }
+}
+
+impl Drop for Successor {
+    fn drop(&mut self) {
+        // It has ended already in many tests.
+        let _ = kill_process(self.0, Signal::KILL);
     }
 }
 

@@ -1,18 +1,22 @@
 //! Makes a [`Config`] of what was written, or says all that is wrong with it.
 
+mod admin;
 mod listener;
 mod references;
 mod suited;
 mod tls;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::keys::{self, Home};
 use super::reader::{Checked, Reader, Section};
+use super::value::Value;
 use super::{
-    Config, ConfigError, DrainInput, Errors, HandlerConfig, Origin, PoolConfig, ServerConfig,
-    Stdout,
+    AdminConfig, Config, ConfigError, DrainInput, Errors, HandlerConfig, ListenerConfig, Origin,
+    PoolConfig, ServerConfig, Stdout,
 };
+use crate::address::Address;
 
 /// What was written, whatever the source.
 #[derive(Debug)]
@@ -60,6 +64,27 @@ pub(super) fn check(document: &Document, mut errors: Vec<ConfigError>) -> Result
     Errors::or(errors, config().ok())
 }
 
+/// Checks only where `document` says that its server is steered.
+pub(super) fn check_admin(document: &Document) -> Result<Option<AdminConfig>, Errors> {
+    let mut errors = Vec::new();
+    let admin = admin::admin(&mut reader(document, &document.server, &mut errors));
+    Errors::or(errors, admin.ok())
+}
+
+/// A listener at `address` with every key at its default, which no handler belongs to.
+pub(super) fn usual_listener(name: &str, address: &Address) -> ListenerConfig {
+    let origin = Origin::Default;
+    let mut section = Section::new(Home::Listener, Home::Listener.header(), origin.clone());
+    for (key, text) in [("name", name), ("handler", name), ("bind", "0")] {
+        let value = Value::text(origin.clone(), text);
+        section.entries.extend(keys::find(Home::Listener, key).map(|key| (key, value)));
+    }
+    let mut errors = Vec::new();
+    let mut read = Reader { section: &section, base: Path::new(""), errors: &mut errors };
+    let usual = listener::listener(&mut read, &mut Vec::new()).expect("a test reads all defaults");
+    ListenerConfig { bind: vec![address.clone()], ..Arc::unwrap_or_clone(usual) }
+}
+
 fn reader<'a>(
     document: &'a Document,
     section: &'a Section,
@@ -75,6 +100,8 @@ fn server(read: &mut Reader<'_>) -> Checked<ServerConfig> {
     let drain_timeout = read.limit("drain_timeout");
     let drain_idle = read.limit("drain_idle");
     let receipts = read.receipts("receipts");
+    let admin = admin::admin(read);
+    let metrics = admin::metrics(read);
     let max_module_size = read.size("max_module_size");
     Ok(ServerConfig {
         max_connections: max_connections?,
@@ -83,6 +110,8 @@ fn server(read: &mut Reader<'_>) -> Checked<ServerConfig> {
         drain_timeout: drain_timeout?,
         drain_idle: drain_idle?,
         receipts: receipts?,
+        admin: admin?,
+        metrics: metrics?,
         max_module_size: max_module_size?,
     })
 }

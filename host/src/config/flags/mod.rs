@@ -5,7 +5,7 @@ mod value;
 use std::path::{Path, PathBuf};
 
 use super::check::{Document, check};
-use super::keys::{DEFAULT_LISTEN, Home, KEYS, Key, find};
+use super::keys::{DEFAULT_LISTEN, DefaultValue, Home, KEYS, Key, find};
 use super::reader::Section;
 use super::value::{Data, Value};
 use super::{Config, ConfigError, Errors, Kind, Origin, nearest, scalar};
@@ -29,7 +29,7 @@ pub(super) fn read(plugin: &Path, flags: &[(&str, &str)]) -> Result<Config, Erro
             errors.push(error);
         }
     }
-    let [server, mut listener, tls, mut handler] = sections;
+    let [mut server, mut listener, tls, mut handler] = sections;
     if let Some((_, first)) = tls.entries.first() {
         let origin = first.origin.clone();
         listener.parts.push(Section { origin, ..tls });
@@ -37,6 +37,13 @@ pub(super) fn read(plugin: &Path, flags: &[(&str, &str)]) -> Result<Config, Erro
     let put = |section: &mut Section, key: &str, value| {
         section.entries.extend(find(section.home, key).map(|key| (key, value)));
     };
+    for key in KEYS.iter().filter(|key| key.home == Home::Server) {
+        if let DefaultValue::ByCommand { run, .. } = key.default
+            && server.value(key.name).is_none()
+        {
+            server.entries.push((key, Value::from_default(run)));
+        }
+    }
     put(&mut listener, "name", Value::text(origin.clone(), &name));
     put(&mut listener, "handler", Value::text(origin.clone(), &name));
     if listener.value("bind").is_none() {

@@ -90,6 +90,13 @@ pub enum DefaultValue {
     Is(&'static str),
     /// Nothing either; in words, what holds then.
     Nothing(&'static str),
+    /// One thing in a file and another for `portcell run`.
+    ByCommand {
+        /// In a file.
+        serve: &'static str,
+        /// For `portcell run`.
+        run: &'static str,
+    },
     /// One thing for connections and another for flows of UDP.
     ByTransport {
         /// For connections.
@@ -104,7 +111,9 @@ impl DefaultValue {
     pub fn connections(self) -> Option<&'static str> {
         match self {
             Self::Required | Self::Nothing(_) => None,
-            Self::Is(toml) | Self::ByTransport { connections: toml, .. } => Some(toml),
+            Self::ByCommand { serve: toml, .. }
+            | Self::Is(toml)
+            | Self::ByTransport { connections: toml, .. } => Some(toml),
         }
     }
 
@@ -112,7 +121,17 @@ impl DefaultValue {
     pub fn flows(self) -> Option<&'static str> {
         match self {
             Self::Required | Self::Nothing(_) => None,
-            Self::Is(toml) | Self::ByTransport { flows: toml, .. } => Some(toml),
+            Self::ByCommand { serve: toml, .. }
+            | Self::Is(toml)
+            | Self::ByTransport { flows: toml, .. } => Some(toml),
+        }
+    }
+
+    /// That of `portcell run`.
+    pub fn of_run(self) -> Self {
+        match self {
+            Self::ByCommand { run, .. } => Self::Is(run),
+            other => other,
         }
     }
 
@@ -122,6 +141,9 @@ impl DefaultValue {
             Self::Required => None,
             Self::Is(toml) => Some(shown(toml)),
             Self::Nothing(words) => Some(words.to_owned()),
+            Self::ByCommand { serve, run } => {
+                Some(format!("{}, of `run` {}", shown(serve), shown(run)))
+            }
             Self::ByTransport { connections, flows } => {
                 Some(format!("{}, for UDP {}", shown(connections), shown(flows)))
             }

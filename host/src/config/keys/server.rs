@@ -1,6 +1,6 @@
 //! The keys of `[server]`.
 
-use super::DefaultValue::Is;
+use super::DefaultValue::{ByCommand, Is, Nothing};
 use super::{Change, Home, Key, flag};
 use crate::config::Kind;
 
@@ -70,6 +70,40 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Where the record of each ended connection goes: one JSON object a line.",
         without: "How single connections ended is only in the debug log.",
         flag: Some(flag("receipts", "WHERE")),
+    },
+    Key {
+        name: "admin",
+        home: Home::Server,
+        kind: Kind::Endpoint(&["unix:portcell.sock", "tcp://127.0.0.1:7070"]),
+        default: ByCommand { serve: r#""unix:portcell.sock""#, run: r#""off""# },
+        change: Change::Restart,
+        doc: "Where the server is seen and steered: HTTP and JSON, which `portcell status` and the \
+              other commands speak. The file of a Unix socket has mode 0600. A TCP address needs \
+              `admin_token`.",
+        without: "Nobody sees what a running server does, and it is steered by signals alone.",
+        flag: Some(flag("admin", "ADDRESS")),
+    },
+    Key {
+        name: "admin_token",
+        home: Home::Server,
+        kind: Kind::Path("admin.token"),
+        default: Nothing("none, and then `admin` is a Unix socket"),
+        change: Change::Restart,
+        doc: "A file with the token that whoever steers the server at a TCP address has to show: \
+              one line of 16 to 256 letters, digits and signs.",
+        without: "Every program that reaches the port could end the server.",
+        flag: Some(flag("admin-token", "FILE")),
+    },
+    Key {
+        name: "metrics",
+        home: Home::Server,
+        kind: Kind::Endpoint(&["tcp://127.0.0.1:9100"]),
+        default: Is(r#""off""#),
+        change: Change::Restart,
+        doc: "A TCP address where metrics can be read without a token, in the text format of \
+              Prometheus, and nothing else. They are at `admin`, too.",
+        without: "Whoever collects metrics needs the rights to steer the server.",
+        flag: Some(flag("metrics", "ADDRESS")),
     },
     Key {
         name: "max_module_size",

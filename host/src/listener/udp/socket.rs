@@ -4,7 +4,7 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{
     AtomicU32, AtomicU64,
@@ -24,7 +24,7 @@ use tokio::sync::Mutex;
 use super::flows::Flows;
 use super::multicast::Groups;
 use crate::connection::{Ends, Outbox, Outgoing, Source};
-use crate::listener::{Bound, Life};
+use crate::listener::{Bound, Life, SUCCESSOR};
 
 /// Datagrams that one call of the kernel takes or gives.
 pub(super) const BATCH: usize = 32;
@@ -101,6 +101,17 @@ impl Datagrams {
             flows: Mutex::default(),
             owner: AtomicU64::new(0),
         })
+    }
+
+    /// From now on another process receives here. The loop that reads it stops, and its flows get
+    /// nothing more.
+    pub fn is_left_to_successor(&self) {
+        self.owner.store(SUCCESSOR, SeqCst);
+    }
+
+    /// The same socket once more, for another process.
+    pub fn duplicate(&self) -> io::Result<OwnedFd> {
+        self.socket.as_fd().try_clone_to_owned()
     }
 
     /// From now on `life` goes on with it, and the one before leaves its flows alone when it ends.

@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use rustix::fs::Stat;
@@ -13,6 +14,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use self::rights::Rights;
 use super::error::Why;
+use super::handover;
 use crate::config::SocketOptions;
 
 /// How long another program may hold the lock of a folder before a start fails. Servers hold it
@@ -30,6 +32,10 @@ const TAKEN: &str = "it is taken by another program; stop that, or choose anothe
 pub(super) struct SocketFile {
     path: PathBuf,
     id: FileId,
+    /// A predecessor made it, and may go on with it if this process fails to start.
+    borrowed: bool,
+    /// A successor goes on with it.
+    left: AtomicBool,
 }
 
 /// What tells a file from another at the same path: device and inode. No other file has the same
@@ -50,12 +56,31 @@ pub(super) async fn bind(
     let rights = Rights::of(options).await?;
     rights.prepare(socket)?;
     bind_path(socket, path).await?;
-    let file = SocketFile { path: path.to_path_buf(), id: FileId::at(path)? };
+    let file = SocketFile::at(path)?;
     rights.give(&file.path, file.id)?;
     Ok(file)
 }
 
 impl SocketFile {
+    fn at(path: &Path) -> io::Result<Self> {
+        Self::found(path, false)
+    }
+
+    /// The file of a socket that came from a predecessor.
+    pub(super) fn left_by_predecessor(path: &Path) -> io::Result<Self> {
+        Self::found(path, true)
+    }
+
+    fn found(path: &Path, borrowed: bool) -> io::Result<Self> {
+        let (path, id) = (path.to_path_buf(), FileId::at(path)?);
+        Ok(Self { path, id, borrowed, left: AtomicBool::new(false) })
+    }
+
+    /// Leaves it to a successor: it is not removed.
+    pub(super) fn leave(&self) {
+        self.left.store(true, Relaxed);
+    }
+
     /// Gives it the rights that are configured; the others stay.
     pub(super) async fn adjust(&self, options: &SocketOptions) -> Result<(), Why> {
         Rights::of(options).await?.give(&self.path, self.id)
@@ -63,6 +88,9 @@ impl SocketFile {
 
     /// Removes it, if it is still there: nobody finds the socket any more. May be called again.
     pub(super) fn remove(&self) {
+        if self.left.load(Relaxed) || self.borrowed && !handover::is_complete() {
+            return;
+        }
         // Another server may have taken the path meanwhile.
         if FileId::at(&self.path).is_ok_and(|id| id == self.id) {
             // Somebody else may remove it at the same time.

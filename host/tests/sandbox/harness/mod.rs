@@ -157,7 +157,7 @@ impl Guest {
             Transport::Udp(_) => Opening::Datagram,
             _ => Opening::Plaintext,
         };
-        Ok(Route::new(&config.server, &listener, handler, opening))
+        Ok(Route::new(&config.server, &listener, handler, opening, Arc::default()))
     }
 
     /// Loads it by `loader` and connects to it.

@@ -1,0 +1,201 @@
+//! What a server answers, in words and tables.
+
+use std::time::Duration;
+
+use portcell::config::{display_duration, display_size};
+use serde_json::Value;
+
+use super::table::{Cell, Column, table};
+
+/// `/v1/status`.
+pub(super) fn status(status: &Value) -> String {
+    let uptime = display_duration(Duration::from_secs(number(&status["uptime_ms"]) / 1000));
+    let mut text = format!(
+        "portcell {}, process {}, {} since {uptime}: {} of {} connections\n",
+        plain(&status["version"]),
+        status["pid"],
+        plain(&status["state"]),
+        status["connections"],
+        status["max_connections"],
+    );
+    for (what, outcomes) in [("reload", &status["reloads"]), ("swap", &status["swaps"])] {
+        text += &last(what, &outcomes["last"]);
+    }
+    text.push('\n');
+    text += &table(LISTENERS, rows(&status["listeners"]));
+    text.push('\n');
+    text += &table(HANDLERS, rows(&status["handlers"]));
+    text.push('\n');
+    text + &limits(&status["limits"])
+}
+
+/// `/v1/connections`.
+pub(super) fn connections(found: &Value) -> String {
+    table(CONNECTIONS, rows(found))
+}
+
+/// `/v1/limits`.
+pub(super) fn limits(limits: &Value) -> String {
+    table(LIMITS, rows(limits))
+}
+
+/// One of them, when it was set.
+pub(super) fn limit(limit: &Value) -> String {
+    let (name, used) = (plain(&limit["name"]), &limit["used"]);
+    match &limit["most"] {
+        Value::Null => format!("{name}: no bound, {used} used\n"),
+        most => format!("{name}: at most {most}, {used} used\n"),
+    }
+}
+
+/// What has become of a listener.
+pub(super) fn listener(name: &str, action: &str, answer: &Value) -> String {
+    match action {
+        "drain" | "stop" => {
+            format!(
+                "{name} has stopped; {}\n",
+                counted(number(&answer["cut"]), "was", "were", "cut")
+            )
+        }
+        _ => format!("{name} is {}\n", plain(&answer["state"])),
+    }
+}
+
+/// What has become of the server.
+pub(super) fn draining(answer: &Value) -> String {
+    format!("draining; {}\n", counted(number(&answer["connections"]), "is", "are", "open"))
+}
+
+const LISTENERS: &[Column] = &[
+    Column { name: "listener", cell: |row| text(&row["name"]) },
+    Column { name: "state", cell: |row| text(&row["state"]) },
+    Column { name: "connections", cell: |row| count(&row["connections"]) },
+    Column { name: "accepted", cell: |row| count(&row["accepted"]) },
+    Column { name: "refused", cell: |row| count(&row["refused"]) },
+    Column { name: "handler", cell: |row| text(&row["handler"]) },
+    Column { name: "addresses", cell: |row| Cell::Text(joined(&row["addresses"])) },
+    Column { name: "why", cell: |row| text(&row["why"]) },
+];
+
+const HANDLERS: &[Column] = &[
+    Column { name: "handler", cell: |row| text(&row["name"]) },
+    Column { name: "version", cell: |row| count(&row["version"]) },
+    Column { name: "connections", cell: |row| Cell::Text(versions(row)) },
+    Column { name: "digest", cell: |row| Cell::Text(short(&row["digest"])) },
+    Column { name: "module", cell: |row| text(&row["module"]) },
+];
+
+const LIMITS: &[Column] = &[
+    Column { name: "limit", cell: |row| text(&row["name"]) },
+    Column { name: "used", cell: |row| count(&row["used"]) },
+    Column { name: "most", cell: |row| bound(&row["most"]) },
+    Column { name: "set", cell: |row| Cell::Text(settable(row).into()) },
+];
+
+const CONNECTIONS: &[Column] = &[
+    Column { name: "id", cell: |row| count(&row["id"]) },
+    Column { name: "listener", cell: |row| text(&row["listener"]) },
+    Column { name: "handler", cell: |row| text(&row["handler"]) },
+    Column { name: "version", cell: |row| count(&row["version"]) },
+    Column { name: "peer", cell: |row| text(&row["peer"]) },
+    Column { name: "transport", cell: |row| text(&row["transport"]) },
+    Column { name: "state", cell: |row| text(&row["state"]) },
+    Column { name: "age", cell: |row| time(&row["age_ms"]) },
+    Column { name: "idle", cell: |row| time(&row["idle_ms"]) },
+    Column { name: "in", cell: |row| size(&row["bytes_in"]) },
+    Column { name: "out", cell: |row| size(&row["bytes_out"]) },
+    Column { name: "cpu", cell: |row| cpu(&row["cpu_us"]) },
+    Column { name: "memory", cell: |row| size(&row["memory"]) },
+    Column { name: "peak", cell: |row| size(&row["memory_peak"]) },
+];
+
+fn last(what: &str, last: &Value) -> String {
+    let Some(time) = last["time"].as_str() else { return String::new() };
+    let of = last["handler"].as_str().map_or_else(String::new, |handler| format!(" of {handler}"));
+    match last["error"].as_str() {
+        None => format!("last {what}{of}: done at {time}\n"),
+        Some(error) => format!("last {what}{of}: refused at {time}: {error}\n"),
+    }
+}
+
+fn counted(number: u64, one: &str, many: &str, what: &str) -> String {
+    if number == 1 {
+        format!("1 connection {one} {what}")
+    } else {
+        format!("{number} connections {many} {what}")
+    }
+}
+
+/// `3`, or `3, and 2 of version 1`.
+fn versions(handler: &Value) -> String {
+    let now = number(&handler["version"]);
+    let mut text = String::new();
+    for version in rows(&handler["versions"]) {
+        let (its, open) = (number(&version["version"]), &version["connections"]);
+        if its == now {
+            text.insert_str(0, &open.to_string());
+        } else {
+            text += &format!(", and {open} of version {its}");
+        }
+    }
+    text
+}
+
+fn rows(list: &Value) -> &[Value] {
+    list.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn plain(value: &Value) -> &str {
+    value.as_str().unwrap_or("-")
+}
+
+fn text(value: &Value) -> Cell {
+    Cell::Text(plain(value).to_owned())
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap_or(0)
+}
+
+fn count(value: &Value) -> Cell {
+    Cell::Number(value.as_u64().map_or_else(|| "-".into(), |number| number.to_string()))
+}
+
+fn bound(value: &Value) -> Cell {
+    Cell::Number(value.as_u64().map_or_else(|| "none".into(), |number| number.to_string()))
+}
+
+fn settable(limit: &Value) -> &'static str {
+    if limit["live"] == true { "live" } else { "at start" }
+}
+
+fn joined(list: &Value) -> String {
+    rows(list).iter().map(plain).collect::<Vec<_>>().join(" ")
+}
+
+/// As much of a digest as tells it from others.
+fn short(digest: &Value) -> String {
+    plain(digest).chars().take(12).collect()
+}
+
+/// In whole seconds, from a second on.
+fn time(millis: &Value) -> Cell {
+    let millis = number(millis);
+    let shown = if millis < 1000 { millis } else { millis / 1000 * 1000 };
+    Cell::Number(display_duration(Duration::from_millis(shown)))
+}
+
+fn cpu(micros: &Value) -> Cell {
+    Cell::Number(match number(micros) {
+        micros @ ..1000 => format!("{micros}us"),
+        micros @ 1000..1_000_000 => format!("{}ms", micros / 1000),
+        micros => display_duration(Duration::from_secs(micros / 1_000_000)),
+    })
+}
+
+/// With at most four digits, and nothing after a point.
+fn size(bytes: &Value) -> Cell {
+    let bytes = number(bytes);
+    let unit = [1 << 30, 1 << 20, 1 << 10].into_iter().find(|unit| bytes >= 10 * unit);
+    Cell::Number(display_size(unit.map_or(bytes, |unit| bytes / unit * unit)))
+}

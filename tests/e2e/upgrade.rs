@@ -1,0 +1,126 @@
+//! Another program in the place of a server that runs: nobody is turned away, and if it does not
+//! come to serve, nothing has changed.
+
+use std::fs;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::thread;
+
+use rustix::process::Signal;
+
+use crate::harness::{Client, Folder, Passed, Peer, Server, plugin, portcell_with, wait_until};
+
+/// Echo everywhere.
+fn echo() -> String {
+    format!(
+        "[[listener]]\nname = \"tcp\"\nbind = \"127.0.0.1:0\"\nhandler = \"echo\"\n\
+         [[listener]]\nname = \"unix\"\nbind = \"unix:x.sock\"\nhandler = \"echo\"\n\
+         [[listener]]\nname = \"udp\"\nbind = \"udp://127.0.0.1:0\"\nhandler = \"echo\"\n\
+         [handler.echo]\nmodule = \"{}\"\n",
+        plugin("echo").display()
+    )
+}
+
+#[test]
+fn nobody_is_turned_away_and_those_who_are_there_may_finish() {
+    let folder = Folder::new();
+    let mut server = Server::serve(&folder, &echo()).start();
+    let (tcp, udp) = (server.port_of("tcp"), server.port_of("udp"));
+    let path = folder.at("x.sock");
+    let mut stays = server.connect_to("tcp");
+    stays.is_echoed();
+    server.peer_of("udp").is_echoed();
+
+    let (done, served) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let successor = thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(SeqCst) {
+                Client::connect(("127.0.0.1", tcp)).is_echoed();
+                Client::connect_unix(&path).is_echoed();
+                served.fetch_add(1, SeqCst);
+            }
+        });
+        wait_until("clients come and go", || served.load(SeqCst) > 10);
+        let successor = server.upgrade();
+        let before = served.load(SeqCst);
+        wait_until("clients still come and go", || served.load(SeqCst) > before + 10);
+        done.store(true, SeqCst);
+        successor
+    });
+    stays.is_echoed();
+    Peer::of(("127.0.0.1", udp)).is_echoed();
+    stays.leaves();
+    server.ends();
+
+    // Now there is only the other one.
+    Client::connect(("127.0.0.1", tcp)).is_echoed();
+    Client::connect_unix(&path).is_echoed();
+    Peer::of(("127.0.0.1", udp)).is_echoed();
+    successor.signal(Signal::TERM);
+    wait_until("its file is gone", || !path.exists());
+}
+
+#[test]
+fn a_program_that_does_not_come_to_serve_changes_nothing() {
+    let folder = Folder::new();
+    let mut server = Server::serve(&folder, &echo()).start();
+    let mut stays = server.connect_to("tcp");
+    stays.is_echoed();
+    // All but one thing is good, and that comes to light when the sockets are bound.
+    let wrong = "[[listener]]\nname = \"wrong\"\nbind = \"unix:none/x\"\nhandler = \"echo\"\n";
+    fs::write(folder.at("portcell.toml"), wrong.to_owned() + &echo()).unwrap();
+    server.signal(Signal::USR2);
+    let why = server.find_line("; this process serves on");
+    assert!(
+        why.contains("ended before it served (exit status: 1); what it said is above"),
+        "{why}"
+    );
+    server.find_line("cannot listen on unix:");
+    stays.is_echoed();
+    server.connect_to("tcp").is_echoed();
+    Client::connect_unix(&folder.at("x.sock")).is_echoed();
+    server.peer_of("udp").is_echoed();
+
+    fs::write(folder.at("portcell.toml"), echo()).unwrap();
+    let successor = server.upgrade();
+    stays.leaves();
+    server.ends();
+    Client::connect_unix(&folder.at("x.sock")).is_echoed();
+    drop(successor);
+}
+
+#[test]
+fn who_asks_for_the_end_meanwhile_gets_the_end_of_both() {
+    let folder = Folder::new();
+    let server = Server::serve(&folder, &echo()).start();
+    let config = folder.at("portcell.toml");
+    fs::remove_file(&config).unwrap();
+    // The new process waits for somebody to write its configuration.
+    assert!(Command::new("mkfifo").arg(&config).status().unwrap().success());
+    server.signal(Signal::USR2);
+    server.find_line("upgrade: starting");
+    server.signal(Signal::USR2);
+    server.find_line("upgrade: one is under way already");
+    server.signal(Signal::TERM);
+    // Of the log, that is: both have it.
+    let (code, log) = server.wait();
+    assert_eq!(code, 0, "{log}");
+    assert!(log.contains("this process is to end; the new one was ended"), "{log}");
+}
+
+#[test]
+fn sockets_that_it_was_started_with_are_passed_on_by_their_names_and_numbers() {
+    for address in ["fd://web", "fd://3"] {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = socket.local_addr().unwrap();
+        let command = portcell_with(&[Passed::new("web", &socket)]);
+        let mut server = Server::run(plugin("echo")).listen(address).start_by(command);
+        drop(socket);
+        Client::connect(at).is_echoed();
+        let successor = server.upgrade();
+        server.ends();
+        Client::connect(at).is_echoed();
+        successor.signal(Signal::TERM);
+        wait_until("nobody listens", || Client::try_connect(&at.to_string()).is_err());
+    }
+}
