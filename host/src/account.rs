@@ -2,6 +2,7 @@
 //!
 //! Written by the connection's own task, read by anyone. It enforces nothing; the watchdog does.
 
+use std::future::poll_fn;
 use std::sync::atomic::{
     AtomicBool, AtomicU8, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
@@ -12,6 +13,7 @@ use std::time::Duration;
 use atomic_waker::AtomicWaker;
 use tokio::time::Instant;
 
+use crate::cpu_time::CpuTime;
 use crate::presence::{Presence, Stage};
 
 /// A moment that never comes.
@@ -24,16 +26,24 @@ pub struct Account {
     id: u64,
     began: Instant,
     poll_began: AtomicU64,
+    poll_ended: AtomicU64,
+    /// The running poll ends because the guest gives way to others.
+    gives_way: AtomicBool,
+    waited: AtomicU64,
     moved: AtomicU64,
     write_waits_since: AtomicU64,
     alarm: AtomicU64,
     /// A deadline may have come nearer since the watchdog last looked.
     nearer: AtomicBool,
-    cpu: AtomicU64,
+    cpu: CpuTime,
     cpu_when_moved: AtomicU64,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
     memory: AtomicU64,
+    /// Which direction has more to move than may; 0 is none.
+    excess: AtomicU8,
+    /// The instance waits for its peer.
+    peer_awaited: AtomicBool,
     memory_peak: AtomicU64,
     /// When the guest's first byte went out.
     answered: AtomicU64,
@@ -79,6 +89,16 @@ pub enum Activity {
     Closing,
 }
 
+/// A direction in which more was to move than may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Excess {
+    /// From the peer.
+    In = 1,
+    /// To the peer.
+    Out = 2,
+}
+
 impl Account {
     /// The account of a connection that begins now. `id` is unique in this process.
     pub fn new(id: u64) -> Self {
@@ -86,15 +106,20 @@ impl Account {
             id,
             began: Instant::now(),
             poll_began: AtomicU64::new(0),
+            poll_ended: AtomicU64::new(NEVER),
+            gives_way: AtomicBool::new(false),
+            waited: AtomicU64::new(0),
             moved: AtomicU64::new(0),
             write_waits_since: AtomicU64::new(NEVER),
             alarm: AtomicU64::new(NEVER),
             nearer: AtomicBool::new(true),
-            cpu: AtomicU64::new(0),
+            cpu: CpuTime::new(),
             cpu_when_moved: AtomicU64::new(0),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
             memory: AtomicU64::new(0),
+            excess: AtomicU8::new(0),
+            peer_awaited: AtomicBool::new(false),
             memory_peak: AtomicU64::new(0),
             answered: AtomicU64::new(NEVER),
             in_poll: AtomicBool::new(false),
@@ -124,12 +149,18 @@ impl Account {
     /// CPU time that the instance has used, host calls included. What the running poll has used
     /// is added when it ends.
     pub fn cpu(&self) -> Duration {
-        Duration::from_nanos(self.cpu.load(Relaxed))
+        Duration::from_nanos(self.cpu.used())
     }
 
     /// The memory that the instance has now, in bytes.
     pub fn memory(&self) -> u64 {
         self.memory.load(Relaxed)
+    }
+
+    /// Wall time in which the instance waited: for its peer, to send something or to take it, or for
+    /// a timer of its own. Not what it waited for its turn while it computed.
+    pub fn waited(&self) -> Duration {
+        Duration::from_nanos(self.waited.load(Relaxed))
     }
 
     /// The most memory that the instance has had at once, in bytes.
@@ -204,8 +235,34 @@ impl Account {
         self.bytes_moved();
     }
 
+    /// Says that more has come in, or is to go out, than may. Nothing that waits for it goes on.
+    pub(crate) fn exceeds(&self, excess: Excess) {
+        self.excess.store(excess as u8, Relaxed);
+    }
+
+    /// Whether more was to move than may.
+    pub(crate) fn excess(&self) -> Option<Excess> {
+        match self.excess.load(Relaxed) {
+            0 => None,
+            in_ if in_ == Excess::In as u8 => Some(Excess::In),
+            _ => Some(Excess::Out),
+        }
+    }
+
+    /// Says that this poll of the instance comes to nothing because its peer has sent nothing, or
+    /// does not read.
+    pub fn waits_for_peer(&self) {
+        self.peer_awaited.store(true, Relaxed);
+    }
+
+    /// Whether the last poll ended so.
+    pub(crate) fn peer_is_awaited(&self) -> bool {
+        self.peer_awaited.load(Relaxed)
+    }
+
     /// Says that a write waits for the peer to read.
     pub fn write_waits(&self) {
+        self.waits_for_peer();
         if self.write_waits_since.load(Relaxed) == NEVER {
             self.write_waits_since.store(self.poll_began.load(Relaxed), Relaxed);
             self.nearer.store(true, Release);
@@ -267,7 +324,7 @@ impl Account {
 
     /// Waits until the drain's deadline has come, or somebody asks for its end.
     pub async fn cut(&self) {
-        std::future::poll_fn(|cx| {
+        poll_fn(|cx| {
             self.register(cx.waker());
             if self.is_cut() { Poll::Ready(()) } else { Poll::Pending }
         })
@@ -287,23 +344,41 @@ impl Account {
 
     /// Marks the beginning of a poll of the instance.
     pub(crate) fn poll_begins(&self) {
-        self.poll_began.store(self.nanos_at(Instant::now()), Relaxed);
+        let now = self.nanos_at(Instant::now());
+        self.poll_began.store(now, Relaxed);
         self.in_poll.store(true, Relaxed);
+        self.peer_awaited.store(false, Relaxed);
+        self.cpu.poll_begins();
+        let ended = self.poll_ended.load(Relaxed);
+        if self.gives_way.load(Relaxed) {
+            self.gives_way.store(false, Relaxed);
+        } else if ended != NEVER {
+            add(&self.waited, now.saturating_sub(ended));
+        }
     }
 
     /// Marks its end, and books the CPU time.
     pub(crate) fn poll_ends(&self) -> Instant {
         let now = Instant::now();
-        let spent = self.nanos_at(now).saturating_sub(self.poll_began.load(Relaxed));
-        add(&self.cpu, spent);
+        let ended = self.nanos_at(now);
+        self.poll_ended.store(ended, Relaxed);
         self.in_poll.store(false, Relaxed);
+        self.cpu.poll_ends(ended.saturating_sub(self.poll_began.load(Relaxed)));
         now
     }
 
-    /// How long the running poll has lasted.
-    pub(crate) fn running(&self) -> Duration {
+    /// Says that the instance computes; gives how long the running poll has lasted.
+    pub(crate) fn computes(&self) -> Duration {
         let now = self.nanos_at(Instant::now());
-        Duration::from_nanos(now.saturating_sub(self.poll_began.load(Relaxed)))
+        let lasted = now.saturating_sub(self.poll_began.load(Relaxed));
+        self.cpu.computes(lasted);
+        Duration::from_nanos(lasted)
+    }
+
+    /// Says that it gives way in the middle of its work.
+    pub(crate) fn gives_way(&self) {
+        self.gives_way.store(true, Relaxed);
+        self.cpu.gives_way();
     }
 
     /// A number that differs between two polls.
@@ -316,11 +391,16 @@ impl Account {
         self.began + Duration::from_nanos(self.poll_began.load(Relaxed))
     }
 
+    /// Waits until this moment, by the watchdog's timer.
+    pub(crate) async fn sleep_until(&self, at: Instant) {
+        self.set_alarm(at);
+        poll_fn(|_| if self.recently() >= at { Poll::Ready(()) } else { Poll::Pending }).await;
+        self.clear_alarm();
+    }
+
     /// CPU time since bytes last moved, without the running poll.
     pub(crate) fn cpu_since_move(&self) -> Duration {
-        Duration::from_nanos(
-            self.cpu.load(Relaxed).saturating_sub(self.cpu_when_moved.load(Relaxed)),
-        )
+        Duration::from_nanos(self.cpu.used().saturating_sub(self.cpu_when_moved.load(Relaxed)))
     }
 
     /// When the connection began.
@@ -350,7 +430,7 @@ impl Account {
 
     fn bytes_moved(&self) {
         self.moved.store(self.poll_began.load(Relaxed), Relaxed);
-        self.cpu_when_moved.store(self.cpu.load(Relaxed), Relaxed);
+        self.cpu_when_moved.store(self.cpu.used(), Relaxed);
     }
 
     fn nanos_at(&self, at: Instant) -> u64 {
@@ -384,9 +464,9 @@ mod tests {
     #[test]
     fn cpu_time_counts_from_the_last_byte() {
         let account = Account::new(1);
-        account.cpu.store(5_000, Relaxed);
+        account.cpu.poll_ends(5_000);
         account.read(1);
-        account.cpu.store(7_000, Relaxed);
+        account.cpu.poll_ends(2_000);
         assert_eq!(account.cpu_since_move(), Duration::from_micros(2));
         assert_eq!(account.cpu(), Duration::from_micros(7));
     }
@@ -397,6 +477,23 @@ mod tests {
         tokio::time::advance(Duration::from_secs(5)).await;
         account.handshake_is_done();
         assert_eq!(account.moved_at().elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_is_what_is_between_polls_unless_the_guest_gives_way() {
+        let account = Account::new(1);
+        for gives_way in [false, true, false] {
+            tokio::time::advance(Duration::from_secs(5)).await;
+            account.poll_begins();
+            tokio::time::advance(Duration::from_secs(1)).await;
+            if gives_way {
+                account.gives_way();
+            }
+            account.poll_ends();
+        }
+        // Before the first poll there was no instance; after the second it gave way.
+        assert_eq!(account.waited(), Duration::from_secs(5));
+        assert_eq!(account.cpu(), Duration::from_secs(3));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::num::NonZeroU32;
+use std::path::Path;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -75,6 +76,25 @@ struct Machine {
 pub struct TooMany {
     what: String,
     capacity: Capacity,
+}
+
+/// The memory that this process can have, in bytes: the machine's, or what the control groups leave
+/// that the process is in (cgroups(7), version 2). `None` if that is not known.
+pub fn memory() -> Option<u64> {
+    let all = fs::read_to_string("/proc/meminfo").ok().and_then(|text| total(&text));
+    let group = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let group = group.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
+    let group = Path::new("/sys/fs/cgroup").join(group);
+    let limits = group.ancestors().take_while(|path| path.starts_with("/sys/fs/cgroup"));
+    let limit = |path: &Path| fs::read_to_string(path.join("memory.max")).ok()?.trim().parse().ok();
+    limits.filter_map(limit).chain(all).min()
+}
+
+/// `MemTotal` of `/proc/meminfo`, in bytes.
+fn total(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kibibytes << 10)
 }
 
 impl Capacity {

@@ -12,16 +12,14 @@ use wasmtime::{
 };
 
 pub use crate::config::MEMORY_SLOT;
+use crate::config::{Meter, ServerConfig};
 
 /// Inaccessible bytes after each slot, for the loads that the compiler does not check one by one.
 const GUARD: u64 = 64 << 10;
 
-/// The host's stack for one instance, in bytes, of which the guest may use [`GUEST_STACK`]. The
-/// rest is for host calls: a host call that overflowed it would abort the process.
-const STACK: usize = 512 << 10;
-
-/// What a guest may use of [`STACK`]; more is a trap.
-const GUEST_STACK: usize = 256 << 10;
+/// What the host has of an instance's stack beyond what the guest may use, in bytes. It is for
+/// host calls: one that overflowed it would abort the process.
+const HOST_STACK: usize = 256 << 10;
 
 /// Elements that a table may have.
 pub const TABLE_ELEMENTS: usize = 20_000;
@@ -36,9 +34,6 @@ const KEEP_RESIDENT: usize = 64 << 10;
 /// hold a worker for longer than its slice.
 const TICK: Duration = Duration::from_millis(5);
 
-/// How long a guest may hold a worker thread before others get it.
-pub(crate) const SLICE: Duration = Duration::from_millis(10);
-
 /// Slots beyond the number of connections: finished ones that wait for the kernel to take their
 /// memory back, and trial instances.
 const SLACK: u32 = 64;
@@ -48,6 +43,33 @@ const SLACK: u32 = 64;
 pub struct Engine {
     wasm: WasmEngine,
     _ticker: Arc<Ticker>,
+}
+
+/// What can be chosen of an engine; it stays so.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Instances that there is room for at once.
+    pub connections: u32,
+    /// What a guest may use of its stack, in bytes; more is a trap.
+    pub stack: u32,
+    /// How the work of guests is measured.
+    pub meter: Meter,
+}
+
+impl Settings {
+    /// Those of a server with room for so many instances at once.
+    pub const fn of(server: &ServerConfig, connections: u32) -> Self {
+        Self { connections, stack: server.stack, meter: server.meter }
+    }
+
+    /// Address space of one instance, in bytes.
+    pub const fn slot(&self) -> u64 {
+        MEMORY_SLOT
+            + GUARD
+            + self.stack as u64
+            + HOST_STACK as u64
+            + TABLES as u64 * TABLE_ELEMENTS as u64 * crate::plugin::TABLE_ELEMENT
+    }
 }
 
 /// The engine cannot be made.
@@ -70,15 +92,15 @@ pub enum EngineError {
 }
 
 impl Engine {
-    /// Address space of one instance, in bytes.
-    pub const SLOT: u64 = MEMORY_SLOT
-        + GUARD
-        + STACK as u64
-        + TABLES as u64 * TABLE_ELEMENTS as u64 * crate::plugin::TABLE_ELEMENT;
-
-    /// An engine with room for this many instances at once.
+    /// An engine with room for this many instances at once, and otherwise the defaults.
     pub fn new(connections: u32) -> Result<Self, EngineError> {
-        let wasm = WasmEngine::new(&config(connections))
+        Self::with(&Settings { connections, stack: 256 << 10, meter: Meter::Epoch })
+    }
+
+    /// An engine with these settings.
+    pub fn with(settings: &Settings) -> Result<Self, EngineError> {
+        let connections = settings.connections;
+        let wasm = WasmEngine::new(&config(settings))
             .map_err(|source| EngineError::Pool { connections, source })?;
         let ticker = Ticker::start(&wasm).map_err(EngineError::Ticker)?;
         Ok(Self { wasm, _ticker: Arc::new(ticker) })
@@ -90,8 +112,9 @@ impl Engine {
     }
 }
 
-fn config(connections: u32) -> Config {
-    let slots = connections.saturating_add(SLACK);
+fn config(settings: &Settings) -> Config {
+    let slots = settings.connections.saturating_add(SLACK);
+    let stack = settings.stack as usize;
     let mut pool = PoolingAllocationConfig::new();
     pool.total_core_instances(slots)
         .total_memories(slots)
@@ -128,10 +151,11 @@ fn config(connections: u32) -> Config {
         .memory_init_cow(true)
         // Images in memory: changing or deleting the file of a module cannot touch a guest.
         .force_memory_init_memfd(true)
-        .async_stack_size(STACK)
-        .max_wasm_stack(GUEST_STACK)
+        .async_stack_size(stack + HOST_STACK)
+        .max_wasm_stack(stack)
         .async_stack_zeroing(true)
         .epoch_interruption(true)
+        .consume_fuel(settings.meter == Meter::Fuel)
         .concurrency_support(false)
         .wasm_backtrace_max_frames(NonZeroUsize::new(16))
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)

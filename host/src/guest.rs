@@ -1,16 +1,20 @@
 //! What the host keeps beside one instance: its connection, its memory account, its log.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use portcell_abi::Errno;
-use wasmtime::{AsContextMut as _, Caller, Memory, ResourceLimiter};
+use wasmtime::{AsContextMut as _, Caller, Memory, ResourceLimiter, Store};
 use wasmtime_wasi::p1::WasiP1Ctx;
 
 use crate::account::Account;
+use crate::call_meter::CallMeter;
 use crate::config::{DrainInput, HandlerConfig};
 use crate::connection::Connection;
 use crate::engine::TABLE_ELEMENTS;
 use crate::guest_log::GuestLog;
+use crate::host_calls::{HostCall, HostCalls};
+use crate::memory_budget::Share;
 use crate::plugin::{Entry, TABLE_ELEMENT};
 
 /// The data of one instance's store.
@@ -20,6 +24,9 @@ pub(crate) struct Guest {
     pub(crate) entry: Entry,
     pub(crate) log: GuestLog,
     pub(crate) meter: MemoryMeter,
+    pub(crate) calls: CallMeter,
+    /// The same calls by kind, for the receipt.
+    pub(crate) host_calls: HostCalls,
     /// The exported memory, once there is an instance to have one.
     pub(crate) memory: Option<Memory>,
     /// WASI commands only: which of stdin and stdout the guest has closed.
@@ -57,6 +64,7 @@ impl Guest {
         config: Arc<HandlerConfig>,
         entry: Entry,
         mut connection: Connection,
+        memory: Share,
     ) -> Self {
         if entry == Entry::Command {
             // Its stdin is a stream.
@@ -67,8 +75,16 @@ impl Guest {
         }
         let account = Arc::clone(connection.account());
         Self {
-            log: GuestLog::new(&config.name, account.id()),
-            meter: MemoryMeter { account, used: 0, limit: config.memory, denied: false },
+            log: GuestLog::new(&config.name, config.log, Arc::clone(&account)),
+            calls: CallMeter::new(config.max_host_calls, account.recently()),
+            host_calls: HostCalls::default(),
+            meter: MemoryMeter {
+                account,
+                used: 0,
+                limit: config.memory,
+                share: memory,
+                denied: None,
+            },
             connection,
             config,
             entry,
@@ -76,6 +92,14 @@ impl Guest {
             stdio_closed: [false; 2],
             wasi: None,
         }
+    }
+
+    /// Looks at what it has used so far: charges its host calls, and its CPU time by the thread's
+    /// clock. Gives how long the running poll has lasted.
+    pub(crate) fn look(&mut self) -> Duration {
+        let account = self.connection.account();
+        self.calls.look(account.recently());
+        account.computes()
     }
 
     /// The connection, for the descriptor that the guest names it by.
@@ -99,6 +123,25 @@ pub(crate) fn split<'a>(
     Ok(memory.data_and_store_mut(caller.as_context_mut()))
 }
 
+/// The memory of an instance that does not run; empty if it has none.
+pub(crate) fn memory(store: &Store<Guest>) -> &[u8] {
+    store.data().memory.map_or(&[], |memory| memory.data(store))
+}
+
+/// Counts a host call. Each has to come here once.
+pub(crate) fn count(caller: &mut Caller<'_, Guest>, call: HostCall) {
+    let guest = caller.data_mut();
+    guest.host_calls.add(call);
+    if guest.calls.count() {
+        // Code without loops between its host calls is looked at here only.
+        guest.look();
+        if guest.calls.paid_at().is_some() {
+            // It is made to wait when it looks, at the latest at the next tick.
+            caller.as_context_mut().set_epoch_deadline(0);
+        }
+    }
+}
+
 /// Which poll of the instance is running, for [`forget_ticks`].
 pub(crate) fn poll_stamp(caller: &Caller<'_, Guest>) -> u64 {
     caller.data().connection.account().poll_stamp()
@@ -108,7 +151,8 @@ pub(crate) fn poll_stamp(caller: &Caller<'_, Guest>) -> u64 {
 /// call that did not wait stay, or a guest in a loop of such calls would hardly be looked at.
 pub(crate) fn forget_ticks(caller: &mut Caller<'_, Guest>, poll_before: u64) {
     if poll_stamp(caller) != poll_before {
-        caller.as_context_mut().set_epoch_deadline(1);
+        let ticks = u64::from(caller.data().calls.paid_at().is_none());
+        caller.as_context_mut().set_epoch_deadline(ticks);
     }
 }
 
@@ -130,15 +174,18 @@ pub(crate) struct MemoryMeter {
     account: Arc<Account>,
     used: u64,
     limit: u64,
-    /// A growth has been denied: what fails later most likely fails for that.
-    pub(crate) denied: bool,
+    share: Share,
+    /// The key that has denied a growth: what fails later most likely fails for that.
+    pub(crate) denied: Option<&'static str>,
 }
 
 impl MemoryMeter {
     fn grow(&mut self, from: usize, to: usize) -> bool {
-        let used = self.used.saturating_add(to.saturating_sub(from) as u64);
-        if used > self.limit {
-            self.denied = true;
+        let more = to.saturating_sub(from) as u64;
+        let used = self.used.saturating_add(more);
+        let granted = if used > self.limit { Err("handler.memory") } else { self.share.grow(more) };
+        if let Err(key) = granted {
+            self.denied = Some(key);
             return false;
         }
         self.used = used;

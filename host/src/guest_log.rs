@@ -1,26 +1,26 @@
 //! The lines that a guest writes into the host's log: bounded in length and rate, and unable to
 //! look like anything but one line of that guest.
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::Duration;
 
 use portcell_abi::level;
 
+use crate::account::Account;
+use crate::allowance::Allowance;
+use crate::config::LogBounds;
 use crate::text::printable;
 
-/// A longer line is cut, in bytes. Without it a guest could fill the log with one call.
-const LINE: usize = 1024;
-
-/// How many lines a connection may write at once, and how many more each second. Without it a
-/// guest could fill the disk.
-const BURST: u32 = 100;
-const PER_SECOND: u32 = 20;
+/// How long it takes to save up what can be written at once.
+const SAVED: Duration = Duration::from_secs(5);
 
 /// The log of one instance.
 pub(crate) struct GuestLog {
     handler: String,
-    connection: u64,
-    left: u32,
-    refilled: Option<Instant>,
+    account: Arc<Account>,
+    lines: Allowance,
+    bytes: Allowance,
+    longest: usize,
     dropped: u64,
     /// What WASI's stdout and stderr have of a line that has not ended.
     partial: [Vec<u8>; 2],
@@ -34,12 +34,14 @@ pub(crate) enum Stream {
 }
 
 impl GuestLog {
-    pub(crate) fn new(handler: &str, connection: u64) -> Self {
+    pub(crate) fn new(handler: &str, bounds: LogBounds, account: Arc<Account>) -> Self {
+        let now = account.recently();
         Self {
             handler: handler.into(),
-            connection,
-            left: BURST,
-            refilled: None,
+            account,
+            lines: Allowance::new(bounds.lines, SAVED, now),
+            bytes: Allowance::new(bounds.bytes, SAVED, now),
+            longest: bounds.line as usize,
             dropped: 0,
             partial: [Vec::new(), Vec::new()],
         }
@@ -47,8 +49,12 @@ impl GuestLog {
 
     /// Writes one line, of a level of the ABI.
     pub(crate) fn line(&mut self, level: i32, text: &[u8]) {
-        if self.may_write() {
-            self.emit(level, &shown(text));
+        let now = self.account.recently();
+        let length = u32::try_from(text.len().min(self.longest)).unwrap_or(u32::MAX);
+        if self.lines.take(1, now) && self.bytes.take(length, now) {
+            self.emit(level, &shown(text, self.longest));
+        } else {
+            self.dropped += 1;
         }
     }
 
@@ -56,38 +62,20 @@ impl GuestLog {
     pub(crate) fn stream(&mut self, stream: Stream, mut bytes: &[u8]) {
         while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
             let mut line = std::mem::take(self.partial(stream));
-            keep(&mut line, &bytes[..end]);
+            keep(&mut line, &bytes[..end], self.longest);
             self.line(stream.level(), &line);
             bytes = &bytes[end + 1..];
         }
-        keep(self.partial(stream), bytes);
+        let longest = self.longest;
+        keep(self.partial(stream), bytes, longest);
     }
 
     fn partial(&mut self, stream: Stream) -> &mut Vec<u8> {
         &mut self.partial[stream as usize]
     }
 
-    fn may_write(&mut self) -> bool {
-        if self.left == 0 {
-            let now = Instant::now();
-            let since = *self.refilled.get_or_insert(now);
-            let earned =
-                u64::from(PER_SECOND) * (now - since).as_millis().min(10_000) as u64 / 1000;
-            if earned > 0 {
-                self.refilled = Some(now);
-                self.left = u32::try_from(earned).unwrap_or(BURST).min(BURST);
-            }
-        }
-        if self.left == 0 {
-            self.dropped += 1;
-            return false;
-        }
-        self.left -= 1;
-        true
-    }
-
     fn emit(&self, level: i32, text: &str) {
-        let (handler, connection) = (&*self.handler, self.connection);
+        let (handler, connection) = (&*self.handler, self.account.id());
         macro_rules! at {
             ($level:ident) => {
                 tracing::event!(target: "guest", tracing::Level::$level, handler, connection, "{text}")
@@ -127,15 +115,15 @@ impl Stream {
 }
 
 /// Appends what fits into a line, and one byte more so that it shows that it was cut.
-fn keep(line: &mut Vec<u8>, bytes: &[u8]) {
-    let room = (LINE + 1).saturating_sub(line.len());
+fn keep(line: &mut Vec<u8>, bytes: &[u8], longest: usize) {
+    let room = (longest + 1).saturating_sub(line.len());
     line.extend_from_slice(&bytes[..bytes.len().min(room)]);
 }
 
 /// One line of the log: cut where it is too long.
-fn shown(text: &[u8]) -> String {
-    let cut = text.len() > LINE;
-    let text = text[..text.len().min(LINE)].trim_ascii_end();
+fn shown(text: &[u8], longest: usize) -> String {
+    let cut = text.len() > longest;
+    let text = text[..text.len().min(longest)].trim_ascii_end();
     let mut shown = printable(&String::from_utf8_lossy(text));
     if cut {
         shown.push_str(" ...");
@@ -145,31 +133,60 @@ fn shown(text: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use super::*;
+
+    fn log(lines: u32, bytes: u32, line: u32) -> GuestLog {
+        let number = |n| NonZeroU32::new(n).unwrap();
+        let bounds = LogBounds { lines: number(lines), bytes: number(bytes), line };
+        GuestLog::new("h", bounds, Arc::new(Account::new(1)))
+    }
+
+    /// How many of `count` lines are written.
+    fn written(log: &mut GuestLog, count: u64, line: &[u8]) -> u64 {
+        let dropped = log.dropped;
+        for _ in 0..count {
+            log.line(level::TRACE, line);
+        }
+        count - (log.dropped - dropped)
+    }
 
     #[test]
     fn a_long_line_is_cut() {
-        let shown = shown(&[b'x'; 5000]);
-        assert_eq!(shown.len(), LINE + 4);
+        let shown = shown(&[b'x'; 5000], 1024);
+        assert_eq!(shown.len(), 1024 + 4);
         assert!(shown.ends_with("x ..."));
     }
 
     #[test]
     fn a_flood_is_dropped_and_counted() {
-        let mut log = GuestLog::new("h", 1);
-        for _ in 0..100_000 {
-            log.line(level::TRACE, b"x");
-        }
-        assert!(log.dropped > 90_000);
-        log.dropped = 0;
+        let mut log = log(20, 1 << 16, 1024);
+        assert_eq!(written(&mut log, 100_000, b"x"), 100);
+        assert_eq!(log.dropped, 99_900);
+    }
+
+    #[test]
+    fn bytes_are_bounded_too_as_far_as_they_are_shown() {
+        let mut log = log(1000, 100, 50);
+        assert_eq!(written(&mut log, 1000, &[b'x'; 1000]), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lines_come_back_with_time() {
+        let mut log = log(20, 1 << 16, 1024);
+        assert_eq!(written(&mut log, 1000, b"x"), 100);
+        tokio::time::advance(Duration::from_millis(500)).await;
+        log.account.poll_begins();
+        assert_eq!(written(&mut log, 1000, b"x"), 10);
     }
 
     #[test]
     fn a_stream_without_newlines_keeps_one_line() {
-        let mut log = GuestLog::new("h", 1);
+        let mut log = log(20, 1 << 16, 100);
         for _ in 0..100 {
             log.stream(Stream::Stdout, &[b'x'; 4096]);
         }
-        assert_eq!(log.partial(Stream::Stdout).len(), LINE + 1);
+        assert_eq!(log.partial(Stream::Stdout).len(), 101);
     }
 }

@@ -9,6 +9,7 @@ use crate::config::{HandlerConfig, display_size};
 use crate::engine::{Engine, MEMORY_SLOT};
 use crate::guest::Guest;
 use crate::hostcalls;
+use crate::memory_budget::MemoryBudget;
 use crate::plugin::{Entry, Import, Plugin, PluginError};
 use crate::text::printable;
 
@@ -21,6 +22,8 @@ pub struct Handler {
     pub(crate) pre: InstancePre<Guest>,
     pub(crate) start: ModuleExport,
     pub(crate) initialize: Option<ModuleExport>,
+    /// What its instances' memory is taken from.
+    pub(crate) memory: Arc<MemoryBudget>,
 }
 
 /// Loads handlers: an engine, and the host calls that guests are linked to.
@@ -29,6 +32,7 @@ pub struct Loader {
     linker: Linker<Guest>,
     /// Everything that the linker defines: module, name, and signature.
     offered: Vec<Import>,
+    memory: Arc<MemoryBudget>,
 }
 
 /// A plugin cannot be put into service.
@@ -67,12 +71,18 @@ impl Loader {
     pub fn new(engine: Engine) -> wasmtime::Result<Self> {
         let linker = hostcalls::linker(engine.wasm())?;
         let offered = hostcalls::offered(engine.wasm())?;
-        Ok(Self { engine, linker, offered })
+        let memory = Arc::new(MemoryBudget::new("server.max_memory", None));
+        Ok(Self { engine, linker, offered, memory })
     }
 
     /// Everything that guests may import.
     pub fn offered(&self) -> &[Import] {
         &self.offered
+    }
+
+    /// The memory that all instances of all handlers share.
+    pub const fn memory(&self) -> &Arc<MemoryBudget> {
+        &self.memory
     }
 
     /// Compiles and links the module of `config`, which may take seconds: not for a reactor
@@ -110,7 +120,8 @@ impl Loader {
             _ => None,
         };
         let digest = plugin.digest().to_owned();
-        Ok(Handler { config: Arc::clone(config), version, digest, entry, pre, start, initialize })
+        let (config, memory) = (Arc::clone(config), Arc::clone(&self.memory));
+        Ok(Handler { config, version, digest, entry, pre, start, initialize, memory })
     }
 
     /// As [`Loader::load`], but keeps `old` if neither its configuration nor its module has

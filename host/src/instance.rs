@@ -1,49 +1,82 @@
 //! One sandbox, for one connection: made, run under its limits, thrown away.
 
+use std::num::NonZeroU64;
 use std::pin::pin;
 use std::sync::Arc;
 
 use wasmtime::component::ResourceTableError;
-use wasmtime::{Error, Store, StoreContextMut, Trap, UpdateDeadline, WasmBacktrace};
+use wasmtime::{Error, Store, StoreContextMut, Trap, UpdateDeadline};
 use wiggle::GuestError;
 
+use crate::backtrace;
 use crate::connection::Connection;
-use crate::engine::SLICE;
+use crate::coredump::Coredump;
+use crate::coredumps::Coredumps;
 use crate::exit::Exit;
 use crate::guest::{Guest, Stop};
 use crate::handler::Handler;
+use crate::host_calls::HostCalls;
+use crate::memory_budget::Share;
 use crate::plugin::Entry;
-use crate::text::printable;
 use crate::watchdog::{Limits, watch};
 
 /// What one host call may make the WASI library allocate, in bytes.
 const HOST_CALL_FUEL: usize = 1 << 20;
 
-/// Serves `connection` with a new instance of `handler` and gives it back, with how it ended. The
-/// instance is gone by then; the connection is still open, unless the guest closed it. `made` is
-/// told, once, whether there was an instance; if not, that is the host's fault and no guest's.
+/// What is left of an instance that has ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its connection, still open unless the guest closed it.
+    pub connection: Connection,
+    /// How it ended.
+    pub exit: Exit,
+    /// The guest's functions that were running when it trapped, from the innermost; empty if it did
+    /// not.
+    pub backtrace: Vec<String>,
+    /// How often it called the host.
+    pub host_calls: HostCalls,
+}
+
+/// Serves `connection` with a new instance of `handler`, which is gone afterwards. `made` is told,
+/// once, whether there was an instance; if not, that is the host's fault and no guest's. `dumps` is
+/// the folder for coredumps, if they are wanted.
 pub async fn run(
     handler: &Arc<Handler>,
-    connection: Connection,
+    mut connection: Connection,
     limits: Limits,
     made: impl FnOnce(bool),
-) -> (Connection, Exit) {
+    dumps: Option<&Arc<Coredumps>>,
+) -> Ended {
     let account = Arc::clone(connection.account());
+    connection.limit_bytes(limits.bytes_in, limits.bytes_out);
     let engine = handler.pre.module().engine();
-    let guest = Guest::new(Arc::clone(handler.config()), handler.entry(), connection);
+    let config = Arc::clone(handler.config());
+    let fuel = config.fuel.map_or(u64::MAX, NonZeroU64::get);
+    let memory = Share::of(Arc::clone(&handler.memory));
+    let guest = Guest::new(config, handler.entry(), connection, memory);
     let mut store = Store::new(engine, guest);
+    // It fails where fuel is not counted.
+    let _ = store.set_fuel(fuel);
     store.limiter(|guest| &mut guest.meter);
     store.set_hostcall_fuel(HOST_CALL_FUEL);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|store| Ok(on_tick(store)));
     let ended = watch(&account, &limits, pin!(call(handler, &mut store, made))).await;
+    if let (Ok(Err(error)), Some(dumps)) = (&ended, dumps) {
+        dump(handler, &mut store, error, dumps).await;
+    }
     let guest = store.into_data();
-    let exit = match ended {
-        Ok(Ok(code)) => exit_of_code(code, &guest),
-        Ok(Err(error)) => exit_of_error(&error, &guest),
-        Err(exit) => exit,
+    let exit = match &ended {
+        Ok(Ok(code)) => exit_of_code(*code, &guest),
+        Ok(Err(error)) => exit_of_error(error, &guest),
+        Err(exit) => exit.clone(),
     };
-    (guest.connection, exit)
+    let backtrace = match (&exit, &ended) {
+        (Exit::Trap(_), Ok(Err(error))) => backtrace::of(error),
+        _ => Vec::new(),
+    };
+    let Guest { connection, host_calls, .. } = guest;
+    Ended { connection, exit, backtrace, host_calls }
 }
 
 /// Instantiates and calls the entry point; gives its code.
@@ -77,15 +110,40 @@ async fn call(
     }
 }
 
-/// Looks at a guest that is running, once a tick: when its slice is over it gives way, and the
-/// watchdog ends it if it has reached a limit.
+/// Has a coredump written of an instance that trapped, if it is its turn.
+async fn dump(handler: &Handler, store: &mut Store<Guest>, error: &Error, dumps: &Arc<Coredumps>) {
+    // A guest may also end inside a host call because it wants to.
+    if matches!(error.downcast_ref(), Some(Stop::Code(_) | Stop::Handshake))
+        || !backtrace::is_in(error)
+    {
+        return;
+    }
+    let connection = store.data().connection.account().id();
+    let Some(turn) = dumps.turn(handler.name(), connection) else { return };
+    let module = format!("{}@{} {}", handler.name(), handler.version(), handler.digest());
+    let core = Coredump::take(store, error, module).await;
+    turn.write(move |output| core.write(output));
+}
+
+/// Looks at a guest that is running, once a tick: when its slice is over or it has made too many
+/// host calls it gives way, and the watchdog ends it if it has reached a limit.
 fn on_tick(mut store: StoreContextMut<'_, Guest>) -> UpdateDeadline {
-    if store.data().connection.account().running() < SLICE {
+    let guest = store.data_mut();
+    let lasted = guest.look();
+    let paid_at = guest.calls.paid_at();
+    if paid_at.is_none() && lasted < guest.config.slice {
         return UpdateDeadline::Continue(1);
     }
-    store.data_mut().connection.flush();
-    // tokio's own yield lets its driver run: others get the worker, and sockets are looked at.
-    UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))
+    let account = Arc::clone(guest.connection.account());
+    account.gives_way();
+    guest.connection.flush();
+    match paid_at {
+        Some(at) => {
+            UpdateDeadline::YieldCustom(1, Box::pin(async move { account.sleep_until(at).await }))
+        }
+        // tokio's own yield lets its driver run: others get the worker, and sockets are looked at.
+        None => UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())),
+    }
 }
 
 /// Whether an instance could not be made because of what the guest does when it begins.
@@ -98,10 +156,8 @@ fn exit_of_code(code: i32, guest: &Guest) -> Exit {
         Exit::PeerReset
     } else if code == 0 {
         Exit::Ok
-    } else if guest.meter.denied {
-        Exit::MemoryLimit
     } else {
-        Exit::Failed(code)
+        guest.meter.denied.map_or(Exit::Failed(code), Exit::MemoryLimit)
     }
 }
 
@@ -110,10 +166,13 @@ fn exit_of_error(error: &Error, guest: &Guest) -> Exit {
         return exit_of_code(*code, guest);
     }
     if let Some(Stop::Handshake) = error.downcast_ref() {
-        return Exit::HandshakeFailed;
+        return Exit::HandshakeFailed(None);
     }
-    if guest.meter.denied {
-        return Exit::MemoryLimit;
+    if let Some(Trap::OutOfFuel) = error.downcast_ref() {
+        return Exit::CpuLimit("handler.fuel");
+    }
+    if let Some(key) = guest.meter.denied {
+        return Exit::MemoryLimit(key);
     }
     let what = if let Some(stop) = error.downcast_ref::<Stop>() {
         stop.to_string()
@@ -128,14 +187,8 @@ fn exit_of_error(error: &Error, guest: &Guest) -> Exit {
         // Neither the guest's doing nor a limit: pool exhausted, or a bug of ours.
         return Exit::HostError(format!("{error:#}"));
     };
-    Exit::Trap(match error.downcast_ref::<WasmBacktrace>().and_then(innermost) {
+    Exit::Trap(match backtrace::innermost(error) {
         Some(function) => format!("{what} in `{function}`"),
         None => what,
     })
-}
-
-/// The function that trapped, by its name or its number.
-fn innermost(backtrace: &WasmBacktrace) -> Option<String> {
-    let frame = backtrace.frames().first()?;
-    Some(frame.func_name().map_or_else(|| format!("#{}", frame.func_index()), printable))
 }

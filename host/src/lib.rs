@@ -53,23 +53,32 @@ pub mod tls;
 pub mod connection;
 pub mod instance;
 
+mod backtrace;
+mod call_meter;
+mod coredump;
 pub mod engine;
 mod guest;
 mod guest_log;
 pub mod handler;
 mod hostcalls;
+pub mod memory_budget;
 pub mod plugin;
 
 pub mod account;
+mod allowance;
 pub mod capacity;
+pub mod coredumps;
+mod cpu_time;
 pub mod drain;
 pub mod exit;
 pub mod followers;
+pub mod host_calls;
+mod pace;
 pub mod presence;
 pub mod receipt;
 pub mod tally;
 pub mod telemetry;
-mod text;
+pub mod text;
 pub mod watchdog;
 
 pub use config::Config;

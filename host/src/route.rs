@@ -47,9 +47,9 @@ impl Route {
         tally: Arc<Tally>,
     ) -> Self {
         let config = Arc::clone(handler.config());
-        let idle = match opening {
-            Opening::Plaintext | Opening::Handshake => listener.idle_timeout,
-            Opening::Datagram => listener.flow_idle_timeout,
+        let (idle, min_rate) = match opening {
+            Opening::Plaintext | Opening::Handshake => (listener.idle_timeout, listener.min_rate),
+            Opening::Datagram => (listener.flow_idle_timeout, None),
         };
         Self {
             placement: Arc::new(Placement {
@@ -67,6 +67,9 @@ impl Route {
                 lifetime: config.lifetime,
                 cpu: config.cpu,
                 cpu_total: config.cpu_total,
+                bytes_in: listener.max_bytes_in,
+                bytes_out: listener.max_bytes_out,
+                min_rate,
                 drain_idle: server.drain_idle,
             },
             handler,

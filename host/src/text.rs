@@ -3,17 +3,22 @@
 use std::fmt::Write as _;
 
 /// The text without anything that could forge a line or drive a terminal.
-pub(crate) fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
-        if character.is_control() || reorders(character) {
-            // Writing to a string cannot fail.
-            let _ = write!(shown, "{}", character.escape_default());
-        } else {
-            shown.push(character);
-        }
+        escape_into(&mut shown, character);
     }
     shown
+}
+
+/// Adds a character to `shown`, or what stands for it there.
+pub(crate) fn escape_into(shown: &mut String, character: char) {
+    if character.is_control() || reorders(character) {
+        // Writing to a string cannot fail.
+        let _ = write!(shown, "{}", character.escape_default());
+    } else {
+        shown.push(character);
+    }
 }
 
 /// The bytes as digits, two each.

@@ -11,8 +11,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use crate::account::Account;
+use crate::account::{Account, Excess};
+use crate::config::MinRate;
 use crate::exit::Exit;
+use crate::pace::Pace;
 
 /// The bounds of one connection; `None` is no bound.
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,20 +29,36 @@ pub struct Limits {
     pub cpu: Option<Duration>,
     /// CPU time over everything.
     pub cpu_total: Option<Duration>,
+    /// Bytes that the guest reads.
+    pub bytes_in: Option<u64>,
+    /// Bytes that the guest writes.
+    pub bytes_out: Option<u64>,
+    /// How fast the peer is.
+    pub min_rate: Option<MinRate>,
     /// Silence while draining.
     pub drain_idle: Option<Duration>,
 }
 
 impl Limits {
-    /// Whether `account` has used more CPU time than it may.
-    fn cpu_is_used_up(&self, account: &Account) -> bool {
+    /// How `account` has used more than it may.
+    fn overdrawn(&self, account: &Account) -> Option<Exit> {
         let over =
             |limit: Option<Duration>, used: Duration| limit.is_some_and(|limit| used > limit);
-        over(self.cpu, account.cpu_since_move()) || over(self.cpu_total, account.cpu())
+        if over(self.cpu, account.cpu_since_move()) {
+            return Some(Exit::CpuLimit("handler.cpu"));
+        }
+        if over(self.cpu_total, account.cpu()) {
+            return Some(Exit::CpuLimit("handler.cpu_total"));
+        }
+        account.excess().map(|excess| match excess {
+            Excess::In => Exit::BytesLimit("listener.max_bytes_in"),
+            Excess::Out => Exit::BytesLimit("listener.max_bytes_out"),
+        })
     }
 
-    /// The moments at which the connection ends if nothing moves until then.
-    fn deadlines(&self, account: &Account) -> [Option<(Instant, Exit)>; 5] {
+    /// The moments at which the connection ends if nothing moves until then; `slow` is when the
+    /// peer is too slow.
+    fn deadlines(&self, account: &Account, slow: Option<Instant>) -> [Option<(Instant, Exit)>; 6] {
         let moved = account.moved_at();
         [
             account.is_evicted().then_some((moved, Exit::IdleTimeout)),
@@ -48,6 +66,7 @@ impl Limits {
             self.write
                 .zip(account.write_waiting_since())
                 .map(|(limit, since)| (since + limit, Exit::WriteTimeout)),
+            slow.map(|at| (at, Exit::SlowPeer)),
             self.drain_idle
                 .zip(account.drain_began())
                 .map(|(limit, began)| (moved.max(began) + limit, Exit::Drained)),
@@ -64,12 +83,16 @@ pub async fn watch<F: Future>(
     mut instance: Pin<&mut F>,
 ) -> Result<F::Output, Exit> {
     let mut timer = pin!(None);
+    let mut pace = limits.min_rate.map(Pace::new);
     // When the timer fires, and whom it wakes.
     let mut due: Option<(Instant, Waker)> = None;
     poll_fn(|cx| {
         // Before the poll: an order given during it must find someone to wake.
         account.register(cx.waker());
         account.poll_begins();
+        if let Some(pace) = &mut pace {
+            pace.poll_begins(account.recently());
+        }
         let polled = instance.as_mut().poll(cx);
         let now = account.poll_ends();
         if let Poll::Ready(output) = polled {
@@ -79,17 +102,22 @@ pub async fn watch<F: Future>(
             let exit = if account.is_killed() { Exit::Killed } else { Exit::Cut };
             return Poll::Ready(Err(exit));
         }
-        if limits.cpu_is_used_up(account) {
-            return Poll::Ready(Err(Exit::CpuLimit));
+        if let Some(exit) = limits.overdrawn(account) {
+            return Poll::Ready(Err(exit));
         }
         // Bytes that move push deadlines back. The timer is left to fire early then: once a
         // deadline instead of once a read.
-        let is_set =
-            due.as_ref().is_some_and(|(at, waker)| now < *at && waker.will_wake(cx.waker()));
+        let slow = pace.as_mut().and_then(|pace| {
+            pace.poll_ends(account, now);
+            pace.deadline()
+        });
+        let is_set = due.as_ref().is_some_and(|(at, waker)| {
+            now < *at && slow.is_none_or(|slow| *at <= slow) && waker.will_wake(cx.waker())
+        });
         if is_set && !account.deadline_came_nearer() {
             return Poll::Pending;
         }
-        let deadlines = limits.deadlines(account);
+        let deadlines = limits.deadlines(account, slow);
         if let Some((_, exit)) = deadlines.iter().flatten().find(|(at, _)| *at <= now) {
             return Poll::Ready(Err(exit.clone()));
         }
@@ -113,6 +141,7 @@ pub async fn watch<F: Future>(
 #[cfg(test)]
 mod tests {
     use std::future::pending;
+    use std::num::NonZeroU64;
     use std::sync::Arc;
 
     use tokio::time::sleep;
@@ -159,6 +188,72 @@ mod tests {
         .await;
         assert_eq!(ended, Err(Exit::WriteTimeout));
         assert_eq!(began.elapsed(), 6 * SECOND);
+    }
+
+    /// A peer that is to move 100 bytes in 10 s.
+    fn slow_is(over: Duration) -> Limits {
+        let bytes = NonZeroU64::new(100).unwrap();
+        let min_rate = Some(MinRate { bytes, over });
+        Limits { min_rate, idle: Some(60 * SECOND), ..Limits::default() }
+    }
+
+    /// Waits for the peer for so long, polled again and again meanwhile.
+    async fn waits(account: &Account, wait: Duration) {
+        let end = Instant::now() + wait;
+        while Instant::now() < end {
+            let mut timer = pin!(sleep(SECOND / 4));
+            poll_fn(|cx| {
+                let polled = timer.as_mut().poll(cx);
+                if polled.is_pending() {
+                    account.waits_for_peer();
+                }
+                polled
+            })
+            .await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_moves_too_little_is_slow_however_often_it_moves() {
+        let account = Account::new(1);
+        let began = Instant::now();
+        let ended = run(&account, &slow_is(10 * SECOND), async {
+            loop {
+                waits(&account, SECOND).await;
+                account.read(4);
+                account.wrote(5);
+            }
+        })
+        .await;
+        assert_eq!(ended, Err::<(), _>(Exit::SlowPeer));
+        assert_eq!((began.elapsed(), account.bytes_in()), (10 * SECOND, 40));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_moves_enough_in_time_is_not_slow() {
+        let account = Account::new(1);
+        let ended = run(&account, &slow_is(10 * SECOND), async {
+            for _ in 0..5 {
+                waits(&account, 9 * SECOND).await;
+                account.read(100);
+            }
+        })
+        .await;
+        assert_eq!(ended, Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_is_not_slow_while_nobody_waits_for_it() {
+        let account = Account::new(1);
+        let began = Instant::now();
+        let ended = run(&account, &slow_is(10 * SECOND), async {
+            waits(&account, 6 * SECOND).await;
+            sleep(30 * SECOND).await;
+            waits(&account, 6 * SECOND).await;
+        })
+        .await;
+        assert_eq!(ended, Err(Exit::SlowPeer));
+        assert_eq!(began.elapsed(), 40 * SECOND);
     }
 
     #[tokio::test(start_paused = true)]

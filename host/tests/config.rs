@@ -4,16 +4,17 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
 use std::fs;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use portcell::address::Address;
 use portcell::config::{
     CIPHERS, CertificateConfig, CertificateFiles, ClientAuth, ClientTrust, Config, CrlScope,
-    DrainInput, HandlerConfig, Home, KEYS, Keepalive, Key, MAX_FILE_SIZE, NameConfig, NamedFile,
-    Origin, PoolConfig, Receipts, SocketOptions, Spawn, Stdout, TlsConfig, TlsStart, Truncation,
-    UdpConfig, UdpMode, Version, Versions, WhenFull, reference,
+    DrainInput, HandlerConfig, Home, KEYS, Keepalive, Key, LogBounds, MAX_FILE_SIZE, MemoryBound,
+    Meter, MinRate, NameConfig, NamedFile, Origin, PoolConfig, Receipts, ReceiptsFor,
+    SocketOptions, Spawn, Stdout, TlsConfig, TlsStart, Truncation, UdpConfig, UdpMode, Version,
+    Versions, WhenFull, reference,
 };
 
 /// Each `NAME.toml` is refused with the lines of `NAME.stderr`.
@@ -63,7 +64,10 @@ fn a_small_file_gets_every_default() {
     assert_eq!(server.drain_timeout, Some(Duration::from_secs(30)));
     assert_eq!(server.drain_idle, None);
     assert_eq!(server.receipts, Receipts::Off);
+    assert_eq!(server.receipts_for, ReceiptsFor::Connections);
     assert_eq!(server.max_module_size, 16 << 20);
+    assert_eq!(server.max_memory, MemoryBound::Auto);
+    assert_eq!((server.stack, server.meter), (256 << 10, Meter::Epoch));
     let listener = &config.listeners[0];
     assert_eq!(listener.name, "echo");
     assert_eq!(listener.bind, ["tcp://127.0.0.1:7000".parse::<Address>().unwrap()]);
@@ -77,6 +81,8 @@ fn a_small_file_gets_every_default() {
     assert_eq!(listener.idle_timeout, Some(Duration::from_mins(1)));
     assert_eq!(listener.flow_idle_timeout, Some(Duration::from_secs(30)));
     assert_eq!(listener.write_timeout, Some(Duration::from_mins(1)));
+    assert_eq!((listener.max_bytes_in, listener.max_bytes_out), (None, None));
+    assert_eq!(listener.min_rate, None);
     let socket = SocketOptions {
         backlog: number(1024),
         reuse_port: false,
@@ -113,9 +119,13 @@ fn a_small_file_gets_every_default() {
         module,
         tenant,
         memory,
+        fuel,
         cpu,
         cpu_total,
         lifetime,
+        slice,
+        max_host_calls,
+        log,
         env,
         dirs,
         stdout,
@@ -125,9 +135,11 @@ fn a_small_file_gets_every_default() {
     assert_eq!(name, "echo");
     assert_eq!(*module, file.folder().join("echo.wasm"));
     assert_eq!(tenant, "default");
-    assert_eq!(*memory, 32 << 20);
+    assert_eq!((*memory, *fuel), (32 << 20, None));
     assert_eq!(*cpu, Some(Duration::from_secs(1)));
     assert_eq!((*cpu_total, *lifetime), (None, None));
+    assert_eq!((*slice, *max_host_calls), (Duration::from_millis(10), Some(number(1_000_000))));
+    assert_eq!(*log, LogBounds { lines: number(20), bytes: number(64 << 10), line: 1024 });
     assert_eq!((env.len(), dirs.len()), (0, 0));
     assert_eq!(*stdout, Stdout::Terminal);
     assert_eq!(*drain_input, DrainInput::Open);
@@ -138,12 +150,15 @@ fn a_small_file_gets_every_default() {
 fn every_key_of_a_file_is_read() {
     let file = File::new(&whole(
         "max_connections = 8192\nmax_handshakes = 7\nmax_flows = 9\ndrain_timeout = \"none\"\n\
-         drain_idle = \"5s\"\nreceipts = \"log/receipts.json\"\nmax_module_size = 65536\n",
+         drain_idle = \"5s\"\nreceipts = \"log/receipts.json\"\nmax_module_size = 65536\n\
+         max_memory = \"none\"\nstack = \"1MiB\"\nmeter = \"fuel\"\n",
         "max_connections = 6\nspawn = 7\nwhen_full = \"refuse\"\nfarewell = \"421\\r\\n\"\n\
          accept_backoff = { max = \"5s\" }\nmax_accept = 8\nidle_timeout = \"none\"\n\
-         write_timeout = \"1m30s\"\n",
-        "tenant = \"me\"\nmemory = \"64MiB\"\ncpu = \"none\"\ncpu_total = \"1h\"\n\
-         lifetime = \"1d\"\nstdout = \"full\"\ndrain_input = \"end\"\n\
+         write_timeout = \"1m30s\"\nmax_bytes_in = 1\nmax_bytes_out = \"1TiB\"\n\
+         min_rate = { bytes = \"1KB\", over = \"1m\" }\n",
+        "tenant = \"me\"\nmemory = \"64MiB\"\nfuel = 10_000_000_000\ncpu = \"none\"\ncpu_total = \"1h\"\n\
+         lifetime = \"1d\"\nslice = \"50ms\"\nmax_host_calls = 4000\n\
+         log = { lines = 3, line = \"2KiB\" }\nstdout = \"full\"\ndrain_input = \"end\"\n\
          env = { B = \"2\", A = \"\" }\n\
          dirs = [{ host = \".\", guest = \"/a\" }, \
          { host = \"/\", guest = \"/\", write = true }]\n",
@@ -157,6 +172,8 @@ fn every_key_of_a_file_is_read() {
     assert_eq!(server.drain_idle, Some(Duration::from_secs(5)));
     assert_eq!(server.receipts, Receipts::File(file.folder().join("log/receipts.json")));
     assert_eq!(server.max_module_size, 65_536);
+    assert_eq!(server.max_memory, MemoryBound::Unbounded);
+    assert_eq!((server.stack, server.meter), (1 << 20, Meter::Fuel));
     let listener = &config.listeners[0];
     assert_eq!(listener.max_connections.unwrap().get(), 6);
     assert_eq!(listener.spawn, Spawn::AtMost(number(7)));
@@ -166,12 +183,19 @@ fn every_key_of_a_file_is_read() {
     assert_eq!(listener.max_accept.get(), 8);
     assert_eq!((listener.idle_timeout, listener.flow_idle_timeout), (None, None));
     assert_eq!(listener.write_timeout, Some(Duration::from_secs(90)));
+    assert_eq!((listener.max_bytes_in, listener.max_bytes_out), (Some(1), Some(1 << 40)));
+    let bytes = NonZeroU64::new(1000).unwrap();
+    assert_eq!(listener.min_rate, Some(MinRate { bytes, over: Duration::from_mins(1) }));
     let handler = &config.handlers[0];
     assert_eq!(handler.tenant, "me");
     assert_eq!(handler.memory, 64 << 20);
+    assert_eq!(handler.fuel.unwrap().get(), 10_000_000_000);
     assert_eq!(handler.cpu, None);
     assert_eq!(handler.cpu_total, Some(Duration::from_hours(1)));
     assert_eq!(handler.lifetime, Some(Duration::from_hours(24)));
+    assert_eq!(handler.slice, Duration::from_millis(50));
+    assert_eq!(handler.max_host_calls, Some(number(4000)));
+    assert_eq!(handler.log, LogBounds { lines: number(3), bytes: number(64 << 10), line: 2048 });
     assert_eq!(handler.stdout, Stdout::Full);
     assert_eq!(handler.drain_input, DrainInput::End);
     let env: Vec<_> = handler.env.iter().map(|(name, text)| format!("{name}={text}")).collect();
@@ -180,6 +204,17 @@ fn every_key_of_a_file_is_read() {
     assert_eq!((handler.dirs[0].guest.as_str(), handler.dirs[0].write), ("/a", false));
     assert_eq!(handler.dirs[1].host, Path::new("/"));
     assert_eq!((handler.dirs[1].guest.as_str(), handler.dirs[1].write), ("/", true));
+}
+
+#[test]
+fn fuel_takes_the_place_of_time_unless_both_are_written() {
+    let cpu = |handler: &str| {
+        let file = File::new(&whole("meter = \"fuel\"\n", "", handler));
+        file.read().unwrap().handlers[0].cpu
+    };
+    assert_eq!(cpu("fuel = 1000\n"), None);
+    assert_eq!(cpu("fuel = 1000\ncpu = \"2s\"\n"), Some(Duration::from_secs(2)));
+    assert_eq!(cpu("fuel = \"none\"\n"), Some(Duration::from_secs(1)));
 }
 
 #[test]

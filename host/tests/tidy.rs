@@ -77,7 +77,10 @@ fn the_net_half_and_the_leaves_know_no_wasm() {
         "admission",
         "connection",
         "tls",
+        "admin",
         "account.rs",
+        "presence.rs",
+        "tally.rs",
         "watchdog.rs",
         "drain.rs",
         "exit.rs",
@@ -125,19 +128,25 @@ fn every_exit_is_explained_to_operators() {
         Exit::Ok,
         Exit::Failed(1),
         Exit::Trap(text()),
-        Exit::MemoryLimit,
-        Exit::CpuLimit,
+        Exit::MemoryLimit("handler.memory"),
+        Exit::CpuLimit("handler.cpu"),
         Exit::Lifetime,
         Exit::IdleTimeout,
         Exit::WriteTimeout,
+        Exit::BytesLimit("listener.max_bytes_in"),
+        Exit::SlowPeer,
         Exit::PeerReset,
-        Exit::HandshakeFailed,
+        Exit::HandshakeFailed(None),
+        Exit::Refused(text()),
         Exit::Drained,
         Exit::Cut,
+        Exit::Killed,
         Exit::HostError(text()),
     ];
     let operations = fs::read_to_string(root().join("docs/operations.md")).unwrap();
+    assert_eq!(exits.each_ref().map(Exit::kind).len(), Exit::KINDS.len());
     for exit in exits {
+        assert!(Exit::KINDS.contains(&exit.kind()), "{} is not among the kinds", exit.kind());
         let row = format!("| `{}` |", exit.kind());
         assert!(operations.contains(&row), "docs/operations.md has no row for {row}");
     }

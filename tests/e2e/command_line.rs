@@ -33,6 +33,7 @@ fn help_teaches() {
         ("serve", &["serve", "--help"]),
         ("check", &["check", "--help"]),
         ("inspect", &["inspect", "--help"]),
+        ("receipts", &["receipts", "--help"]),
     ] {
         let output = Program::portcell().arguments(arguments).run();
         assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{arguments:?}");

@@ -16,6 +16,13 @@ enum Seen {
 
 /// Tells `does_as_told` what to do, and checks how that ends.
 fn check(flags: &[&str], told: &str, seen: Seen, exit: &Value) -> Value {
+    let receipt = end(flags, told, seen);
+    assert_eq!(receipt["exit"], *exit, "{told:?}");
+    receipt
+}
+
+/// Tells `does_as_told` what to do, checks how the peer sees the end, and gives the receipt.
+fn end(flags: &[&str], told: &str, seen: Seen) -> Value {
     let folder = Folder::new();
     let server = Server::run(folder.guest("does_as_told")).arguments(flags).start();
     let mut client = server.connect();
@@ -25,15 +32,18 @@ fn check(flags: &[&str], told: &str, seen: Seen, exit: &Value) -> Value {
         Err(error) if error.kind() == ErrorKind::ConnectionReset => Seen::Reset,
         Err(error) => panic!("{told:?}: {error}"),
     };
-    assert_eq!(found, seen, "{told:?} {exit}");
+    assert_eq!(found, seen, "{told:?}");
     drop(client);
-    let receipt = server.receipt();
-    assert_eq!(receipt["exit"], *exit, "{told:?}");
-    receipt
+    server.receipt()
 }
 
 fn kind(name: &str) -> Value {
     json!({ "kind": name })
+}
+
+/// The exit of a limit, with its key.
+fn limit(name: &str, key: &str) -> Value {
+    json!({ "kind": name, "detail": key })
 }
 
 #[test]
@@ -48,31 +58,49 @@ fn a_code_is_failed_with_the_code() {
 
 #[test]
 fn a_trap_resets_and_says_where() {
-    let receipt = check(
-        &[],
-        "t",
-        Seen::Reset,
-        &json!({ "kind": "trap", "detail": "wasm trap: wasm `unreachable` instruction executed in `trap`" }),
-    );
+    let receipt = end(&[], "t", Seen::Reset);
+    let exit = &receipt["exit"];
+    assert_eq!(exit["kind"], "trap");
+    assert_eq!(exit["detail"], "wasm trap: wasm `unreachable` instruction executed in `trap`");
+    let backtrace: Vec<_> =
+        exit["backtrace"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    let functions: Vec<_> =
+        backtrace.iter().filter_map(|line| line.split(" at 0x").next()).collect();
+    assert_eq!(functions, ["trap", "#6"], "{backtrace:?}");
     assert_eq!(receipt["bytes_in"], 1);
 }
 
 #[test]
 fn a_denied_growth_is_a_memory_limit() {
-    let receipt = check(&["--memory", "1MiB"], "m", Seen::Reset, &kind("memory_limit"));
+    let receipt =
+        check(&["--memory", "1MiB"], "m", Seen::Reset, &limit("memory_limit", "handler.memory"));
     assert_eq!(receipt["memory_peak"], 1 << 20);
 }
 
 #[test]
+fn a_growth_beyond_what_all_instances_may_have_is_a_memory_limit_too() {
+    let exit = limit("memory_limit", "server.max_memory");
+    let receipt = check(&["--max-memory", "1MiB"], "m", Seen::Reset, &exit);
+    assert_eq!(receipt["memory_peak"], 1 << 20);
+}
+
+#[test]
+fn an_instance_that_runs_out_of_fuel_is_a_cpu_limit() {
+    let exit = limit("cpu_limit", "handler.fuel");
+    check(&["--meter", "fuel", "--fuel", "10000000"], "s", Seen::Reset, &exit);
+}
+
+#[test]
 fn an_endless_loop_is_a_cpu_limit() {
-    let receipt = check(&["--cpu", "100ms"], "s", Seen::Reset, &kind("cpu_limit"));
+    let receipt = check(&["--cpu", "100ms"], "s", Seen::Reset, &limit("cpu_limit", "handler.cpu"));
     let used = receipt["cpu_us"].as_u64().unwrap();
     assert!((100_000..5_000_000).contains(&used), "{used} us");
 }
 
 #[test]
 fn cpu_time_in_all_is_a_limit_too() {
-    check(&["--cpu", "none", "--cpu-total", "100ms"], "ees", Seen::Reset, &kind("cpu_limit"));
+    let exit = limit("cpu_limit", "handler.cpu_total");
+    check(&["--cpu", "none", "--cpu-total", "100ms"], "ees", Seen::Reset, &exit);
 }
 
 #[test]
@@ -129,6 +157,25 @@ fn a_peer_that_reads_slowly_is_no_write_timeout() {
         client.receive(65_536);
     }
     assert!(!server.log().contains("write_timeout"), "{}", server.log());
+}
+
+#[test]
+fn more_bytes_than_may_come_in_are_a_bytes_limit() {
+    let exit = limit("bytes_limit", "listener.max_bytes_in");
+    let receipt = check(&["--max-bytes-in", "3"], "eeee", Seen::Reset, &exit);
+    assert_eq!(receipt["bytes_in"], 3);
+}
+
+#[test]
+fn more_bytes_than_may_go_out_are_a_bytes_limit() {
+    let exit = limit("bytes_limit", "listener.max_bytes_out");
+    let receipt = check(&["--max-bytes-out", "100001"], "w", Seen::Reset, &exit);
+    assert_eq!(receipt["bytes_out"], 100_001);
+}
+
+#[test]
+fn a_peer_that_sends_too_little_is_a_slow_peer() {
+    check(&["--min-rate", "1KiB:100ms"], "ee", Seen::Reset, &kind("slow_peer"));
 }
 
 #[test]

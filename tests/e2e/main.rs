@@ -9,10 +9,12 @@
 mod harness;
 
 mod addresses;
+mod admin;
 mod admission;
 mod bad_input;
 mod churn;
 mod command_line;
+mod coredumps;
 mod dns;
 mod drain;
 mod exits;
@@ -29,6 +31,7 @@ mod lost;
 mod options;
 mod plugins;
 mod receipts;
+mod receipts_command;
 mod refusals;
 mod reload;
 mod smtp;

@@ -360,3 +360,70 @@ impl From<ControlError> for Refusal {
         Self::new(status, error.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// A client of an admin whose server has ended.
+    fn client() -> DuplexStream {
+        let (near, far) = duplex(4096);
+        let (control, ends) = (Control::of_nobody(), CancellationToken::new());
+        tokio::spawn(serve_at(Arc::new(Api::new(control, Access::Everything, ends)), far));
+        near
+    }
+
+    async fn answer(mut client: DuplexStream) -> String {
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_sends_half_a_request_is_cut() {
+        for half in ["", "GET /v1/status HTTP/1.1\r\nhost: "] {
+            let began = Instant::now();
+            let mut client = client();
+            client.write_all(half.as_bytes()).await.unwrap();
+            answer(client).await;
+            assert_eq!(began.elapsed(), HEAD, "{half}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_send_its_body_is_told_so() {
+        let mut client = client();
+        let head = "POST /v1/drain HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{";
+        client.write_all(head.as_bytes()).await.unwrap();
+        assert!(answer(client).await.starts_with("HTTP/1.1 408 "));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_has_ended_cannot_be_asked() {
+        let mut client = client();
+        client.write_all(b"GET /v1/status HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let answer = answer(client).await;
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        assert!(answer.ends_with("{\"error\":\"the server has ended\"}"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn a_follower_that_goes_is_forgotten_at_once() {
+        let receipts = Control::of_nobody();
+        let (near, far) = duplex(4096);
+        let api = Api::new(receipts.clone(), Access::Everything, CancellationToken::new());
+        let served = tokio::spawn(serve_at(Arc::new(api), far));
+        let mut client = near;
+        client.write_all(b"GET /v1/receipts HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        client.read_exact(&mut [0; 15]).await.unwrap();
+        assert!(receipts.is_followed());
+        drop(client);
+        served.await.unwrap();
+        while receipts.is_followed() {
+            tokio::task::yield_now().await;
+        }
+    }
+}

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValuesParser, RangedU64ValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use portcell::config::{Config, Errors, Flag, Home, KEYS, Key};
 use portcell::telemetry::Format;
@@ -19,6 +19,7 @@ Examples:
   portcell serve portcell.toml                         serve all of it
   portcell inspect plugins/echo.wasm                   what is this file?
   portcell status                                      what does the running server do?
+  portcell receipts --failed                           which connections did not end well?
 
 Exit codes: 0 ended in good order, 64 bad usage or configuration, 1 could not start or go on, or no
 server was there to do it.";
@@ -38,6 +39,16 @@ Examples:
   portcell run http.wasm --listen :8080 --dir www::/www --memory 16MiB --receipts stderr
 
 Durations are like 500ms, 30s, 5m; sizes like 64KiB, 16MiB; `none` takes a limit away.";
+
+const RECEIPTS_EXAMPLES: &str = "\
+Examples:
+  portcell receipts                                    of portcell.toml's server
+  portcell receipts --failed --since 1h
+  portcell receipts --exit trap --exit cpu_limit --json receipts.json | jq .exit.backtrace
+  portcell receipts --tail 20 --follow
+  portcell run echo.wasm --receipts stderr 2>&1 | portcell receipts -
+
+Lines that are no receipts are skipped and counted.";
 
 /// The whole command line.
 pub(super) fn command() -> Command {
@@ -89,6 +100,7 @@ pub(super) fn command() -> Command {
                         .help("Print JSON instead of text"),
                 ),
         )
+        .subcommand(receipts_command())
         .subcommands(super::steer::commands())
 }
 

@@ -3,6 +3,7 @@
 mod arguments;
 mod inspect;
 mod notify;
+mod receipts;
 mod serve;
 mod steer;
 mod upgrade;
@@ -51,6 +52,7 @@ pub(crate) fn run() -> ExitCode {
         }
         Some(("check", matches)) => serve::check(arguments::config_path(matches)),
         Some(("inspect", matches)) => inspect::inspect(matches),
+        Some(("receipts", matches)) => receipts::receipts(matches, format),
         Some((command, matches)) => steer::steer(command, matches),
         // clap asks for one of them.
         None => Ok(()),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use portcell::admin::{self, Admin, AdminError, Sockets};
-use portcell::engine::Engine;
+use portcell::engine::{Engine, Settings};
 use portcell::handler::Loader;
 use portcell::server::{self, BadPlugin, ControlError, StartError};
 use portcell::telemetry::{self, Format};
@@ -145,6 +145,8 @@ impl Signals {
 }
 
 async fn reload(control: Control) {
+    // Whatever becomes of the configuration: a file that was rotated is not written to any more.
+    control.reopen_receipts();
     notify::reloading();
     match control.reload().await {
         Ok(()) => {}
@@ -167,7 +169,8 @@ pub(super) fn check(path: &Path) -> Result<(), Failure> {
     let config = read(path)?;
     let usage = |error: StartError| Failure::Usage(error.into());
     server::capacity(&config).map_err(|error| usage(error.into()))?;
-    let engine = Engine::new(1).map_err(|error| Failure::Failed(error.into()))?;
+    let engine = Engine::with(&Settings::of(&config.server, 1))
+        .map_err(|error| Failure::Failed(error.into()))?;
     let loader =
         Loader::new(engine).map_err(|error| Failure::Failed(StartError::Linker(error).into()))?;
     let limit = config.server.max_module_size;

@@ -357,7 +357,11 @@ pub(super) fn keepalive(value: &Value, report: &mut Report<'_>) -> Checked<Optio
     known.and(Ok(Some(Keepalive { idle: idle?, interval: interval?, count: count? })))
 }
 
-fn duration_above_zero(value: &Value, name: &str, report: &mut Report<'_>) -> Checked<Duration> {
+pub(super) fn duration_above_zero(
+    value: &Value,
+    name: &str,
+    report: &mut Report<'_>,
+) -> Checked<Duration> {
     match scalar::duration(value) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
         Ok(_) => report.wrong(&value.origin, &format!("`{name}` is above 0")),
@@ -372,14 +376,14 @@ fn one_or_more(value: &Value) -> &[Value] {
     }
 }
 
-fn table<'a>(value: &'a Value, report: &mut Report<'_>) -> Checked<&'a [Field]> {
+pub(super) fn table<'a>(value: &'a Value, report: &mut Report<'_>) -> Checked<&'a [Field]> {
     match &value.data {
         Data::Table(fields) => Ok(fields),
         _ => report.wrong(&value.origin, &scalar::this_is(value)),
     }
 }
 
-fn field<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
+pub(super) fn field<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
     match &value.data {
         Data::Table(fields) => {
             fields.iter().find(|field| field.name == name).map(|field| &field.value)
@@ -388,7 +392,11 @@ fn field<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
     }
 }
 
-fn required<'a>(value: &'a Value, name: &str, report: &mut Report<'_>) -> Checked<&'a Value> {
+pub(super) fn required<'a>(
+    value: &'a Value,
+    name: &str,
+    report: &mut Report<'_>,
+) -> Checked<&'a Value> {
     match field(value, name) {
         Some(value) => Ok(value),
         None => report.wrong(&value.origin, &format!("`{name}` is missing")),
@@ -396,7 +404,7 @@ fn required<'a>(value: &'a Value, name: &str, report: &mut Report<'_>) -> Checke
 }
 
 /// Reports every field that is not one of `names`.
-fn known(fields: &[Field], names: &[&str], report: &mut Report<'_>) -> Checked<()> {
+pub(super) fn known(fields: &[Field], names: &[&str], report: &mut Report<'_>) -> Checked<()> {
     let mut known = Ok(());
     for Field { name, origin, .. } in fields {
         if !names.contains(&name.as_str()) {

@@ -23,6 +23,8 @@ pub enum Kind {
     Addresses,
     /// A number from 1 to 2^32-1, or one of these words; the first says "no number of its own".
     Count(&'static [&'static str]),
+    /// A number from 1 to 2^64-1, or `"none"`.
+    Amount,
     /// A duration above zero, or `"none"`.
     Limit,
     /// A duration above zero and up to this one, or `"none"`.
@@ -48,12 +50,16 @@ pub enum Kind {
     Endpoint(&'static [&'static str]),
     /// `"off"`, `"stderr"` or a path.
     Receipts,
+    /// `"off"` or a folder, with an example.
+    FolderOrOff(&'static str),
     /// Names and values of an environment.
     Env,
     /// Folders that are granted.
     Dirs,
     /// The first and the longest of growing waits.
     Backoff,
+    /// What a guest may write into the log.
+    Log,
     /// `"default"`, `"inline"`, a number from 1 on, or a pool.
     Spawn,
     /// `"wait"`, `"refuse"`, or a queue with its bounds.
@@ -67,6 +73,8 @@ pub enum Kind {
     Keepalive,
     /// The IP address of a multicast group or a list of them, which may be empty.
     Groups,
+    /// `"none"`, or so many bytes in so much time.
+    MinRate,
     /// Octal permissions of a file as text, or `"none"`.
     Permissions,
     /// A user or group by name or number, or `"none"`.
@@ -94,6 +102,7 @@ impl Kind {
                 r#"an address like "tcp://127.0.0.1:7000", or a list of them"#.to_owned()
             }
             Self::Count(words) => or("a number from 1 on, like 100".to_owned(), words),
+            Self::Amount => r#"a number from 1 on, like 1000000000, or "none""#.to_owned(),
             Self::Limit => r#"a duration like "30s", or "none""#.to_owned(),
             Self::LimitTo(most) => {
                 format!(r#"a duration like "30s", up to {}, or "none""#, display_duration(most))
@@ -103,7 +112,7 @@ impl Kind {
             }
             Self::Seconds => r#"a duration in whole seconds like "30s", or "none""#.to_owned(),
             Self::Size { min, max, words } => {
-                let like = if max < EXAMPLE_SIZE { 1024 } else { EXAMPLE_SIZE };
+                let like = if max < EXAMPLE_SIZE { min.max(1024) } else { EXAMPLE_SIZE };
                 let [like, min, max] = [like, min, max].map(display_size);
                 or(format!(r#"a size like "{like}", from {min} to {max}"#), words)
             }
@@ -116,11 +125,15 @@ impl Kind {
                 format!(r#""off" or an address like {}"#, like.join(" or "))
             }
             Self::Receipts => r#""off", "stderr" or a path like "./receipts.json""#.to_owned(),
+            Self::FolderOrOff(like) => format!(r#""off" or a folder like "{like}""#),
             Self::Env => r#"a table of strings like { GREETING = "hello" }"#.to_owned(),
             Self::Dirs => {
                 r#"a list like [{ host = "www", guest = "/www", write = false }]"#.to_owned()
             }
             Self::Backoff => r#"a table like { min = "10ms", max = "1s" }"#.to_owned(),
+            Self::Log => {
+                r#"a table like { lines = 20, bytes = "64KiB", line = "1KiB" }"#.to_owned()
+            }
             Self::Spawn => {
                 let text = or("a number from 1 on, like 100".to_owned(), SPAWN);
                 format!(r#"{text}, or {{ pool = "small" }}"#)
@@ -133,6 +146,9 @@ impl Kind {
             }
             Self::Keepalive => {
                 r#""none" or a table like { idle = "60s", interval = "10s", count = 3 }"#.to_owned()
+            }
+            Self::MinRate => {
+                r#""none" or a table like { bytes = "1KiB", over = "10s" }"#.to_owned()
             }
             Self::Groups => r#"an IP address like "224.0.0.251", or a list of them"#.to_owned(),
             Self::Permissions => r#"permissions like "0660", or "none""#.to_owned(),
@@ -154,9 +170,11 @@ impl Kind {
             Self::Env => "NAME=VALUE like GREETING=hello".to_owned(),
             Self::Dirs => "HOST::GUEST like www::/www, or HOST::GUEST::rw".to_owned(),
             Self::Backoff => "MIN..MAX like 10ms..1s".to_owned(),
+            Self::Log => "LINES:BYTES:LINE like 20:64KiB:1KiB".to_owned(),
             Self::Spawn => Self::Count(SPAWN).in_flag(),
             Self::WhenFull => "wait, refuse, or queue:N:DURATION like queue:100:2s".to_owned(),
             Self::Keepalive => "none, or IDLE:INTERVAL:COUNT like 60s:10s:3".to_owned(),
+            Self::MinRate => "none, or BYTES:OVER like 1KiB:10s".to_owned(),
             Self::Groups => "an IP address like 224.0.0.251".to_owned(),
             Self::Paths(like) => format!("a path like {like}"),
             Self::Versions => "1.2 or 1.3".to_owned(),

@@ -12,6 +12,7 @@ mod file;
 mod flags;
 mod keys;
 mod kind;
+mod limits;
 pub(crate) mod nearest;
 mod reader;
 mod reference;
@@ -21,7 +22,7 @@ mod tls;
 mod units;
 mod value;
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +33,7 @@ pub use cipher::{CIPHERS, Cipher};
 pub use error::{ConfigError, Errors, Origin};
 pub use keys::{Change, DEFAULT_LISTEN, DefaultValue, Flag, Home, KEYS, Key};
 pub use kind::Kind;
+pub use limits::{LogBounds, MemoryBound, Meter, MinRate};
 pub use reference::reference;
 pub use tls::{
     CertificateConfig, CertificateFiles, ClientAuth, ClientTrust, CrlScope, NameConfig, NamedFile,
@@ -113,12 +115,22 @@ pub struct ServerConfig {
     pub drain_idle: Option<Duration>,
     /// Where the record of each ended connection goes.
     pub receipts: Receipts,
+    /// Who gets one.
+    pub receipts_for: ReceiptsFor,
+    /// The folder for coredumps of guests that trapped; `None` writes none.
+    pub coredumps: Option<PathBuf>,
     /// Where it is seen and steered, if anywhere.
     pub admin: Option<AdminConfig>,
     /// Where its metrics can be read by everybody, if anywhere: a TCP address.
     pub metrics: Option<Address>,
     /// The largest module file that is loaded, in bytes; never 0.
     pub max_module_size: u64,
+    /// All memories and tables of all instances together.
+    pub max_memory: MemoryBound,
+    /// What a guest may use of its stack, in bytes.
+    pub stack: u32,
+    /// How the work of guests is measured.
+    pub meter: Meter,
 }
 
 /// Where a server is seen and steered.
@@ -140,6 +152,15 @@ pub enum Receipts {
     Stderr,
     /// Appended to this file, one JSON object a line.
     File(PathBuf),
+}
+
+/// Who gets a receipt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReceiptsFor {
+    /// Clients that came to a handler.
+    Connections,
+    /// Clients that were turned away, too, and those whose handshake failed.
+    All,
 }
 
 /// `[pool.NAME]`: a number of places that listeners share.
@@ -187,6 +208,12 @@ pub struct ListenerConfig {
     pub flow_idle_timeout: Option<Duration>,
     /// A peer that read nothing for this long while bytes waited is cut; `None` never.
     pub write_timeout: Option<Duration>,
+    /// Bytes that a guest may read from one connection; `None` is unbounded.
+    pub max_bytes_in: Option<u64>,
+    /// Bytes that a guest may write to one connection; `None` is unbounded.
+    pub max_bytes_out: Option<u64>,
+    /// How fast the peers of streams have to be; `None` for no matter how.
+    pub min_rate: Option<MinRate>,
     /// Where `bind` was written, for errors when it is bound.
     pub origin: Origin,
 }
@@ -337,12 +364,21 @@ pub struct HandlerConfig {
     /// All memories and tables of an instance together, in bytes: from [`WASM_PAGE`] to
     /// [`MEMORY_SLOT`].
     pub memory: u64,
+    /// What an instance may execute in all, in units of fuel; `None` is unbounded. It needs
+    /// [`Meter::Fuel`].
+    pub fuel: Option<NonZeroU64>,
     /// CPU time since bytes last moved on the connection; `None` is unbounded.
     pub cpu: Option<Duration>,
     /// CPU time of an instance in all; `None` is unbounded.
     pub cpu_total: Option<Duration>,
     /// How long an instance may live; `None` is unbounded.
     pub lifetime: Option<Duration>,
+    /// How long a guest that computes may hold a worker thread; above zero.
+    pub slice: Duration,
+    /// Host calls a second; `None` is unbounded.
+    pub max_host_calls: Option<NonZeroU32>,
+    /// What the guest may write into the log.
+    pub log: LogBounds,
     /// Environment of the guest, in the order written: names without `=`, no NUL, no name twice.
     pub env: Vec<(String, String)>,
     /// Folders that the guest may open; no guest path twice.

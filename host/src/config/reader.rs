@@ -1,7 +1,7 @@
 //! Reads the keys of one section as the types that the checks give.
 
 use std::net::IpAddr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use super::keys::{self, Home, Key};
 use super::scalar::{self, Count};
 use super::value::{Data, Value};
 use super::{
-    Backoff, Cipher, ConfigError, Dir, Keepalive, Kind, NamedFile, Origin, Receipts, Spawn,
-    Versions, WhenFull, compound, server_name,
+    Backoff, Cipher, ConfigError, Dir, Keepalive, Kind, LogBounds, MemoryBound, MinRate, NamedFile,
+    Origin, Receipts, Spawn, Versions, WhenFull, compound, limits, server_name,
 };
 use crate::address::Address;
 
@@ -99,6 +99,10 @@ impl Reader<'_> {
         self.scalar(key, |value, _, base| scalar::receipts(value, base))
     }
 
+    pub(super) fn folder_or_off(&mut self, key: &str) -> Checked<Option<PathBuf>> {
+        self.scalar(key, |value, _, base| scalar::folder_or_off(value, base))
+    }
+
     /// A number, for a key that takes no words.
     pub(super) fn count(&mut self, key: &str) -> Checked<NonZeroU32> {
         match self.any_count(key)? {
@@ -118,6 +122,17 @@ impl Reader<'_> {
     fn any_count(&mut self, key: &str) -> Checked<Count> {
         self.scalar(key, |value, kind, _| match kind {
             Kind::Count(words) => scalar::count(value, words),
+            _ => Err(scalar::this_is(value)),
+        })
+    }
+
+    pub(super) fn amount(&mut self, key: &str) -> Checked<Option<NonZeroU64>> {
+        self.scalar(key, |value, _, _| scalar::amount(value))
+    }
+
+    pub(super) fn total_memory(&mut self, key: &str) -> Checked<MemoryBound> {
+        self.scalar(key, |value, kind, _| match kind {
+            Kind::Size { min, max, .. } => scalar::total_memory(value, min, max),
             _ => Err(scalar::this_is(value)),
         })
     }
@@ -160,6 +175,11 @@ impl Reader<'_> {
     pub(super) fn size_or_none(&mut self, key: &str) -> Checked<Option<NonZeroU32>> {
         let size = self.any_size(key)?;
         Ok(size.and_then(|size| NonZeroU32::new(u32::try_from(size).unwrap_or(u32::MAX))))
+    }
+
+    /// A size of any length, for a key whose words say that there is none.
+    pub(super) fn long_size_or_none(&mut self, key: &str) -> Checked<Option<u64>> {
+        self.any_size(key)
     }
 
     fn any_size(&mut self, key: &str) -> Checked<Option<u64>> {
@@ -260,6 +280,16 @@ impl Reader<'_> {
                 default.map(|default| compound::backoff(&default, None, report)).transpose()?;
             compound::backoff(value, default, report)
         })
+    }
+
+    pub(super) fn min_rate(&mut self, key: &str) -> Checked<Option<MinRate>> {
+        self.compound(key, |value, _, report| limits::min_rate(value, report))
+    }
+
+    pub(super) fn log(&mut self, key: &str) -> Checked<LogBounds> {
+        let default = find(self.section.home, key).default.connections().unwrap_or("{}");
+        let default = Value::from_default(default);
+        self.compound(key, |value, _, report| limits::log(value, &default, report))
     }
 
     /// Says why what was written for `key` cannot be had.

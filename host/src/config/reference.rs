@@ -126,7 +126,7 @@ env = { GREETING = "hello" }
 `portcell run PLUGIN.wasm` takes the same keys as flags: `--idle-timeout 5m`, `--memory 16MiB`,
 `--env GREETING=hello`, `--dir www::/www` (read-only; `www::/www::rw` is not),
 `--accept-backoff 10ms..1s`, `--when-full queue:100:2s`, `--keepalive 60s:10s:3`,
-`--tls cert.pem key.pem`. It makes one handler and one listener, both called after the plugin's
+`--min-rate 1KiB:10s`, `--guest-log 20:64KiB:1KiB`, `--tls cert.pem key.pem`. It makes one handler and one listener, both called after the plugin's
 file; without `--listen` they are at `DEFAULT_LISTEN`. `--max-connections` and `--max-flows` are the server's.
 
 Relative paths in a file are taken from the file's folder, those of flags from the current one.

@@ -1,12 +1,12 @@
 //! Checks of single values. An error is what is wrong, to be said after what the key takes.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Receipts;
 use super::units::{UnitError, display_duration, display_size, parse_duration, parse_size};
 use super::value::{Data, Value};
+use super::{MemoryBound, Receipts};
 
 /// The longest name, in bytes.
 const MAX_NAME: usize = 64;
@@ -38,6 +38,30 @@ pub(super) fn count(value: &Value, words: &[&str]) -> Result<Count, String> {
             None => Err(this_is(value)),
         },
         _ => Err(this_is(value)),
+    }
+}
+
+/// A number of at least 1; `None` is `"none"`.
+pub(super) fn amount(value: &Value) -> Result<Option<NonZeroU64>, String> {
+    match &value.data {
+        Data::Text(text) if text == "none" => Ok(None),
+        Data::Integer(0) => Err(NO_LIMIT.to_owned()),
+        Data::Integer(n) if *n < 0 => Err(format!("{n} is negative")),
+        Data::Integer(n) => match u64::try_from(*n).ok().and_then(NonZeroU64::new) {
+            Some(n) => Ok(Some(n)),
+            None => Err(format!("the most is {}", u64::MAX)),
+        },
+        Data::Text(text) if text.parse::<i128>().is_ok() => Err(quoted(text)),
+        _ => Err(this_is(value)),
+    }
+}
+
+/// All memory of all instances; `"auto"` or `"none"` where it is no size.
+pub(super) fn total_memory(value: &Value, min: u64, max: u64) -> Result<MemoryBound, String> {
+    match &value.data {
+        Data::Text(text) if text == "auto" => Ok(MemoryBound::Auto),
+        Data::Text(text) if text == "none" => Ok(MemoryBound::Unbounded),
+        _ => size(value, min, max).map(MemoryBound::Bytes),
     }
 }
 
@@ -248,6 +272,17 @@ pub(super) fn receipts(value: &Value, base: &Path) -> Result<Receipts, String> {
             Err(format!("a file of the name `{text}` would be \"./{text}\""))
         }
         _ => path(value, base).map(Receipts::File),
+    }
+}
+
+pub(super) fn folder_or_off(value: &Value, base: &Path) -> Result<Option<PathBuf>, String> {
+    match &value.data {
+        Data::Text(text) if text == "off" => Ok(None),
+        // A word like "none" or "on" is hardly meant to be a folder.
+        Data::Text(text) if !text.is_empty() && !text.contains(['/', '.']) => {
+            Err(format!("a folder of the name `{text}` would be \"./{text}\""))
+        }
+        _ => path(value, base).map(Some),
     }
 }
 

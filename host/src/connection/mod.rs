@@ -24,7 +24,7 @@ use std::time::Duration;
 use portcell_abi::{Errno, poll as bits};
 use tokio::time::Instant;
 
-use crate::account::Account;
+use crate::account::{Account, Excess};
 use crate::exit::Closing;
 
 pub use self::close::dismiss;
@@ -47,6 +47,8 @@ pub struct Connection {
     input_timeout: Option<Duration>,
     output: Output,
     output_timeout: Option<Duration>,
+    /// Bytes that may come in and go out.
+    most: [u64; 2],
     /// The error of the transport, which every further call gives.
     broken: Option<Errno>,
     /// Whether a drain is the end of input, after what has arrived by then.
@@ -145,6 +147,7 @@ impl Connection {
             input_timeout: None,
             output: Output::Open,
             output_timeout: None,
+            most: [u64::MAX; 2],
             broken: None,
             drain_ends_input: false,
             upgrade: None,
@@ -169,10 +172,22 @@ impl Connection {
             return Err(errno);
         }
         let account = &*self.account;
+        let room = self.most[0].saturating_sub(account.bytes_in());
+        // Whether there is more than may be read is known when a byte of it is.
+        let mut beyond = [0];
+        let buf = match usize::try_from(room) {
+            Ok(0) if !datagrams => &mut beyond[..],
+            Ok(room) if !datagrams && room < buf.len() => &mut buf[..room],
+            _ => buf,
+        };
         let drain_ends = || self.drain_ends_input && account.is_draining();
         let mut wait = |cx: &mut Context<'_>| match socket.poll_read(cx, buf) {
             Poll::Pending if drain_ends() => Poll::Ready(None),
-            polled => polled.map(Some),
+            Poll::Pending => {
+                account.waits_for_peer();
+                Poll::Pending
+            }
+            Poll::Ready(read) => Poll::Ready(Some(read)),
         };
         let read = match self.input_timeout {
             None => poll_fn(wait).await,
@@ -197,6 +212,7 @@ impl Connection {
                 self.input = Input::Ended;
                 Ok(0)
             }
+            Ok(n) if n as u64 > room => exceed(account, Excess::In).await,
             Ok(n) => {
                 account.read(n);
                 Ok(n)
@@ -264,6 +280,12 @@ impl Connection {
             _ => {}
         }
         let account = &*self.account;
+        let room = self.most[1].saturating_sub(account.bytes_out());
+        let fits = usize::try_from(room).map_or(buf.len(), |room| room.min(buf.len()));
+        if fits < buf.len() && (fits == 0 || longest.is_some()) {
+            return exceed(account, Excess::Out).await;
+        }
+        let buf = &buf[..fits];
         let mut wait = |cx: &mut Context<'_>| {
             let polled = socket.poll_write(cx, buf);
             if polled.is_pending() {
@@ -376,6 +398,8 @@ impl Connection {
             let writable = wanted(bits::WRITABLE) && socket.poll_writable(cx).is_ready();
             if wanted(bits::WRITABLE) && !writable {
                 self.account.write_waits();
+            } else if wanted(bits::READABLE) && !readable {
+                self.account.waits_for_peer();
             }
             heard_failed = heard_failed || failed.as_mut().poll(cx).is_ready();
             // What was written goes out meanwhile; its errors are those of the next write.
@@ -482,6 +506,12 @@ impl Connection {
         self.drain_ends_input = true;
     }
 
+    /// From now on this many bytes may come in and go out in all; `None` is no bound. A call that
+    /// would move more does not return.
+    pub(crate) fn limit_bytes(&mut self, come_in: Option<u64>, go_out: Option<u64>) {
+        self.most = [come_in, go_out].map(|most| most.unwrap_or(u64::MAX));
+    }
+
     /// What a handshake has agreed on, if there was one; also when the connection is closed.
     pub const fn secured(&self) -> Option<&Arc<Secured>> {
         self.secured.as_ref()
@@ -533,6 +563,12 @@ impl Connection {
         }
         errno
     }
+}
+
+/// Waits for the watchdog, which ends the connection.
+async fn exceed<T>(account: &Account, excess: Excess) -> T {
+    account.exceeds(excess);
+    std::future::pending().await
 }
 
 /// A bound of the guest's own on one wait.

@@ -13,7 +13,8 @@ use std::time::Duration;
 use portcell_abi::Errno;
 
 use super::tls::{HandshakeError, accept};
-use super::{Bound, Connection, Input, Link, Output, Socket, dismiss};
+use super::{Bound, Connection, Input, Link, Output, Socket, dismiss, exceed};
+use crate::account::Excess;
 use crate::config::{Truncation, display_duration};
 use crate::tls::{Selected, UnknownName};
 
@@ -76,6 +77,9 @@ impl Connection {
     /// for as long as the profile says; timeouts of the guest do not count.
     pub async fn start_tls(&mut self, profile: &str, reply: &[u8]) -> Result<(), NotSecured> {
         let upgrade = Arc::clone(self.upgrade_of(profile).map_err(NotSecured::Refused)?);
+        if reply.len() as u64 > self.most[1].saturating_sub(self.account.bytes_out()) {
+            return exceed(&self.account, Excess::Out).await;
+        }
         // If this is dropped while it waits, the socket closes, and nobody has it any more.
         let Link::Open(socket) = std::mem::replace(&mut self.link, Link::Reset) else {
             return Err(NotSecured::Refused(Errno::BadFd));

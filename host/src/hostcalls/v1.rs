@@ -6,7 +6,8 @@ use portcell_abi::{self as abi, Errno, poll as bits};
 use wasmtime::{Caller, Linker};
 
 use crate::connection::{Direction, NotSecured, Shutdown};
-use crate::guest::{Guest, Stop, forget_ticks, poll_stamp, range, split};
+use crate::guest::{Guest, Stop, count, forget_ticks, poll_stamp, range, split};
+use crate::host_calls::HostCall;
 
 /// The longest name of a profile, in bytes: that of a listener.
 const MAX_PROFILE: usize = 64;
@@ -15,6 +16,7 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     linker
         .func_wrap_async(abi::MODULE, "read", |mut caller, (fd, buf, len): (i32, u32, u32)| {
             Box::new(async move {
+                count(&mut caller, HostCall::Read);
                 let before = poll_stamp(&caller);
                 let got = read(&mut caller, fd, buf, len).await?;
                 forget_ticks(&mut caller, before);
@@ -22,13 +24,18 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             })
         })?
         .func_wrap_async(abi::MODULE, "write", |mut caller, (fd, buf, len): (i32, u32, u32)| {
-            Box::new(async move { write(&mut caller, fd, buf, len).await })
+            Box::new(async move {
+                count(&mut caller, HostCall::Write);
+                write(&mut caller, fd, buf, len).await
+            })
         })?
         .func_wrap(abi::MODULE, "shutdown", |mut caller: Caller<'_, Guest>, fd: i32, how: i32| {
+            count(&mut caller, HostCall::Shutdown);
             result(shutdown(caller.data_mut(), fd, how).map(|()| 0))
         })?
         .func_wrap_async(abi::MODULE, "close", |mut caller: Caller<'_, Guest>, (fd,): (i32,)| {
             Box::new(async move {
+                count(&mut caller, HostCall::Close);
                 match caller.data_mut().connection(fd) {
                     Ok(connection) => result(connection.close().await.map(|()| 0)),
                     Err(errno) => errno.result(),
@@ -37,6 +44,7 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         })?
         .func_wrap_async(abi::MODULE, "poll", |mut caller, (ptr, n, timeout): (u32, u32, i32)| {
             Box::new(async move {
+                count(&mut caller, HostCall::Poll);
                 let before = poll_stamp(&caller);
                 let ready = poll(&mut caller, ptr, n, timeout).await?;
                 forget_ticks(&mut caller, before);
@@ -47,6 +55,7 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             abi::MODULE,
             "set_timeout",
             |mut caller: Caller<'_, Guest>, fd: i32, which: i32, ms: i32| {
+                count(&mut caller, HostCall::SetTimeout);
                 result(set_timeout(caller.data_mut(), fd, which, ms).map(|()| 0))
             },
         )?
@@ -58,6 +67,7 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             |mut caller,
              (fd, profile, profile_len, reply, reply_len): (i32, u32, u32, u32, u32)| {
                 Box::new(async move {
+                    count(&mut caller, HostCall::StartTls);
                     let (profile, reply) = ((profile, profile_len), (reply, reply_len));
                     start_tls(&mut caller, fd, profile, reply).await
                 })
@@ -72,10 +82,10 @@ async fn read(
     buf: u32,
     len: u32,
 ) -> wasmtime::Result<i32> {
+    let (memory, guest) = split(caller)?;
     if len > abi::MAX_LEN {
         return Ok(Errno::Inval.result());
     }
-    let (memory, guest) = split(caller)?;
     let buf = range(memory, "read", buf, len)?;
     Ok(match guest.connection(fd) {
         Ok(connection) => result(connection.read(buf).await),
@@ -89,10 +99,10 @@ async fn write(
     buf: u32,
     len: u32,
 ) -> wasmtime::Result<i32> {
+    let (memory, guest) = split(caller)?;
     if len > abi::MAX_LEN {
         return Ok(Errno::Inval.result());
     }
-    let (memory, guest) = split(caller)?;
     let buf = range(memory, "write", buf, len)?;
     Ok(match guest.connection(fd) {
         Ok(connection) => result(connection.write(buf).await),
@@ -132,11 +142,11 @@ async fn poll(
     n: u32,
     timeout_ms: i32,
 ) -> wasmtime::Result<i32> {
+    let (memory, guest) = split(caller)?;
     let Ok(timeout) = timeout(timeout_ms) else { return Ok(Errno::Inval.result()) };
     if n > bits::MAX_RECORDS {
         return Ok(Errno::Inval.result());
     }
-    let (memory, guest) = split(caller)?;
     let records = range(memory, "poll", ptr, n * bits::RECORD)?;
     let asked: Vec<Record> = records
         .chunks_exact(bits::RECORD as usize)
@@ -182,10 +192,11 @@ fn info(
     buf: u32,
     len: u32,
 ) -> wasmtime::Result<i32> {
+    count(&mut caller, HostCall::Info);
+    let (memory, guest) = split(&mut caller)?;
     if name_len > abi::MAX_LEN || len > abi::MAX_LEN {
         return Ok(Errno::Inval.result());
     }
-    let (memory, guest) = split(&mut caller)?;
     range(memory, "info", buf, len)?;
     let name = range(memory, "info", name, name_len)?;
     // No fact has a name that is not UTF-8.
@@ -200,10 +211,11 @@ fn info(
 }
 
 fn log(mut caller: Caller<'_, Guest>, level: i32, ptr: u32, len: u32) -> wasmtime::Result<i32> {
+    count(&mut caller, HostCall::Log);
+    let (memory, guest) = split(&mut caller)?;
     if !(abi::level::ERROR..=abi::level::TRACE).contains(&level) || len > abi::MAX_LEN {
         return Ok(Errno::Inval.result());
     }
-    let (memory, guest) = split(&mut caller)?;
     let text = range(memory, "log", ptr, len)?;
     guest.log.line(level, text);
     Ok(0)
@@ -215,10 +227,10 @@ async fn start_tls(
     (profile, profile_len): (u32, u32),
     (reply, reply_len): (u32, u32),
 ) -> wasmtime::Result<i32> {
+    let (memory, guest) = split(caller)?;
     if profile_len > abi::MAX_LEN || reply_len > abi::MAX_LEN {
         return Ok(Errno::Inval.result());
     }
-    let (memory, guest) = split(caller)?;
     range(memory, "start_tls", reply, reply_len)?;
     let profile = range(memory, "start_tls", profile, profile_len)?;
     // No listener has a longer name, and none that is not UTF-8: those are nobody's.

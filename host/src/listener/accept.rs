@@ -11,10 +11,11 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::backoff::{Backoff, Verdict, is_short_of_descriptors};
 use super::episode::Episode;
 use super::life::{Condition, Handed, Life, Outcome, Phase, Refused};
-use super::refusal::{Refusals, Reserve};
+use super::refusal::{NO_PLACE, Refusals, Reserve};
 use super::{Accepted, Bound};
 use crate::admission::{Entry, Gate, Opening};
 use crate::config::{ListenerConfig, WhenFull};
+use crate::connection::Socket;
 
 /// How long a client waits for a place before the log says that the listener is full. A busy
 /// listener is full for a moment all the time.
@@ -276,8 +277,9 @@ impl<'a, S: Source, F: FnMut(Accepted, Entry)> AcceptLoop<'a, S, F> {
     }
 
     fn turn_away(&mut self, client: Accepted) {
+        self.life.turns_away(client.socket(), None, Refused::Full, NO_PLACE);
         self.refusals.turn_away(client, self.farewell());
-        self.count_refusal(Refused::Full, "it is full");
+        self.say_refusal(NO_PLACE);
     }
 
     /// What a client is sent that is turned away: nothing where it waits for a handshake, and would
@@ -286,11 +288,10 @@ impl<'a, S: Source, F: FnMut(Accepted, Entry)> AcceptLoop<'a, S, F> {
         if self.gate.opening() == Opening::Handshake { "" } else { &self.config.farewell }
     }
 
-    fn count_refusal(&mut self, reason: Refused, why: &str) {
+    fn say_refusal(&mut self, why: &str) {
         if self.full.is_none() {
             self.full = Some(self.life.is_full());
         }
-        self.life.counts().refuse(reason);
         if self.refused.happened(1) {
             let (name, address) = (&self.config.name, self.source.address());
             tracing::warn!("{name}: clients at {address} are turned away: {why}");
@@ -304,11 +305,23 @@ impl<'a, S: Source, F: FnMut(Accepted, Entry)> AcceptLoop<'a, S, F> {
             return false;
         }
         let farewell = self.farewell();
-        let turned_away = self.reserve.turn_away(self.source, farewell);
+        let why = error.to_string();
+        let tell = |client: &Socket| {
+            self.life.turns_away(client, None, Refused::Descriptors, &why);
+        };
+        let turned_away = self.reserve.turn_away(self.source, farewell, tell);
         if turned_away {
-            self.count_refusal(Refused::Descriptors, &error.to_string());
+            self.say_refusal(&why);
         }
         turned_away
+    }
+
+    /// As [`Self::spend_reserve`], at the end, when nobody is to wait in the backlog.
+    fn spend_reserve_silently(&mut self, error: &io::Error) -> bool {
+        let tell = |client: &Socket| {
+            self.life.turns_away(client, None, Refused::Descriptors, &error.to_string());
+        };
+        self.reserve.turn_away(self.source, "", tell)
     }
 
     /// Takes nobody in for `delay`, or until a connection ends: that frees what was lacking.
@@ -353,9 +366,7 @@ impl<'a, S: Source, F: FnMut(Accepted, Entry)> AcceptLoop<'a, S, F> {
                 (Err(error), _) => match self.backoff.fail(&error) {
                     _ if error.kind() == io::ErrorKind::WouldBlock => return,
                     Verdict::GoOn => {}
-                    Verdict::Wait(_) if self.reserve.turn_away(self.source, "") => {
-                        self.life.counts().refuse(Refused::Descriptors);
-                    }
+                    Verdict::Wait(_) if self.spend_reserve_silently(&error) => {}
                     Verdict::GiveUp | Verdict::Wait(_) => return,
                 },
             }

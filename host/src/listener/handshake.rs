@@ -9,10 +9,12 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::episode::Episode;
 use super::life::{Life, Refused};
+use super::refusal::NO_PLACE;
 use crate::account::Account;
 use crate::admission::{Handshake, Permit};
 use crate::config::{ListenerConfig, TlsConfig, Truncation, WhenFull, display_duration};
 use crate::connection::{HandshakeError, Socket, Upgrade, UpgradeError, accept, dismiss};
+use crate::exit::Exit;
 use crate::tls::{Profile, Selected, UnknownName};
 
 /// Failures, with less than 5 s between them, after which the log says that there are many. Some
@@ -100,6 +102,7 @@ impl Handshaking {
     ) -> Option<Shaken> {
         let deadline = Instant::now() + self.timeout;
         let peer = socket.peer_address();
+        let client = self.failures.life.noted(&socket);
         let select = |name: Option<&str>| {
             handshake.heard();
             self.profile().select(name)
@@ -119,6 +122,10 @@ impl Handshaking {
             Err((socket, failure)) => {
                 let has_left = matches!(failure, Failure::Failed(HandshakeError::Left));
                 self.failures.happened(&peer, &failure, has_left);
+                if let Some(client) = client {
+                    let exit = Exit::HandshakeFailed(Some(failure.to_string()));
+                    self.failures.life.file(client, Some(account), exit);
+                }
                 if let Some(socket) = socket {
                     turn_away(socket, "", Some(handshake), account).await;
                 }
@@ -129,15 +136,16 @@ impl Handshaking {
             permit = self.place(handshake, deadline) => permit,
             () = account.cut() => Err(None),
         };
-        let counts = self.failures.life.counts();
-        counts.handshakes_done.add(1);
+        let life = &self.failures.life;
+        life.counts().handshakes_done.add(1);
         let permit = match permit {
             Ok(permit) => permit,
             Err(handshake) => {
-                counts.refuse(match self.when_full {
+                let reason = match self.when_full {
                     WhenFull::Refuse => Refused::Full,
                     WhenFull::Wait | WhenFull::Queue { .. } => Refused::Waited,
-                });
+                };
+                life.turns_away(&socket, Some(account), reason, NO_PLACE);
                 turn_away(socket, &self.farewell, handshake, account).await;
                 return None;
             }

@@ -5,11 +5,16 @@ use std::sync::atomic::{
     AtomicU64, AtomicUsize,
     Ordering::{Relaxed, SeqCst},
 };
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
+
+use crate::account::Account;
+use crate::connection::Socket;
+use crate::exit::Exit;
+use crate::receipt::{Client, Receipts};
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -122,6 +127,8 @@ pub struct Life {
     made: AtomicU64,
     not_made: AtomicU64,
     counts: Counts,
+    /// The name that receipts have, and where they go.
+    receipts: Option<(String, Arc<Receipts>)>,
 }
 
 /// What became of connections that were handed over, as far as a loop has heard.
@@ -225,7 +232,15 @@ impl Life {
             made: AtomicU64::new(0),
             not_made: AtomicU64::new(0),
             counts: Counts::default(),
+            receipts: None,
         }
+    }
+
+    /// Clients that do not come to a handler get receipts in the name of `listener`, if such ones
+    /// are wanted.
+    #[must_use]
+    pub fn with_receipts(self, listener: &str, receipts: Arc<Receipts>) -> Self {
+        Self { receipts: Some((listener.into(), receipts)), ..self }
     }
 
     /// Unique in this process.
@@ -277,6 +292,35 @@ impl Life {
     /// What it has counted.
     pub const fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// Says that a client is turned away, before it is; why is a few words. One that was taken in
+    /// has an account.
+    pub fn turns_away(
+        &self,
+        client: &Socket,
+        account: Option<&Account>,
+        reason: Refused,
+        why: &str,
+    ) {
+        self.counts.refuse(reason);
+        if let Some(client) = self.noted(client) {
+            self.file(client, account, Exit::Refused(why.into()));
+        }
+    }
+
+    /// What the receipt of a client without a connection needs to know of it; `None` if none is
+    /// wanted.
+    pub(super) fn noted(&self, client: &Socket) -> Option<Client> {
+        let (_, receipts) = self.receipts.as_ref()?;
+        receipts.are_for_all().then(|| Client::of(client))
+    }
+
+    /// Files the receipt of a client without a connection.
+    pub(super) fn file(&self, client: Client, account: Option<&Account>, exit: Exit) {
+        if let Some((listener, receipts)) = &self.receipts {
+            receipts.file_client(listener, client, account, exit);
+        }
     }
 
     /// Says that the instance of a connection was made, or could not be.

@@ -90,6 +90,11 @@ impl Accepted {
     pub fn into_socket(self) -> Socket {
         self.0
     }
+
+    /// The socket, to look at.
+    pub(crate) const fn socket(&self) -> &Socket {
+        &self.0
+    }
 }
 
 impl Listening {

@@ -7,11 +7,14 @@ use tokio::sync::Semaphore;
 
 use super::Accepted;
 use super::accept::Source;
-use crate::connection::dismiss;
+use crate::connection::{Socket, dismiss};
 
 /// Clients that may be in the middle of being turned away, of one listening socket. Each costs a
 /// descriptor for up to a second; those above it are closed at once, and may lose the farewell.
 const MOST: usize = 64;
+
+/// Why a client is turned away for whom there is no place.
+pub(crate) const NO_PLACE: &str = "it is full";
 
 /// Clients that are being turned away.
 #[derive(Debug)]
@@ -50,8 +53,13 @@ impl Reserve {
     }
 
     /// Gives up the descriptor for a moment to take one client and turn it away; `false` if there
-    /// was no descriptor, or no client for it.
-    pub(super) fn turn_away(&mut self, source: &impl Source, farewell: &str) -> bool {
+    /// was no descriptor, or no client for it. `tell` is told of the client first.
+    pub(super) fn turn_away(
+        &mut self,
+        source: &impl Source,
+        farewell: &str,
+        tell: impl FnOnce(&Socket),
+    ) -> bool {
         if self.0.take().is_none() {
             self.0 = open();
             return false;
@@ -59,7 +67,9 @@ impl Reserve {
         let client = source.accept_unheard();
         let is_there = client.is_ok();
         if let Ok(client) = client {
-            client.into_socket().say(farewell);
+            let mut socket = client.into_socket();
+            tell(&socket);
+            socket.say(farewell);
         }
         self.0 = open();
         is_there

@@ -10,7 +10,10 @@ use super::socket::Socket;
 use super::{Server, Sockets, capacity, fixed, flows, needs};
 use crate::address::Address;
 use crate::admission::Opening;
-use crate::config::{Config, HandlerConfig, ListenerConfig, ServerConfig};
+use crate::capacity::memory;
+use crate::config::{
+    Config, HandlerConfig, ListenerConfig, MemoryBound, ReceiptsFor, ServerConfig,
+};
 use crate::drain::Connections;
 use crate::handler::Handler;
 use crate::listener::{Life, Phase};
@@ -125,6 +128,12 @@ impl Server {
         self.admission.set_pools(pools.iter().map(|pool| (pool.name.as_str(), pool.size)));
         let most = server.max_connections.map_or(self.room, NonZeroU32::get);
         self.admission.resize(most);
+        self.loader.memory().set_limit(match server.max_memory {
+            MemoryBound::Auto => memory().map_or(u64::MAX, |bytes| bytes / 4 * 3),
+            MemoryBound::Unbounded => u64::MAX,
+            MemoryBound::Bytes(bytes) => bytes,
+        });
+        self.receipts.set_for_all(server.receipts_for == ReceiptsFor::All);
     }
 
     pub(super) async fn load_all(
@@ -236,12 +245,14 @@ impl Server {
         let tables =
             (self.table(config, Opening::Plaintext), self.table(config, Opening::Datagram));
         let (Some(streams), Some(flows)) = tables else { return };
-        let life = Arc::new(Life::new(phase));
+        let life = Life::new(phase).with_receipts(name, Arc::clone(&self.receipts));
+        let life = Arc::new(life);
         let service = |table, tls| {
             Arc::new(Service {
                 routes: Routes::new(table),
                 connections: Arc::clone(&connections),
                 receipts: Arc::clone(&self.receipts),
+                dumps: self.dumps.as_ref().map(Arc::clone),
                 life: Arc::clone(&life),
                 farewell: config.farewell.clone(),
                 tls,

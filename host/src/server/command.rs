@@ -73,6 +73,7 @@ impl Server {
                 return Some(End::Drain(None));
             }
             Command::DrainTimeout(reply) => answer(reply, Ok(self.config.server.drain_timeout)),
+            Command::ReopenReceipts => self.receipts.reopen(),
             Command::Status(reply) => answer(reply, Ok(Status::of(self))),
         }
         None
@@ -100,6 +101,7 @@ impl Server {
             Command::Limit { reply, .. } | Command::Listener { reply, .. } => {
                 answer(reply, Err(ControlError::Ending));
             }
+            Command::ReopenReceipts => self.receipts.reopen(),
             Command::HandOver(reply) => answer(reply, Err(ControlError::Ending)),
             // Who took them over has them.
             Command::Leave(handed_over) => handed_over.leave(),

@@ -141,6 +141,7 @@ pub(super) enum Command {
         deadline: Option<Duration>,
         reply: Reply<usize>,
     },
+    ReopenReceipts,
     Status(Reply<Status>),
     HandOver(Reply<HandOver>),
     Leave(HandOver),
@@ -159,6 +160,14 @@ pub(super) enum Action {
 }
 
 impl Control {
+    /// That of a server that has ended.
+    #[cfg(test)]
+    pub(crate) fn of_nobody() -> Self {
+        let (sender, _) = mpsc::unbounded_channel();
+        let (registry, tallies) = (Arc::default(), Arc::default());
+        Self { sender, registry, tallies, receipts: Arc::default() }
+    }
+
     /// Accept no more, let connections end, then end. Does not wait.
     pub fn drain(&self) {
         // A server that has ended needs no commands.
@@ -174,6 +183,13 @@ impl Control {
     /// End now. Does not wait.
     pub fn stop(&self) {
         let _ = self.send(Command::Stop);
+    }
+
+    /// Open the file of receipts again, after it was renamed: a new one is made in its place. Does
+    /// not wait; no line is lost by it or written twice.
+    pub fn reopen_receipts(&self) {
+        // A server that has ended writes none.
+        let _ = self.send(Command::ReopenReceipts);
     }
 
     /// Serve this configuration from now on, or keep the old one if it cannot be served. Modules
@@ -260,6 +276,11 @@ impl Control {
     /// The receipts of connections that end from now on, wherever else they go.
     pub fn follow_receipts(&self) -> Following {
         self.receipts.followers().follow()
+    }
+
+    /// Whether anybody follows the receipts.
+    pub fn is_followed(&self) -> bool {
+        self.receipts.followers().are_there()
     }
 
     /// `server.drain_timeout`, as it is now.

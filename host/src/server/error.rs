@@ -2,6 +2,7 @@
 
 use crate::capacity::TooMany;
 use crate::config::{HandlerConfig, Origin};
+use crate::coredumps::CoredumpsError;
 use crate::engine::EngineError;
 use crate::handler::LoadError;
 use crate::listener::{BindError, Gone, JoinError};
@@ -71,6 +72,9 @@ pub enum StartError {
     /// The place of receipts cannot be opened.
     #[error(transparent)]
     Receipts(#[from] ReceiptsError),
+    /// The folder for coredumps cannot be used.
+    #[error(transparent)]
+    Coredumps(#[from] CoredumpsError),
     /// More connections than the server made room for when it was started.
     #[error(
         "server.max_connections is {wanted}, but room was made for {room} at the start; restart it \

@@ -27,8 +27,9 @@ use crate::address::Address;
 use crate::admission::{Admission, Opening};
 use crate::capacity::{Capacity, Needs, TooMany};
 use crate::config::{Config, HandlerConfig, ListenerConfig, ServerConfig, WhenFull};
+use crate::coredumps::Coredumps;
 use crate::drain::{Connections, Registry};
-use crate::engine::Engine;
+use crate::engine::{Engine, Settings};
 use crate::handler::{Handler, Loader};
 use crate::listener::Phase;
 use crate::receipt::Receipts;
@@ -68,6 +69,8 @@ pub struct Server {
     loader: Arc<Loader>,
     admission: Arc<Admission>,
     receipts: Arc<Receipts>,
+    /// Where coredumps go, if they are wanted.
+    dumps: Option<Arc<Coredumps>>,
     handlers: BTreeMap<String, Arc<Handler>>,
     listeners: BTreeMap<String, Listener>,
     /// By which listeners come to TLS, by their names.
@@ -118,13 +121,18 @@ impl Server {
         let capacity = capacity(&config)?;
         let flows = flows(&config);
         let slots = capacity.connections.saturating_add(flows);
-        let loader = Loader::new(Engine::new(slots)?).map_err(StartError::Linker)?;
+        let engine = Engine::with(&Settings::of(server, slots))?;
+        let loader = Loader::new(engine).map_err(StartError::Linker)?;
         let admission = Admission::new(capacity.connections, server.max_handshakes, flows);
         let (sender, events) = mpsc::unbounded_channel();
         let mut this = Self {
             admission,
             receipts: Arc::new(Receipts::open(&server.receipts)?),
             room: capacity.connections,
+            dumps: match &server.coredumps {
+                Some(folder) => Some(Arc::new(Coredumps::open(folder)?)),
+                None => None,
+            },
             capacity,
             flows,
             loader: Arc::new(loader),
@@ -268,16 +276,19 @@ impl Drop for Server {
 }
 
 /// The keys of the server that change only by a restart, and whether they are the same in both.
-fn fixed(a: &ServerConfig, b: &ServerConfig) -> [(&'static str, bool); 6] {
+fn fixed(a: &ServerConfig, b: &ServerConfig) -> [(&'static str, bool); 9] {
     let token = |config: &ServerConfig| config.admin.as_ref()?.token.clone();
     let address = |config: &ServerConfig| Some(config.admin.as_ref()?.address.clone());
     [
         ("max_handshakes", a.max_handshakes == b.max_handshakes),
         ("max_flows", a.max_flows == b.max_flows),
         ("receipts", a.receipts == b.receipts),
+        ("coredumps", a.coredumps == b.coredumps),
         ("admin", address(a) == address(b)),
         ("admin_token", token(a) == token(b)),
         ("metrics", a.metrics == b.metrics),
+        ("stack", a.stack == b.stack),
+        ("meter", a.meter == b.meter),
     ]
 }
 
@@ -306,7 +317,7 @@ fn needs(config: &Config) -> Needs {
         waiting: queues.fold(beside, u32::saturating_add),
         flows: flows(config),
         descriptors: 1 + files as u64,
-        addresses: Engine::SLOT,
+        addresses: Settings::of(&config.server, 0).slot(),
     }
 }
 

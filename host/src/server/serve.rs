@@ -5,11 +5,12 @@ use std::sync::Arc;
 use crate::account::Account;
 use crate::admission::{Entry, Full, Permit};
 use crate::connection::{Connection, Socket, Upgrade, dismiss};
+use crate::coredumps::Coredumps;
 use crate::drain::{Connections, Registration};
 use crate::exit::Exit;
-use crate::instance;
+use crate::instance::{self, Ended};
 use crate::listener::{Accepted, Handshaking, Life, Refused};
-use crate::receipt::{Receipt, Receipts};
+use crate::receipt::{Ending, Receipt, Receipts};
 use crate::route::{Route, Routes};
 
 /// What the connections of a listener need.
@@ -18,6 +19,7 @@ pub(super) struct Service {
     pub(super) routes: Routes,
     pub(super) connections: Arc<Connections>,
     pub(super) receipts: Arc<Receipts>,
+    pub(super) dumps: Option<Arc<Coredumps>>,
     pub(super) life: Arc<Life>,
     /// What a client is sent that waited for a place in vain.
     pub(super) farewell: String,
@@ -61,7 +63,8 @@ pub(super) async fn serve(
     }
     let receipt = service.receipts.are_wanted().then(|| Receipt::begin(&connection, &route));
     let made = |made| service.life.was_handed_over(made);
-    let (connection, exit) = instance::run(&route.handler, connection, route.limits, made).await;
+    let Ended { connection, exit, backtrace, host_calls } =
+        instance::run(&route.handler, connection, route.limits, made, service.dumps.as_ref()).await;
     account.closes();
     if exit == Exit::Cut {
         registration.was_cut();
@@ -78,11 +81,14 @@ pub(super) async fn serve(
         handler = route.placement.handler,
         bytes_in = account.bytes_in(),
         bytes_out = account.bytes_out(),
+        backtrace = (!backtrace.is_empty()).then(|| backtrace.join(" < ")),
         "ended: {exit}"
     );
     route.tally.add(&account, exit.kind());
     if let Some(receipt) = receipt {
-        service.receipts.file(&receipt.secured(secured.as_deref()).end(&account, exit));
+        let ending = Ending { exit, backtrace };
+        let receipt = receipt.secured(secured.as_deref());
+        service.receipts.file(receipt.end(&account, host_calls, ending));
     }
 }
 
@@ -104,7 +110,8 @@ impl Service {
                     () = account.cut() => Err(Full),
                 };
                 let Ok(permit) = permit else {
-                    self.life.counts().refuse(Refused::Waited);
+                    let why = "no place became free in time";
+                    self.life.turns_away(&socket, Some(account), Refused::Waited, why);
                     dismiss(socket, &self.farewell).await;
                     return None;
                 };
@@ -113,7 +120,8 @@ impl Service {
         };
         let Some(route) = self.routes.find(handler.as_deref()) else {
             // A configuration without it came in between.
-            self.life.counts().refuse(Refused::Gone);
+            let why = "its handler is gone";
+            self.life.turns_away(&socket, Some(account), Refused::Gone, why);
             dismiss(socket, "").await;
             return None;
         };

@@ -30,6 +30,12 @@ pub struct Status {
     pub max_connections: usize,
     /// Flows that have a place.
     pub flows: usize,
+    /// What instances have of `max_memory`, in bytes.
+    pub memory: u64,
+    /// How often `max_memory` was not enough for one.
+    pub memory_denied: u64,
+    /// Receipts that were lost since the start.
+    pub receipts_lost: u64,
     /// By name.
     pub listeners: Vec<ListenerStatus>,
     /// By name.
@@ -199,6 +205,9 @@ impl Status {
             connections: taken,
             max_connections: taken + free,
             flows: server.admission.flows(),
+            memory: server.loader.memory().used(),
+            memory_denied: server.loader.memory().denied(),
+            receipts_lost: server.receipts.lost(),
             listeners: server.listeners.values().map(ListenerStatus::of).collect(),
             handlers: handlers.collect(),
             limits: limits(server),

@@ -194,7 +194,7 @@ async fn answers_over_the_bound_are_lost_and_no_progress() {
                 (i32.gt_s (call $write (i32.const 0) (i32.const 0) (i32.const 9)) (i32.const 0))))))"#,
     );
     let mut cell = writes.with("cpu", "200ms").over_udp_as(udp).serve().await;
-    assert_eq!(cell.exit().await, Exit::CpuLimit);
+    assert_eq!(cell.exit().await, Exit::CpuLimit("handler.cpu"));
 }
 
 #[tokio::test]

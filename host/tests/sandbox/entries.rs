@@ -1,6 +1,7 @@
 //! How a guest is started, and how its end becomes an exit.
 
 use portcell::exit::Exit;
+use portcell::host_calls::{HostCall, HostCalls};
 
 use crate::harness::Guest;
 
@@ -162,4 +163,93 @@ async fn an_abort_whose_message_is_as_long_as_memory_is_cut() {
     let data: [(u32, &[u8]); 1] = [(96, &60_000_u32.to_le_bytes())];
     let exit = Guest::calls_with(&data, &["abort 100 0 0 0"]).serve().await.exit().await;
     assert!(matches!(&exit, Exit::Trap(detail) if detail.len() < 4096), "{exit}");
+}
+
+#[tokio::test]
+async fn a_backtrace_names_the_functions_from_the_innermost_and_where_they_were() {
+    let functions = "(func $_ZN4core9panicking5panic17h0123456789abcdefE unreachable)
+         (func (call $_ZN4core9panicking5panic17h0123456789abcdefE))
+         (func $main (export \"handle\") (call 3))";
+    let left = module(functions).serve().await.left().await;
+    let what = "wasm trap: wasm `unreachable` instruction executed in `core::panicking::panic`";
+    assert_eq!(left.exit, Exit::Trap(what.into()));
+    let mut places = left.backtrace.iter().map(|line| line.split_once(" at 0x").unwrap());
+    let mut after = 0;
+    for name in ["core::panicking::panic", "#3", "main"] {
+        let (found, place) = places.next().unwrap();
+        assert_eq!(found, name);
+        // The module has them in this order.
+        let place = u64::from_str_radix(place, 16).unwrap();
+        assert!(place > after, "{:?}", left.backtrace);
+        after = place;
+    }
+    assert_eq!(places.next(), None);
+}
+
+#[tokio::test]
+async fn a_backtrace_is_bounded_whatever_its_names() {
+    let name = format!("a\\0a\\1b[2J{}", "x".repeat(100_000));
+    let functions = format!(
+        "(func $deep (@name \"{name}\") (param $left i32)
+           (if (i32.eqz (local.get $left)) (then unreachable))
+           (call $deep (i32.sub (local.get $left) (i32.const 1))))
+         (func (export \"handle\") (call $deep (i32.const 100)))"
+    );
+    let left = module(&functions).serve().await.left().await;
+    assert_eq!(left.backtrace.len(), 16);
+    for line in &left.backtrace {
+        assert!(line.starts_with("a\\n\\u{1b}[2Jxxx") && line.len() < 300, "{line}");
+    }
+    assert!(matches!(&left.exit, Exit::Trap(detail) if detail.len() < 400), "{}", left.exit);
+}
+
+#[tokio::test]
+async fn there_is_no_backtrace_where_there_was_no_trap() {
+    for functions in [
+        "(func (export \"handle\"))",
+        "(func (export \"handle\") (result i32) (i32.const 3))",
+        "(func (export \"_start\"))",
+    ] {
+        let left = module(functions).serve().await.left().await;
+        assert_eq!(left.backtrace, Vec::<String>::new(), "{functions}");
+    }
+    let left = Guest::wat("recurses_forever").serve().await.left().await;
+    assert_eq!(left.backtrace.len(), 16, "a trap has one");
+}
+
+#[tokio::test]
+async fn host_calls_are_counted_by_kind_also_those_that_fail() {
+    let left = Guest::text(
+        "(module
+           (import \"portcell_v1\" \"write\" (func $write (param i32 i32 i32) (result i32)))
+           (import \"portcell_v1\" \"set_timeout\" (func $bound (param i32 i32 i32) (result i32)))
+           (import \"portcell_v1\" \"info\" (func $info (param i32 i32 i32 i32) (result i32)))
+           (import \"wasi_snapshot_preview1\" \"sched_yield\" (func $yield (result i32)))
+           (import \"wasi_snapshot_preview1\" \"sock_shutdown\"
+             (func $sock (param i32 i32) (result i32)))
+           (import \"wasi_snapshot_preview1\" \"fd_sync\" (func $sync (param i32) (result i32)))
+           (import \"wasi_snapshot_preview1\" \"fd_close\" (func $close (param i32) (result i32)))
+           (memory (export \"memory\") 1)
+           (func (export \"handle\")
+             (drop (call $write (i32.const 0) (i32.const 0) (i32.const 1)))
+             (drop (call $write (i32.const 7) (i32.const 0) (i32.const 1)))
+             (drop (call $bound (i32.const 0) (i32.const 9) (i32.const 1)))
+             (drop (call $yield))
+             (drop (call $sock (i32.const 0) (i32.const 0)))
+             ;; The library's, and one of ours that asks the library.
+             (drop (call $sync (i32.const 9)))
+             (drop (call $close (i32.const 9)))
+             (drop (call $info (i32.const -1) (i32.const 9) (i32.const 0) (i32.const 0)))))",
+    )
+    .serve()
+    .await
+    .left()
+    .await;
+    let mut counted = HostCalls::default();
+    for (call, count) in
+        [(HostCall::Write, 2), (HostCall::SetTimeout, 1), (HostCall::Info, 1), (HostCall::Wasi, 4)]
+    {
+        (0..count).for_each(|_| counted.add(call));
+    }
+    assert_eq!(left.host_calls, counted, "{}", left.exit);
 }

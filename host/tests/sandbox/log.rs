@@ -56,7 +56,7 @@ async fn a_flood_of_lines_is_dropped_and_counted_and_the_guest_goes_on() {
 async fn a_flood_through_stderr_in_one_call_does_not_hold_the_host() {
     let mut cell = Guest::wat("floods_stderr_at_once").with("cpu", "200ms").serve().await;
     let exit = cell.exit().await;
-    assert_eq!(exit, Exit::CpuLimit);
+    assert_eq!(exit, Exit::CpuLimit("handler.cpu"));
     assert!(cell.account.cpu().as_millis() < 2_000, "{:?} in one host call", cell.account.cpu());
     assert!(cell.log().len() < 200, "{} lines", cell.log().len());
 }

@@ -4,8 +4,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
 mod abi;
+mod busy_machine;
+mod bytes;
 mod closing;
 mod datagrams;
+mod engines;
 mod entries;
 mod fixtures;
 mod harness;
@@ -17,6 +20,7 @@ mod memory;
 mod neighbours;
 mod pointers;
 mod poll;
+mod rates;
 mod read;
 mod start_tls;
 mod wasi_datagrams;

@@ -18,10 +18,10 @@ async fn growth_up_to_the_limit_is_granted_and_beyond_it_is_minus_1() {
 #[tokio::test]
 async fn a_trap_or_failure_after_a_denied_growth_is_the_memory_limit() {
     let mut cell = Guest::wat("grows_memory").with("memory", "1MiB").serve().await;
-    assert_eq!(cell.exit().await, Exit::MemoryLimit);
+    assert_eq!(cell.exit().await, Exit::MemoryLimit("handler.memory"));
     assert_eq!(cell.peer.rest().await, Err(std::io::ErrorKind::ConnectionReset));
     let failed = Guest::calls(&["grow 600", "return 3"]).serve().await.exit().await;
-    assert_eq!(failed, Exit::MemoryLimit);
+    assert_eq!(failed, Exit::MemoryLimit("handler.memory"));
     let well = Guest::calls(&["grow 600", "return 0"]).serve().await.exit().await;
     assert_eq!(well, Exit::Ok);
 }
@@ -42,13 +42,13 @@ async fn the_largest_memory_can_be_had_and_used_to_its_last_byte() {
     let exit = cell.exit().await;
     assert_eq!(cell.told(), ["1", "7", "-1"]);
     // The last call was outside, after a growth had been denied.
-    assert_eq!(exit, Exit::MemoryLimit);
+    assert_eq!(exit, Exit::MemoryLimit("handler.memory"));
 }
 
 #[tokio::test]
 async fn tables_count_as_memory() {
     let mut cell = Guest::wat("grows_a_table").with("memory", "128KiB").serve().await;
-    assert_eq!(cell.exit().await, Exit::MemoryLimit);
+    assert_eq!(cell.exit().await, Exit::MemoryLimit("handler.memory"));
     let peak = cell.account.memory_peak();
     assert!(peak > 64 << 10 && peak <= 128 << 10, "{peak}");
 }
@@ -97,9 +97,9 @@ async fn slots_come_back_however_an_instance_ends_and_nothing_of_it_is_left() {
         assert_eq!(cell.peer.receive(15).await, [0; 15], "round {round}");
         assert_eq!(cell.exit().await, Exit::Ok);
         let cell = Guest::wat("grows_memory").serve_by(&loader).await;
-        assert_eq!(cell.ends().await.0, Exit::MemoryLimit);
+        assert_eq!(cell.ends().await.0, Exit::MemoryLimit("handler.memory"));
         let spins = Guest::wat("spins_forever").with("cpu", "1ms");
-        assert_eq!(spins.serve_by(&loader).await.exit().await, Exit::CpuLimit);
+        assert_eq!(spins.serve_by(&loader).await.exit().await, Exit::CpuLimit("handler.cpu"));
         let cell = Guest::wat("echo").with("lifetime", "1ms").serve_by(&loader).await;
         assert_eq!(cell.ends().await.0, Exit::Lifetime);
     }

@@ -33,7 +33,7 @@ async fn beside_a_guest_that_traps_others_go_on() {
         echo.peer.send(b"before").await;
         assert_eq!(echo.peer.receive(6).await, b"before");
         let exit = Guest::wat(guest).serve().await.exit().await;
-        assert!(matches!(exit, Exit::Trap(_) | Exit::MemoryLimit), "{exit}");
+        assert!(matches!(exit, Exit::Trap(_) | Exit::MemoryLimit(_)), "{exit}");
     }
     echo.peer.end().await;
     assert_eq!(echo.exit().await, Exit::Ok);

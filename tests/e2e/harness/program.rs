@@ -26,7 +26,7 @@ pub(crate) struct Output {
 /// that nobody reads.
 pub(crate) fn portcell() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_portcell"));
-    command.env_remove("PORTCELL_LOG").env_remove("COLUMNS");
+    command.env_remove("PORTCELL_LOG").env_remove("PORTCELL_ADMIN").env_remove("COLUMNS");
     command.stdin(Stdio::null()).stdout(Stdio::null());
     command
 }
@@ -42,7 +42,11 @@ impl Program {
     /// The binary under test.
     pub(crate) fn portcell() -> Self {
         let mut program = Self::new(env!("CARGO_BIN_EXE_portcell"));
-        program.command.env_remove("PORTCELL_LOG").env_remove("COLUMNS");
+        program
+            .command
+            .env_remove("PORTCELL_LOG")
+            .env_remove("PORTCELL_ADMIN")
+            .env_remove("COLUMNS");
         program
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
+use serde_json::Value;
 
 use super::Secured;
 use crate::harness::{Authority, Client, Folder, PATIENCE, Server, TlsClient, plugin, wait_until};
@@ -35,6 +36,20 @@ fn a_handshake_that_stalls_is_cut() {
     let _ = client.rest();
     TlsClient::connect(secured.server.port(), &secured.client(), "localhost").unwrap().is_echoed();
     assert_eq!(secured.server.stop().len(), 1, "no guest has run for the others");
+}
+
+#[test]
+fn a_handshake_that_fails_has_a_receipt_if_all_are_wanted() {
+    let secured = Secured::echo(&["--receipts-for", "all"]);
+    let mut client = secured.server.connect();
+    client.send("GET / HTTP/1.1\r\n\r\n");
+    let _ = client.rest();
+    let receipt = secured.server.receipt();
+    assert_eq!(receipt["exit"]["kind"], "handshake_failed");
+    assert!(receipt["exit"]["detail"].as_str().is_some_and(|why| !why.is_empty()), "{receipt}");
+    assert_eq!(receipt["peer"], client.address());
+    assert_eq!((&receipt["transport"], &receipt["handler"]), (&"tcp".into(), &Value::Null));
+    assert!(receipt["id"].is_u64(), "{receipt}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::table::{Cell, Column, table};
 pub(super) fn status(status: &Value) -> String {
     let uptime = display_duration(Duration::from_secs(number(&status["uptime_ms"]) / 1000));
     let mut text = format!(
-        "portcell {}, process {}, {} since {uptime}: {} of {} connections\n",
+        "portcell {}, process {}, {} for {uptime}: {} of {} connections\n",
         plain(&status["version"]),
         status["pid"],
         plain(&status["state"]),

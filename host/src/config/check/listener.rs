@@ -23,6 +23,9 @@ pub(super) fn listener(
     let max_accept = read.count("max_accept");
     let idle = read.limits("idle_timeout");
     let write_timeout = read.limit("write_timeout");
+    let max_bytes_in = read.long_size_or_none("max_bytes_in");
+    let max_bytes_out = read.long_size_or_none("max_bytes_out");
+    let min_rate = read.min_rate("min_rate");
     let udp = udp(read);
     let socket = socket(read);
     let tls = tls::tls(read, bind.as_deref());
@@ -46,6 +49,9 @@ pub(super) fn listener(
         idle_timeout,
         flow_idle_timeout,
         write_timeout: write_timeout?,
+        max_bytes_in: max_bytes_in?,
+        max_bytes_out: max_bytes_out?,
+        min_rate: min_rate?,
         origin: origin_of(read.section, "bind"),
     })))
 }

@@ -13,8 +13,8 @@ use super::keys::{self, Home};
 use super::reader::{Checked, Reader, Section};
 use super::value::Value;
 use super::{
-    AdminConfig, Config, ConfigError, DrainInput, Errors, HandlerConfig, ListenerConfig, Origin,
-    PoolConfig, ServerConfig, Stdout,
+    AdminConfig, Config, ConfigError, DrainInput, Errors, HandlerConfig, ListenerConfig, Meter,
+    Origin, PoolConfig, ReceiptsFor, ServerConfig, Stdout,
 };
 use crate::address::Address;
 
@@ -47,7 +47,10 @@ pub(super) fn check(document: &Document, mut errors: Vec<ConfigError>) -> Result
     let handlers: Vec<_> = document
         .handlers
         .iter()
-        .map(|(name, section)| handler(name, &mut reader(document, section, &mut errors)))
+        .map(|(name, section)| {
+            let meter = server.as_ref().map_or(Meter::Fuel, |server| server.meter);
+            handler(name, meter, &mut reader(document, section, &mut errors))
+        })
         .collect();
     let pools: Vec<_> = document
         .pools
@@ -102,7 +105,12 @@ fn server(read: &mut Reader<'_>) -> Checked<ServerConfig> {
     let receipts = read.receipts("receipts");
     let admin = admin::admin(read);
     let metrics = admin::metrics(read);
+    let receipts_for = read.choice("receipts_for", [ReceiptsFor::Connections, ReceiptsFor::All]);
+    let coredumps = read.folder_or_off("coredumps");
     let max_module_size = read.size("max_module_size");
+    let max_memory = read.total_memory("max_memory");
+    let stack = read.size("stack");
+    let meter = read.choice("meter", [Meter::Epoch, Meter::Fuel]);
     Ok(ServerConfig {
         max_connections: max_connections?,
         max_handshakes: max_handshakes?,
@@ -112,17 +120,39 @@ fn server(read: &mut Reader<'_>) -> Checked<ServerConfig> {
         receipts: receipts?,
         admin: admin?,
         metrics: metrics?,
+        receipts_for: receipts_for?,
+        coredumps: coredumps?,
         max_module_size: max_module_size?,
+        max_memory: max_memory?,
+        stack: u32::try_from(stack?).unwrap_or(u32::MAX),
+        meter: meter?,
     })
 }
 
-fn handler(name: &str, read: &mut Reader<'_>) -> Checked<Arc<HandlerConfig>> {
+/// One handler; `meter` is the server's, as far as it could be read.
+fn handler(name: &str, meter: Meter, read: &mut Reader<'_>) -> Checked<Arc<HandlerConfig>> {
     let module = read.path("module");
     let tenant = read.name("tenant");
     let memory = read.size("memory");
-    let cpu = read.limit("cpu");
+    let fuel = read.amount("fuel");
+    let is_fuelled = matches!(fuel, Ok(Some(_)));
+    // What ends at the same instruction everywhere is not to end earlier on a slow machine.
+    let cpu = match read.section.value("cpu") {
+        None if is_fuelled => Ok(None),
+        _ => read.limit("cpu"),
+    };
+    let fuel = if is_fuelled && meter == Meter::Epoch {
+        let why = "it is not counted while `meter` in [server] is \"epoch\"; make that \"fuel\", \
+                   or leave this out";
+        read.refuse("fuel", why)
+    } else {
+        fuel
+    };
     let cpu_total = read.limit("cpu_total");
     let lifetime = read.limit("lifetime");
+    let slice = read.within("slice");
+    let max_host_calls = read.count_or_none("max_host_calls");
+    let log = read.log("log");
     let env = read.env("env");
     let dirs = read.dirs("dirs");
     let stdout = read.choice("stdout", [Stdout::Terminal, Stdout::Full]);
@@ -132,9 +162,13 @@ fn handler(name: &str, read: &mut Reader<'_>) -> Checked<Arc<HandlerConfig>> {
         module: module?,
         tenant: tenant?,
         memory: memory?,
+        fuel: fuel?,
         cpu: cpu?,
         cpu_total: cpu_total?,
         lifetime: lifetime?,
+        slice: slice?,
+        max_host_calls: max_host_calls?,
+        log: log?,
         env: env?,
         dirs: dirs?,
         stdout: stdout?,

@@ -29,6 +29,7 @@ const RULES: &[Rule] = &[
     (&["backlog"], "tcp:// and unix:", |address| {
         matches!(address, Address::Tcp { .. } | Address::Unix(_) | Address::UnixAbstract(_))
     }),
+    (&["min_rate"], "tcp:// and unix:", |address| !matches!(address, Address::Udp { .. })),
     (&["unix_mode", "unix_owner", "unix_group"], "unix:PATH", |address| {
         matches!(address, Address::Unix(_))
     }),

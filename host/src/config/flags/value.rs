@@ -9,8 +9,17 @@ pub(super) fn data(kind: Kind, origin: &Origin, text: &str) -> Result<Data, Stri
     let field = |name: &str, value| Field { name: name.to_owned(), origin: origin.clone(), value };
     let plain = || Data::Text(text.to_owned());
     let number = |text: &str| Value { origin: origin.clone(), data: number(text) };
+    // What is left out at the end is left out of the table.
+    let parts = |text: &str, names: &[&str]| {
+        if text.split(':').count() > names.len() {
+            let most = if names.len() == 2 { "one" } else { "two" };
+            return Err(format!("`{text}` has more than {most} `:`"));
+        }
+        let parts = names.iter().zip(text.split(':'));
+        Ok(Data::Table(parts.map(|(name, part)| field(name, number(part))).collect()))
+    };
     Ok(match kind {
-        Kind::Count(_) | Kind::Spawn => number(text).data,
+        Kind::Count(_) | Kind::Amount | Kind::Spawn => number(text).data,
         Kind::Bool => text.parse().map_or_else(|_| plain(), Data::Bool),
         Kind::Addresses
         | Kind::Groups
@@ -26,14 +35,10 @@ pub(super) fn data(kind: Kind, origin: &Origin, text: &str) -> Result<Data, Stri
                 Data::Table(vec![field("queue", number(queue)), field("for", value(wait))])
             }
         },
-        Kind::Keepalive if text == "none" => plain(),
-        Kind::Keepalive => {
-            if text.split(':').count() > 3 {
-                return Err(format!("`{text}` has more than two `:`"));
-            }
-            let parts = ["idle", "interval", "count"].into_iter().zip(text.split(':'));
-            Data::Table(parts.map(|(name, part)| field(name, number(part))).collect())
-        }
+        Kind::MinRate | Kind::Keepalive if text == "none" => plain(),
+        Kind::MinRate => parts(text, &["bytes", "over"])?,
+        Kind::Keepalive => parts(text, &["idle", "interval", "count"])?,
+        Kind::Log => parts(text, &["lines", "bytes", "line"])?,
         Kind::Env => {
             let (name, text) =
                 text.split_once('=').ok_or_else(|| format!("`{text}` has no `=`"))?;
@@ -92,14 +97,15 @@ fn unescape(text: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU32;
+    use std::num::{NonZeroU32, NonZeroU64};
     use std::path::Path;
     use std::time::Duration;
 
     use crate::config::{
         CIPHERS, CertificateConfig, CertificateFiles, ClientAuth, ClientTrust, Config, CrlScope,
-        DrainInput, KEYS, Keepalive, NamedFile, Origin, Receipts, SocketOptions, Spawn, Stdout,
-        TlsConfig, TlsStart, Truncation, UdpConfig, UdpMode, Versions, WhenFull,
+        DrainInput, KEYS, Keepalive, LogBounds, MemoryBound, Meter, MinRate, NamedFile, Origin,
+        Receipts, ReceiptsFor, SocketOptions, Spawn, Stdout, TlsConfig, TlsStart, Truncation,
+        UdpConfig, UdpMode, Versions, WhenFull,
     };
 
     /// Every flag there is, once or more.
@@ -113,7 +119,11 @@ mod tests {
         ("drain-timeout", "none"),
         ("drain-idle", "1s"),
         ("receipts", "stderr"),
+        ("receipts-for", "all"),
         ("max-module-size", "1MiB"),
+        ("max-memory", "1GiB"),
+        ("stack", "128KiB"),
+        ("meter", "fuel"),
         ("spawn", "inline"),
         ("when-full", "queue:100:2s"),
         ("farewell", r"421 a\\b\tc\r\n"),
@@ -121,6 +131,9 @@ mod tests {
         ("max-accept", "7"),
         ("idle-timeout", "1m30s"),
         ("write-timeout", "none"),
+        ("max-bytes-in", "1MiB"),
+        ("max-bytes-out", "none"),
+        ("min-rate", "1KiB:10s"),
         ("mode", "datagram"),
         ("max-datagram", "1KiB"),
         ("flow-queue", "6"),
@@ -144,9 +157,13 @@ mod tests {
         ("unix-group", "www-data"),
         ("tenant", "me"),
         ("memory", "131072"),
+        ("fuel", "5000000000"),
         ("cpu", "500ms"),
         ("cpu-total", "2s"),
         ("lifetime", "1d"),
+        ("slice", "20ms"),
+        ("max-host-calls", "none"),
+        ("guest-log", "7:32KiB:100"),
         ("env", "A=b=c"),
         ("env", "B="),
         ("dir", "/::/root"),
@@ -206,7 +223,10 @@ mod tests {
         assert_eq!(server.drain_timeout, None);
         assert_eq!(server.drain_idle, Some(Duration::from_secs(1)));
         assert_eq!(server.receipts, Receipts::Stderr);
+        assert_eq!(server.receipts_for, ReceiptsFor::All);
         assert_eq!(server.max_module_size, 1 << 20);
+        assert_eq!(server.max_memory, MemoryBound::Bytes(1 << 30));
+        assert_eq!((server.stack, server.meter), (128 << 10, Meter::Fuel));
         let listener = &config.listeners[0];
         let bind: Vec<_> = listener.bind.iter().map(ToString::to_string).collect();
         assert_eq!(bind, ["tcp://:7000", "unix:x.sock", "udp://:53"]);
@@ -221,12 +241,21 @@ mod tests {
         assert_eq!(listener.idle_timeout, Some(Duration::from_secs(90)));
         assert_eq!(listener.flow_idle_timeout, Some(Duration::from_secs(90)));
         assert_eq!(listener.write_timeout, None);
+        assert_eq!((listener.max_bytes_in, listener.max_bytes_out), (Some(1 << 20), None));
+        let bytes = NonZeroU64::new(1024).unwrap();
+        let min_rate = MinRate { bytes, over: Duration::from_secs(10) };
+        assert_eq!(listener.min_rate, Some(min_rate));
         let handler = &config.handlers[0];
         assert_eq!(handler.tenant, "me");
         assert_eq!(handler.memory, 128 * 1024);
+        assert_eq!(handler.fuel.unwrap().get(), 5_000_000_000);
         assert_eq!(handler.cpu, Some(Duration::from_millis(500)));
         assert_eq!(handler.cpu_total, Some(Duration::from_secs(2)));
         assert_eq!(handler.lifetime, Some(Duration::from_hours(24)));
+        assert_eq!(handler.slice, Duration::from_millis(20));
+        assert_eq!(handler.max_host_calls, None);
+        let log = LogBounds { lines: number(7), bytes: number(32 << 10), line: 100 };
+        assert_eq!(handler.log, log);
         let pair = |name: &str, text: &str| (name.to_owned(), text.to_owned());
         assert_eq!(handler.env, [pair("A", "b=c"), pair("B", "")]);
         let dirs: Vec<_> = handler.dirs.iter().map(|dir| (dir.guest.as_str(), dir.write)).collect();

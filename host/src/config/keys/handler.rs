@@ -1,8 +1,13 @@
 //! The keys of `[handler.NAME]`.
 
+use std::time::Duration;
+
 use super::DefaultValue::{Is, Required};
 use super::{Change, Home, Key, flag, repeated};
 use crate::config::{Kind, MEMORY_SLOT, WASM_PAGE};
+
+/// With more, one guest could keep others from a worker for longer than they wait.
+const MAX_SLICE: Duration = Duration::from_secs(1);
 
 pub(super) const KEYS: &[Key] = &[
     Key {
@@ -37,6 +42,20 @@ pub(super) const KEYS: &[Key] = &[
         flag: Some(flag("memory", "SIZE")),
     },
     Key {
+        name: "fuel",
+        home: Home::Handler,
+        kind: Kind::Amount,
+        default: Is(r#""none""#),
+        change: Change::Live,
+        doc: "How much an instance can execute in all, in units of fuel: one for each instruction \
+              of WebAssembly, and for each byte that is copied. It needs `meter = \"fuel\"`; with it \
+              `cpu` is `\"none\"` unless it is written, so that an instance ends at the same \
+              instruction in every run. Host calls cost none, whatever they do: write `cpu`, too, \
+              if guests are not trusted.",
+        without: "Where a guest is ended depends on how fast the machine is.",
+        flag: Some(flag("fuel", "N")),
+    },
+    Key {
         name: "cpu",
         home: Home::Handler,
         kind: Kind::Limit,
@@ -65,6 +84,43 @@ pub(super) const KEYS: &[Key] = &[
         doc: "How long an instance can live, and with it its connection.",
         without: "A connection lasts as long as both sides keep it going.",
         flag: Some(flag("lifetime", "DURATION")),
+    },
+    Key {
+        name: "slice",
+        home: Home::Handler,
+        kind: Kind::Within(MAX_SLICE),
+        default: Is(r#""10ms""#),
+        change: Change::Live,
+        doc: "How long a guest that computes can hold a worker thread before others have their \
+              turn; it is looked at every 5ms.",
+        without: "A guest that computes would keep other connections waiting.",
+        flag: Some(flag("slice", "DURATION")),
+    },
+    Key {
+        name: "max_host_calls",
+        home: Home::Handler,
+        kind: Kind::Count(&["none"]),
+        default: Is("1000000"),
+        change: Change::Live,
+        doc: "How many calls of the host a guest can make each second, and as many at once that \
+              it has saved up in a second before; one that makes more is made to wait. It bounds \
+              what the kernel does for a guest that moves a byte now and then, which `cpu` does \
+              not.",
+        without: "A guest could keep the kernel busy with calls that come to nothing.",
+        flag: Some(flag("max-host-calls", "N")),
+    },
+    Key {
+        name: "log",
+        home: Home::Handler,
+        kind: Kind::Log,
+        default: Is(r#"{ lines = 20, bytes = "64KiB", line = "1KiB" }"#),
+        change: Change::Live,
+        doc: "What a guest can write into the log: lines and bytes each second, five times as \
+              many at once, and the longest line. A longer line is cut; lines that are too many \
+              are dropped, and the end of the connection says how many. What is left out is as \
+              it is here.",
+        without: "A guest could fill the disk with its log.",
+        flag: Some(flag("guest-log", "BOUNDS")),
     },
     Key {
         name: "env",

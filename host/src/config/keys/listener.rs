@@ -9,6 +9,9 @@ use crate::config::Kind;
 /// Far more than any client needs; with more, `max_handshakes` of them could keep all others out.
 const MAX_HANDSHAKE_TIMEOUT: Duration = Duration::from_mins(10);
 
+/// More than that no connection carries.
+const MAX_BYTES: Kind = Kind::Size { min: 1, max: 1 << 50, words: &["none"] };
+
 pub(super) const KEYS: &[Key] = &[
     Key {
         name: "name",
@@ -137,5 +140,41 @@ pub(super) const KEYS: &[Key] = &[
         doc: "A peer that reads nothing for this long while bytes wait for it is cut.",
         without: "A peer that does not read would hold its connection as long as it likes.",
         flag: Some(flag("write-timeout", "DURATION")),
+    },
+    Key {
+        name: "max_bytes_in",
+        home: Home::Listener,
+        kind: MAX_BYTES,
+        default: Is(r#""none""#),
+        change: Change::Live,
+        doc: "How many bytes a guest can read from one connection or flow: not one more. A peer \
+              that sends more is cut, as soon as the guest wants them.",
+        without: "One connection can carry as much as the network does.",
+        flag: Some(flag("max-bytes-in", "SIZE")),
+    },
+    Key {
+        name: "max_bytes_out",
+        home: Home::Listener,
+        kind: MAX_BYTES,
+        default: Is(r#""none""#),
+        change: Change::Live,
+        doc: "How many bytes a guest can write to one connection or flow: not one more. A \
+              connection whose guest wants to write more is cut, so that its peer does not take \
+              what it has for the whole.",
+        without: "One connection can carry as much as the network does.",
+        flag: Some(flag("max-bytes-out", "SIZE")),
+    },
+    Key {
+        name: "min_rate",
+        home: Home::Listener,
+        kind: Kind::MinRate,
+        default: Is(r#""none""#),
+        change: Change::Live,
+        doc: "How fast a peer has to be: `bytes` in each `over`, in either direction. Only time in \
+              which the guest waits for its peer counts, to read or to write; a slower peer is \
+              cut, and so is a silent one. Not for UDP, whose peers may go at any time.",
+        without: "Peers that send or take a byte now and then can hold their connections as long \
+                  as they like.",
+        flag: Some(flag("min-rate", "RATE")),
     },
 ];

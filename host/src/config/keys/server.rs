@@ -72,6 +72,28 @@ pub(super) const KEYS: &[Key] = &[
         flag: Some(flag("receipts", "WHERE")),
     },
     Key {
+        name: "receipts_for",
+        home: Home::Server,
+        kind: Kind::Choice(&["connections", "all"]),
+        default: Is(r#""connections""#),
+        change: Change::Live,
+        doc: "Who gets a receipt: those who came to a handler, or also clients that were turned away \
+              and those whose handshake failed.",
+        without: "Who was turned away and why is only in counts and in the debug log.",
+        flag: Some(flag("receipts-for", "WHOM")),
+    },
+    Key {
+        name: "coredumps",
+        home: Home::Server,
+        kind: Kind::FolderOrOff("./coredumps"),
+        default: Is(r#""off""#),
+        change: Change::Restart,
+        doc: "Where a coredump of a guest that trapped goes, with its memory and so with what its \
+              client has sent: one a minute for each handler, and 16 files or 256 MiB are kept.",
+        without: "Of a trap there is only the backtrace in its receipt.",
+        flag: Some(flag("coredumps", "FOLDER")),
+    },
+    Key {
         name: "admin",
         home: Home::Server,
         kind: Kind::Endpoint(&["unix:portcell.sock", "tcp://127.0.0.1:7070"]),
@@ -114,5 +136,40 @@ pub(super) const KEYS: &[Key] = &[
         doc: "The largest module that is loaded.",
         without: "A huge module would keep the compiler busy and fill the memory.",
         flag: Some(flag("max-module-size", "SIZE")),
+    },
+    Key {
+        name: "max_memory",
+        home: Home::Server,
+        kind: Kind::Size { min: 1 << 20, max: 1 << 50, words: &["auto", "none"] },
+        default: Is(r#""auto""#),
+        change: Change::Live,
+        doc: "All memories and tables of all instances together, used or not; `\"auto\"` is three \
+              quarters of what the machine, or the control group of the process, has. An instance \
+              that would begin or grow beyond it does not.",
+        without: "Instances that are each within their bounds could use up the machine's memory.",
+        flag: Some(flag("max-memory", "SIZE")),
+    },
+    Key {
+        name: "stack",
+        home: Home::Server,
+        kind: Kind::Size { min: 64 << 10, max: 8 << 20, words: &[] },
+        default: Is(r#""256KiB""#),
+        change: Change::Restart,
+        doc: "How much a guest can use of its instance's stack, the one of calls, which is not in \
+              its memory; more is a trap.",
+        without: "A guest that calls itself without end would fill the memory.",
+        flag: Some(flag("stack", "SIZE")),
+    },
+    Key {
+        name: "meter",
+        home: Home::Server,
+        kind: Kind::Choice(&["epoch", "fuel"]),
+        default: Is(r#""epoch""#),
+        change: Change::Restart,
+        doc: "How the work of guests is measured: by time (`\"epoch\"`), or by what they execute \
+              as well (`\"fuel\"`), which is the same on every machine and in every run, and makes \
+              them slower, those that call a lot about half as fast.",
+        without: "Where guests are ended would depend on the machine and what else it does.",
+        flag: Some(flag("meter", "WORD")),
     },
 ];

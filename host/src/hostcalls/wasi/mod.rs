@@ -18,7 +18,10 @@ use wasmtime_wasi::p1::{self, WasiP1Ctx};
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder, WasiView as _};
 
 use crate::config::HandlerConfig;
-use crate::guest::{Guest, Stop, forget_ticks, poll_stamp, range, split};
+use crate::guest::{Guest, Stop, count, forget_ticks, poll_stamp, range, split};
+use crate::host_calls::HostCall;
+
+type Guests<'a> = Caller<'a, Guest>;
 
 pub(super) const MODULE: &str = "wasi_snapshot_preview1";
 
@@ -62,7 +65,12 @@ fn context(config: &HandlerConfig) -> WasiP1Ctx {
 }
 
 pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    p1::add_to_linker_async(linker, library_state)?;
+    p1::add_to_linker_async(linker, |guest: &mut Guest| {
+        guest.host_calls.add(HostCall::Wasi);
+        // Somebody looks at the next tick.
+        guest.calls.count();
+        library_state(guest)
+    })?;
     linker.allow_shadowing(true);
     start::add(linker)?;
     stdio::add(linker)?;
@@ -72,6 +80,7 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             "poll_oneoff",
             |mut caller, (subscriptions, events, count, ready): (u32, u32, u32, u32)| {
                 Box::new(async move {
+                    tally(&mut caller);
                     let before = poll_stamp(&caller);
                     let errno =
                         poll::poll_oneoff(&mut caller, subscriptions, events, count, ready).await?;
@@ -80,24 +89,43 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
                 })
             },
         )?
-        .func_wrap_async(MODULE, "sched_yield", |_: Caller<'_, Guest>, (): ()| {
-            Box::new(async {
+        .func_wrap_async(MODULE, "sched_yield", |mut caller: Caller<'_, Guest>, (): ()| {
+            Box::new(async move {
+                tally(&mut caller);
+                caller.data().connection.account().gives_way();
                 tokio::task::yield_now().await;
                 SUCCESS
             })
         })?
-        .func_wrap(MODULE, "proc_exit", |code: i32| {
+        .func_wrap(MODULE, "proc_exit", |mut caller: Caller<'_, Guest>, code: i32| {
+            tally(&mut caller);
             Err::<(), _>(wasmtime::Error::new(Stop::Code(code)))
         })?
         .func_wrap(MODULE, "clock_time_get", clock_time_get)?
         .func_wrap(MODULE, "random_get", random_get)?
         // The library's warn in the log at every call.
-        .func_wrap(MODULE, "sock_accept", |_: i32, _: i32, _: i32| ENOTSUP)?
-        .func_wrap(MODULE, "sock_recv", |_: i32, _: i32, _: i32, _: i32, _: i32, _: i32| ENOTSUP)?
-        .func_wrap(MODULE, "sock_send", |_: i32, _: i32, _: i32, _: i32, _: i32| ENOTSUP)?
-        .func_wrap(MODULE, "sock_shutdown", |_: i32, _: i32| ENOTSUP)?;
+        .func_wrap(MODULE, "sock_accept", |c: Guests<'_>, _: i32, _: i32, _: i32| not_offered(c))?
+        .func_wrap(
+            MODULE,
+            "sock_recv",
+            |c: Guests<'_>, _: i32, _: i32, _: i32, _: i32, _: i32, _: i32| not_offered(c),
+        )?
+        .func_wrap(MODULE, "sock_send", |c: Guests<'_>, _: i32, _: i32, _: i32, _: i32, _: i32| {
+            not_offered(c)
+        })?
+        .func_wrap(MODULE, "sock_shutdown", |c: Guests<'_>, _: i32, _: i32| not_offered(c))?;
     linker.allow_shadowing(false);
     Ok(())
+}
+
+/// Counts a call of ours; the library's are counted where it gets its state.
+fn tally(caller: &mut Caller<'_, Guest>) {
+    count(caller, HostCall::Wasi);
+}
+
+fn not_offered(mut caller: Caller<'_, Guest>) -> i32 {
+    tally(&mut caller);
+    ENOTSUP
 }
 
 fn clock_time_get(
@@ -106,6 +134,7 @@ fn clock_time_get(
     _precision: i64,
     time: u32,
 ) -> wasmtime::Result<i32> {
+    tally(&mut caller);
     let (memory, guest) = split(&mut caller)?;
     let Some(now) = clock_now(guest, clock) else { return Ok(EINVAL) };
     let nanos = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
@@ -124,10 +153,11 @@ pub(super) fn clock_now(guest: &Guest, clock: i32) -> Option<Duration> {
 }
 
 fn random_get(mut caller: Caller<'_, Guest>, buf: u32, len: u32) -> wasmtime::Result<i32> {
+    tally(&mut caller);
+    let (memory, _) = split(&mut caller)?;
     if len > RANDOM {
         return Ok(EINVAL);
     }
-    let (memory, _) = split(&mut caller)?;
     let mut left = range(memory, "random_get", buf, len)?;
     while !left.is_empty() {
         match rustix::rand::getrandom(&mut *left, rustix::rand::GetRandomFlags::empty()) {

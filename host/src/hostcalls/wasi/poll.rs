@@ -47,10 +47,10 @@ pub(super) async fn poll_oneoff(
     count: u32,
     ready: u32,
 ) -> wasmtime::Result<i32> {
+    let (memory, guest) = split(caller)?;
     if count == 0 || count > MOST {
         return Ok(EINVAL);
     }
-    let (memory, guest) = split(caller)?;
     range(memory, "poll_oneoff", events, count * EVENT)?;
     range(memory, "poll_oneoff", ready, 4)?;
     let asked: Vec<Subscription> =

@@ -7,7 +7,7 @@ use wasmtime::{Caller, Linker};
 use crate::guest::{Guest, range, split};
 use crate::plugin::Entry;
 
-use super::{MODULE, SUCCESS, put_u32};
+use super::{MODULE, SUCCESS, put_u32, tally};
 
 /// Arguments and environment: lists of strings, each asked for as sizes first.
 pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
@@ -16,11 +16,13 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             MODULE,
             "args_sizes_get",
             |mut caller: Caller<'_, Guest>, count: u32, size: u32| {
+                tally(&mut caller);
                 let strings = arguments(caller.data());
                 put_sizes(&mut caller, &strings, count, size)
             },
         )?
         .func_wrap(MODULE, "args_get", |mut caller: Caller<'_, Guest>, pointers: u32, buf: u32| {
+            tally(&mut caller);
             let strings = arguments(caller.data());
             put_strings(&mut caller, &strings, pointers, buf)
         })?
@@ -28,6 +30,7 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             MODULE,
             "environ_sizes_get",
             |mut caller: Caller<'_, Guest>, count: u32, size: u32| {
+                tally(&mut caller);
                 let strings = environment(caller.data());
                 put_sizes(&mut caller, &strings, count, size)
             },
@@ -36,6 +39,7 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             MODULE,
             "environ_get",
             |mut caller: Caller<'_, Guest>, pointers: u32, buf: u32| {
+                tally(&mut caller);
                 let strings = environment(caller.data());
                 put_strings(&mut caller, &strings, pointers, buf)
             },

@@ -11,7 +11,7 @@ use crate::guest::{Guest, forget_ticks, poll_stamp, range, split};
 use crate::guest_log::Stream;
 use crate::plugin::Entry;
 
-use super::{EBADF, EINVAL, ENOTSUP, MODULE, SUCCESS, library_state, put_u32};
+use super::{EBADF, EINVAL, ENOTSUP, MODULE, SUCCESS, library_state, put_u32, tally};
 
 /// Vectors that one read or write may name, as Linux's `IOV_MAX`.
 const VECTORS: u32 = 1024;
@@ -30,6 +30,7 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             "fd_read",
             |mut caller, (fd, vectors, count, done): (i32, u32, u32, u32)| {
                 Box::new(async move {
+                    tally(&mut caller);
                     let before = poll_stamp(&caller);
                     let errno = fd_read(&mut caller, fd, vectors, count, done).await?;
                     forget_ticks(&mut caller, before);
@@ -41,22 +42,32 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             MODULE,
             "fd_write",
             |mut caller, (fd, vectors, count, done): (i32, u32, u32, u32)| {
-                Box::new(async move { fd_write(&mut caller, fd, vectors, count, done).await })
+                Box::new(async move {
+                    tally(&mut caller);
+                    fd_write(&mut caller, fd, vectors, count, done).await
+                })
             },
         )?
         .func_wrap_async(MODULE, "fd_close", |mut caller, (fd,): (i32,)| {
-            Box::new(async move { fd_close(&mut caller, fd).await })
+            Box::new(async move {
+                tally(&mut caller);
+                fd_close(&mut caller, fd).await
+            })
         })?
         .func_wrap_async(MODULE, "fd_fdstat_get", |mut caller, (fd, stat): (i32, u32)| {
-            Box::new(async move { fd_fdstat_get(&mut caller, fd, stat).await })
+            Box::new(async move {
+                tally(&mut caller);
+                fd_fdstat_get(&mut caller, fd, stat).await
+            })
         })?
         .func_wrap_async(MODULE, "fd_renumber", |mut caller, (from, to): (i32, i32)| {
             Box::new(async move {
+                tally(&mut caller);
+                let (memory, guest) = split(&mut caller)?;
                 // Descriptors 0 to 2 are not in the library's table.
                 if is_stdio(from) || is_stdio(to) {
                     return Ok::<i32, wasmtime::Error>(ENOTSUP);
                 }
-                let (memory, guest) = split(&mut caller)?;
                 library::fd_renumber(
                     library_state(guest),
                     &mut GuestMemory::Unshared(memory),
@@ -70,11 +81,12 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             MODULE,
             "fd_fdstat_set_flags",
             |mut caller: Caller<'_, Guest>, fd: i32, flags: i32| {
+                tally(&mut caller);
+                let (memory, guest) = split(&mut caller)?;
                 if is_stdio(fd) {
                     // O_NONBLOCK is not offered on stdio; nothing else can be changed.
                     return Ok(if flags == 0 { SUCCESS } else { ENOTSUP });
                 }
-                let (memory, guest) = split(&mut caller)?;
                 let memory = &mut GuestMemory::Unshared(memory);
                 library::fd_fdstat_set_flags(library_state(guest), memory, fd, flags)
             },
@@ -83,11 +95,12 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             MODULE,
             "fd_prestat_get",
             |mut caller: Caller<'_, Guest>, fd: i32, prestat: i32| {
+                tally(&mut caller);
+                let (memory, guest) = split(&mut caller)?;
                 // Every program asks for its folders as it starts: no state for those without.
-                if caller.data().config.dirs.is_empty() {
+                if guest.config.dirs.is_empty() {
                     return Ok(EBADF);
                 }
-                let (memory, guest) = split(&mut caller)?;
                 let memory = &mut GuestMemory::Unshared(memory);
                 library::fd_prestat_get(library_state(guest), memory, fd, prestat)
             },

@@ -343,7 +343,7 @@ async fn those_for_whom_there_is_no_place_are_sent_a_farewell() {
         client.read_to_string(&mut said).await.unwrap();
         assert_eq!(said, "421 too many\r\n");
     }
-    assert_eq!((scene.taken(), scene.life.counts().refused.get()), (1, 2));
+    assert_eq!((scene.taken(), scene.life.counts().refused()), (1, 2));
     assert_eq!(scene.life.state(), State::Full);
     drop(scene.taken.lock().unwrap().pop());
     let _client = scene.client();
@@ -363,7 +363,7 @@ async fn without_descriptors_clients_are_turned_away_where_that_is_asked_for() {
     client.read_to_string(&mut said).await.unwrap();
     assert_eq!(said, "full");
     assert_eq!((scene.taken(), scene.life.counts().backoffs.get()), (0, 0));
-    assert_eq!(scene.life.counts().refused.get(), 1);
+    assert_eq!(scene.life.counts().refused(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -376,7 +376,7 @@ async fn a_drain_serves_those_who_are_there_as_far_as_there_is_room_and_turns_aw
     scene.life.ask(Phase::Draining);
     looping.await.unwrap().unwrap();
     assert!(*scene.script.closed.lock().unwrap());
-    assert_eq!((scene.taken(), scene.life.counts().refused.get()), (2, 1));
+    assert_eq!((scene.taken(), scene.life.counts().refused()), (2, 1));
     assert_eq!(clients[2].read(&mut [0]).await.unwrap(), 0, "it ends in good order");
 }
 

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use portcell::account::Account;
 use portcell::connection::Connection;
 use portcell::exit::Exit;
-use portcell::instance;
+use portcell::host_calls::HostCalls;
+use portcell::instance::{self, Ended};
 use portcell::route::Route;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -19,8 +20,16 @@ pub(crate) struct Cell {
     pub(crate) peer: Peer,
     pub(crate) account: Arc<Account>,
     log: Log,
-    exit: Option<oneshot::Receiver<Exit>>,
+    exit: Option<oneshot::Receiver<Left>>,
     running: JoinHandle<()>,
+}
+
+/// What is left of an instance, but for its connection.
+#[derive(Debug)]
+pub(crate) struct Left {
+    pub(crate) exit: Exit,
+    pub(crate) backtrace: Vec<String>,
+    pub(crate) host_calls: HostCalls,
 }
 
 impl Cell {
@@ -33,11 +42,11 @@ impl Cell {
         let (route, given) = (Arc::clone(route), Arc::clone(&account));
         let running = tokio::spawn(async move {
             let connection = Connection::new(socket, given, Arc::clone(&route.placement));
-            let (connection, exit) =
-                instance::run(&route.handler, connection, route.limits, |_| {}).await;
+            let ended = instance::run(&route.handler, connection, route.limits, |_| {}, None).await;
+            let Ended { connection, exit, backtrace, host_calls } = ended;
             let closing = exit.closing();
             // Whoever does not ask how it ended is not told.
-            let _ = said.send(exit);
+            let _ = said.send(Left { exit, backtrace, host_calls });
             connection.end(closing).await;
         });
         Self { peer, account, log, exit: Some(exit), running }
@@ -45,6 +54,11 @@ impl Cell {
 
     /// How it ended, once the instance is gone. The connection may still be closing.
     pub(crate) async fn exit(&mut self) -> Exit {
+        self.left().await.exit
+    }
+
+    /// What is left of it, once the instance is gone.
+    pub(crate) async fn left(&mut self) -> Left {
         let exit = self.exit.take().expect("asked once");
         within("the instance to end", exit).await.expect("the host does not panic")
     }
