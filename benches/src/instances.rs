@@ -70,7 +70,7 @@ async fn of_module(
     let begun = Instant::now();
     let handler = loader.load(&config.handlers[0], 1, &Loading::without_cache(&config.server));
     let handler = handler.with_context(|| module.display().to_string())?;
-    let loaded = begun.elapsed();
+    let time = begun.elapsed();
     let listener = &config.listeners[0];
     let route =
         Route::new(&config.server, listener, Arc::new(handler), Opening::Plaintext, Arc::default());
@@ -82,7 +82,7 @@ async fn of_module(
         made.push(make(&route).await?);
     }
     made.sort_unstable();
-    Ok(Measured { name, loaded, made })
+    Ok(Measured { name, loaded: time, made })
 }
 
 /// Makes one for a peer that has left, so that it ends at once; how long that took.

@@ -476,6 +476,9 @@ impl Connection {
     /// A fact about the connection, by its name in [`portcell_abi::FACTS`]; `None` if it does not
     /// exist here.
     pub fn info(&self, name: &str) -> Option<Cow<'_, str>> {
+        if name == "tls.offered" {
+            return Some(if self.upgrade_of("").is_ok() { "true" } else { "false" }.into());
+        }
         facts::info(name, self.account.id(), &self.placement, self.link.socket().ok())
     }
 

@@ -145,7 +145,7 @@ impl Server {
     fn limit(&mut self, limit: &Limit, most: Option<NonZeroU32>) -> Result<(), ControlError> {
         match limit {
             Limit::Server => {
-                let room = self.capacity.connections;
+                let room = self.room;
                 if let Some(wanted) = most.map(NonZeroU32::get).filter(|wanted| *wanted > room) {
                     return Err(ControlError::Room { room, wanted });
                 }

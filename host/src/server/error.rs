@@ -44,6 +44,17 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    /// A descriptor of a listener with TLS turns out to be UDP's.
+    #[error(
+        "{origin}: {address}, which was passed to the server, would be served without TLS, which \
+         is for streams; give it a listener of its own"
+    )]
+    NoTls {
+        /// Where TLS was asked for.
+        origin: Origin,
+        /// What it is bound to.
+        address: String,
+    },
     /// A multicast group cannot be joined.
     #[error(transparent)]
     Join(#[from] JoinError),

@@ -64,6 +64,9 @@ pub struct Server {
     /// What is in service, or will be when it runs.
     config: Config,
     capacity: Capacity,
+    /// How many connections there can be with what is in service: a reload can need descriptors for
+    /// something else.
+    room: u32,
     /// How many flows it was made with room for.
     flows: u32,
     loader: Arc<Loader>,
@@ -135,6 +138,7 @@ impl Server {
         let mut this = Self {
             admission,
             receipts: Arc::new(Receipts::open(&server.receipts)?),
+            room: capacity.connections,
             dumps: match &server.coredumps {
                 Some(folder) => Some(Arc::new(Coredumps::open(folder)?)),
                 None => None,
@@ -189,7 +193,7 @@ impl Server {
         self.source = Some(path);
     }
 
-    /// How many connections there can be.
+    /// How many connections there can be, as it was started.
     pub const fn capacity(&self) -> &Capacity {
         &self.capacity
     }
@@ -312,6 +316,11 @@ fn fixed(a: &ServerConfig, b: &ServerConfig) -> [(&'static str, bool); 9] {
 
 /// How many connections there can be on this machine with `config`.
 pub fn capacity(config: &Config) -> Result<Capacity, TooMany> {
+    Capacity::of_this_machine(config.server.max_connections, &needs(config))
+}
+
+/// What the connections need, and what is beside them.
+fn needs(config: &Config) -> Needs {
     let queues = config.listeners.iter().map(|listener| match listener.when_full {
         WhenFull::Queue { most, .. } => most.get(),
         WhenFull::Wait | WhenFull::Refuse => 0,
@@ -326,13 +335,12 @@ pub fn capacity(config: &Config) -> Result<Capacity, TooMany> {
     let any = config.listeners.iter().any(shakes);
     let handshakes = if any { config.server.max_handshakes.get() } else { 0 };
     let beside = handshakes.saturating_add(crate::admin::descriptors(&config.server));
-    let needs = Needs {
+    Needs {
         waiting: queues.fold(beside, u32::saturating_add),
         flows: flows(config),
         descriptors: 1 + files as u64,
         addresses: Settings::of(&config.server, 0).slot(),
-    };
-    Capacity::of_this_machine(config.server.max_connections, &needs)
+    }
 }
 
 /// How many flows need room: none where there is no address that may be UDP's.

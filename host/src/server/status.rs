@@ -287,7 +287,7 @@ fn limits(server: &Server) -> Vec<LimitStatus> {
         live,
     };
     let whole = |most: NonZeroU32| u64::from(most.get());
-    let most = config.server.max_connections.map_or(server.capacity.connections, NonZeroU32::get);
+    let most = config.server.max_connections.map_or(server.room, NonZeroU32::get);
     let own = [
         limit("server".into(), Some(most.into()), admission.taken(), true),
         limit(

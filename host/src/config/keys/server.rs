@@ -25,8 +25,9 @@ pub(super) const KEYS: &[Key] = &[
         kind: Kind::Count(&[]),
         default: Is("1024"),
         change: Change::Restart,
-        doc: "How many handshakes can be under way at once, beside the connections, at listeners \
-              that begin with one; none does in this version.",
+        doc: "How many handshakes of TLS can be under way at once, beside the connections, at \
+              listeners where it opens the connection. When there are more, the oldest makes room \
+              whose client has said nothing whole yet; if there is none, the oldest that is late.",
         without: "Peers that connect and say nothing would take every descriptor.",
         flag: Some(flag("max-handshakes", "N")),
     },
