@@ -113,6 +113,9 @@ mod tests {
         ("drain-timeout", "none"),
         ("drain-idle", "1s"),
         ("receipts", "stderr"),
+        ("admin", "tcp://127.0.0.1:7070"),
+        ("admin-token", "admin.token"),
+        ("metrics", "tcp://127.0.0.1:9100"),
         ("max-module-size", "1MiB"),
         ("spawn", "inline"),
         ("when-full", "queue:100:2s"),
@@ -206,6 +209,10 @@ mod tests {
         assert_eq!(server.drain_timeout, None);
         assert_eq!(server.drain_idle, Some(Duration::from_secs(1)));
         assert_eq!(server.receipts, Receipts::Stderr);
+        let admin = server.admin.as_ref().unwrap();
+        assert_eq!(admin.address.to_string(), "tcp://127.0.0.1:7070");
+        assert_eq!(admin.token.as_deref(), Some(Path::new("admin.token")));
+        assert_eq!(server.metrics.as_ref().unwrap().to_string(), "tcp://127.0.0.1:9100");
         assert_eq!(server.max_module_size, 1 << 20);
         let listener = &config.listeners[0];
         let bind: Vec<_> = listener.bind.iter().map(ToString::to_string).collect();
