@@ -85,7 +85,9 @@ impl Connections {
             drop(open);
             let Some(last) = some.last() else { return };
             after = last.id();
-            some.iter().for_each(|account| look(account));
+            for account in &some {
+                look(account);
+            }
         }
     }
 

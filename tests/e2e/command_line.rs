@@ -34,6 +34,13 @@ fn help_teaches() {
         ("check", &["check", "--help"]),
         ("inspect", &["inspect", "--help"]),
         ("receipts", &["receipts", "--help"]),
+        ("status", &["status", "--help"]),
+        ("connections", &["connections", "--help"]),
+        ("kill", &["kill", "--help"]),
+        ("drain", &["drain", "--help"]),
+        ("reload", &["reload", "--help"]),
+        ("limits", &["limits", "--help"]),
+        ("limits-set", &["limits", "set", "--help"]),
     ] {
         let output = Program::portcell().arguments(arguments).run();
         assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{arguments:?}");

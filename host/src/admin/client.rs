@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ use crate::admission::Entry;
 use crate::config::{nearest, parse_duration};
 use crate::connection::Socket;
 use crate::followers::Heard;
-use crate::server::{Control, ControlError, Limit, ListenerStatus};
+use crate::server::{Control, ControlError, Limit};
 
 /// How long a client may take to send its request, without the body.
 const HEAD: Duration = Duration::from_secs(10);
@@ -94,17 +95,24 @@ struct Within {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Most {
-    #[serde(default, deserialize_with = "there")]
-    most: Option<Option<std::num::NonZeroU32>>,
+    #[serde(default)]
+    most: Written,
 }
 
-/// Tells `null` from what is not there.
-fn there<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    T: Deserialize<'de>,
-    D: serde::Deserializer<'de>,
-{
-    T::deserialize(deserializer).map(Some)
+/// A bound as it was written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(from = "Option<NonZeroU32>")]
+enum Written {
+    #[default]
+    Nowhere,
+    /// `None` is `null`.
+    Here(Option<NonZeroU32>),
+}
+
+impl From<Option<NonZeroU32>> for Written {
+    fn from(most: Option<NonZeroU32>) -> Self {
+        Self::Here(most)
+    }
 }
 
 #[derive(Serialize)]
@@ -257,12 +265,12 @@ impl Api {
             }
         }
         let status = moment(control.status()).await?;
-        json(&status.listener(name).map(ListenerStatus::clone))
+        json(&status.listener(name))
     }
 
     async fn limit(&self, name: &str, body: Incoming) -> Result<Response<Body>, Refusal> {
         let most: Most = read(body).await?;
-        let Some(most) = most.most else {
+        let Written::Here(most) = most.most else {
             return Err(Refusal::bad_request("write {\"most\": N}, or {\"most\": null} for none"));
         };
         let limits = moment(self.control.status()).await?.limits;
@@ -328,14 +336,12 @@ fn bound(text: &str) -> Result<Option<Duration>, Refusal> {
 
 /// Waits for what takes a moment, or says that the server is about something else.
 async fn moment<T>(asked: impl Future<Output = Result<T, ControlError>>) -> Result<T, Refusal> {
-    match timeout(MOMENT, asked).await {
-        Ok(answer) => Ok(answer?),
-        Err(_) => {
-            let error = "the server loads modules or a configuration, and does this when that is \
-                         done; look again";
-            Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error))
-        }
+    if let Ok(answer) = timeout(MOMENT, asked).await {
+        return Ok(answer?);
     }
+    let error = "the server loads modules or a configuration, and does this when that is done; \
+                 look again";
+    Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error))
 }
 
 /// Computes on a thread that serves nobody.

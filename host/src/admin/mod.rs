@@ -45,8 +45,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What one for whom there is no place is told.
 const TOO_MANY: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
-                        content-length: 33\r\nconnection: close\r\n\r\n\
-                        {\"error\":\"there are too many of you\"}";
+                        content-length: 48\r\nconnection: close\r\n\r\n\
+                        {\"error\":\"too many clients are here; try again\"}";
 
 /// The admin socket of a server, and its address for metrics, as far as they are configured. They
 /// close when this is dropped.
@@ -79,7 +79,7 @@ enum Access {
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
     /// The socket cannot be bound.
-    #[error("the admin socket: {0}")]
+    #[error("the admin socket: {0}; `server.admin` says where it is, or that it is \"off\"")]
     Admin(#[source] BindError),
     /// The address for metrics cannot be bound.
     #[error("metrics: {0}")]

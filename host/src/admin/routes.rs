@@ -86,14 +86,13 @@ fn of_path(path: &str, query: &str) -> Result<Vec<(Method, Route)>, Refusal> {
             let id = id.parse().map_err(wrong)?;
             vec![(Method::GET, Route::Connection(id)), (Method::DELETE, Route::Kill(id))]
         }
-        ["v1", "listeners", name, action] => {
-            match ACTIONS.iter().find(|(word, _)| word == action) {
-                Some((_, action)) => vec![(Method::POST, Route::Listener((*name).into(), *action))],
-                None => {
-                    let hint = nearest::did_you_mean(action, ACTIONS.map(|(word, _)| word));
-                    return Err(missing(&format!("a listener cannot `{action}`{hint}")));
-                }
-            }
+        ["v1", "listeners", name, word] => {
+            let action = ACTIONS.iter().find(|(action, _)| action == word);
+            let Some((_, action)) = action else {
+                let hint = nearest::did_you_mean(word, ACTIONS.map(|(action, _)| action));
+                return Err(missing(&format!("a listener cannot `{word}`{hint}")));
+            };
+            vec![(Method::POST, Route::Listener((*name).into(), *action))]
         }
         ["v1", "drain"] => vec![(Method::POST, Route::Drain)],
         ["v1", "reload"] => vec![(Method::POST, Route::Reload)],

@@ -64,6 +64,12 @@ pub(super) fn endpoint(
         Data::Text(text) => {
             match text.parse::<Address>().and_then(|address| address.relative_to(base)) {
                 Ok(address) => Ok(Some(address)),
+                // Nobody has written it: the folder's path is too long.
+                Err(error) if matches!(value.origin, Origin::Default) => {
+                    let key = report.key.name;
+                    report
+                        .say(&value.origin, format!("`{key}`: {error}; write another, or \"off\""))
+                }
                 Err(error) => report.say(&value.origin, error.to_string()),
             }
         }

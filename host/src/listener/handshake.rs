@@ -54,7 +54,7 @@ enum Failure {
     TimedOut(Duration),
     #[error("it made room for another")]
     MadeRoom,
-    #[error("the server has ended")]
+    #[error("it was cut by a drain or a command")]
     Cut,
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Server;
-use super::control::{Action, Command, ControlError, Event, Limit, Reply};
+use super::control::{Action, Command, ControlError, Event, Limit, Reply, Within};
 use super::end::End;
 use super::error::StartError;
 use super::handover::HandOver;
@@ -36,7 +36,7 @@ impl Server {
             }
         };
         match command {
-            Command::Drain(deadline) => return Some(End::Drain(deadline)),
+            Command::Drain(within) => return Some(End::Drain(within)),
             Command::Stop => return Some(End::Stop),
             Command::Change(change) => self.change(change),
             Command::Reload(reply) => self.reload(reply),
@@ -60,7 +60,7 @@ impl Server {
             Command::HandOver(reply) => answer(reply, Ok(HandOver::of(self))),
             Command::Leave(handed_over) => {
                 handed_over.leave();
-                return Some(End::Drain(None));
+                return Some(End::Drain(Within::Configured));
             }
             Command::DrainTimeout(reply) => answer(reply, Ok(self.config.server.drain_timeout)),
             Command::ReopenReceipts => self.receipts.reopen(),

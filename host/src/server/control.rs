@@ -144,9 +144,17 @@ pub(super) enum Command {
     HandOver(Reply<HandOver>),
     Leave(HandOver),
     DrainTimeout(Reply<Option<Duration>>),
-    /// Within the configured time, or this one.
-    Drain(Option<Option<Duration>>),
+    Drain(Within),
     Stop,
+}
+
+/// How long a drain may take before what is left is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Within {
+    /// `server.drain_timeout`.
+    Configured,
+    /// So long; `None` is as long as it takes.
+    This(Option<Duration>),
 }
 
 /// What a listener is told.
@@ -169,13 +177,13 @@ impl Control {
     /// Accept no more, let connections end, then end. Does not wait.
     pub fn drain(&self) {
         // A server that has ended needs no commands.
-        let _ = self.send(Command::Drain(None));
+        let _ = self.send(Command::Drain(Within::Configured));
     }
 
     /// The same, and cut what is left after so long (`None`: never) whatever is configured. While
     /// it drains, the time begins anew. Does not wait.
     pub fn drain_within(&self, deadline: Option<Duration>) -> Result<(), ControlError> {
-        self.send(Command::Drain(Some(deadline)))
+        self.send(Command::Drain(Within::This(deadline)))
     }
 
     /// End now. Does not wait.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::control::{Command, Event};
+use super::control::{Command, Event, Within};
 use super::error::RunError;
 use super::listener::{Listener, Run};
 use super::load::Loads;
@@ -23,8 +23,7 @@ const LOOPS: Duration = Duration::from_secs(2);
 /// Why a server ends.
 #[derive(Debug)]
 pub(super) enum End {
-    /// Within the configured time, or this one.
-    Drain(Option<Option<Duration>>),
+    Drain(Within),
     Stop,
     /// Its last listener is lost; the others may finish.
     Lost(RunError),
@@ -36,10 +35,10 @@ impl Server {
         self.loader.stop();
         self.loads = Loads::default();
         match end {
-            End::Drain(deadline) => Ok(self.drain(deadline).await),
+            End::Drain(within) => Ok(self.drain(within).await),
             End::Stop => Ok(self.stop().await),
             End::Lost(error) => {
-                self.drain(None).await;
+                self.drain(Within::Configured).await;
                 Err(error)
             }
         }
@@ -69,10 +68,13 @@ impl Server {
 
     /// Accepts no more, lets connections end until the drain's deadline, and cuts the rest. What
     /// does not change the server is still done meanwhile.
-    pub(super) async fn drain(mut self, within: Option<Option<Duration>>) -> Ended {
+    pub(super) async fn drain(mut self, within: Within) -> Ended {
         self.phase = Phase::Draining;
         let since = |bound: Option<Duration>| bound.map(|bound| Instant::now() + bound);
-        let mut deadline = within.map_or_else(|| self.drain_deadline(), since);
+        let mut deadline = match within {
+            Within::Configured => self.drain_deadline(),
+            Within::This(bound) => since(bound),
+        };
         let drains = self.drain_all();
         let sets: Vec<_> = self.sets().map(Arc::clone).collect();
         let said = Once::new();
@@ -104,7 +106,9 @@ impl Server {
             };
             match event {
                 Some(Event::Command(Command::Stop)) | None => break,
-                Some(Event::Command(Command::Drain(Some(within)))) => deadline = since(within),
+                Some(Event::Command(Command::Drain(Within::This(bound)))) => {
+                    deadline = since(bound);
+                }
                 Some(event) => self.handle_draining(event).await,
             }
         }

@@ -1,5 +1,5 @@
 //! Metrics, read as strictly as the text format asks for
-//! (prometheus.io/docs/instrumenting/exposition_formats).
+//! (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,26 +22,26 @@ impl Page {
     /// Each family has its help, its kind and then its series, together and once.
     fn parse(text: &str) -> Self {
         let mut page = Self { kinds: BTreeMap::new(), series: BTreeMap::new() };
-        let (mut helped, mut family) = (String::new(), String::new());
+        let (mut helped, mut family) = ("", "");
         assert!(text.ends_with('\n'));
         for line in text.lines() {
             if let Some(rest) = line.strip_prefix("# HELP ") {
                 let (name, help) = rest.split_once(' ').unwrap();
                 assert!(help.ends_with('.'), "{line}");
-                helped = name.to_owned();
+                helped = name;
             } else if let Some(rest) = line.strip_prefix("# TYPE ") {
                 let (name, kind) = rest.split_once(' ').unwrap();
                 assert_eq!(name, helped, "help comes first");
                 assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}");
                 assert!(page.kinds.insert(name.into(), kind.into()).is_none(), "twice: {line}");
-                family = name.to_owned();
+                family = name;
             } else {
                 let (series, value) = line.rsplit_once(' ').unwrap();
                 let (name, labels) = match series.split_once('{') {
                     None => (series, Vec::new()),
                     Some((name, labels)) => (name, of_labels(labels.strip_suffix('}').unwrap())),
                 };
-                let suffixes: &[&str] = match page.kinds[&family].as_str() {
+                let suffixes: &[&str] = match page.kinds[family].as_str() {
                     "histogram" => &["_bucket", "_sum", "_count"],
                     _ => &[""],
                 };

@@ -1,5 +1,6 @@
 //! What a server answers, in words and tables.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use portcell::config::{display_duration, display_size};
@@ -135,7 +136,8 @@ fn versions(handler: &Value) -> String {
         if its == now {
             text.insert_str(0, &open.to_string());
         } else {
-            text += &format!(", and {open} of version {its}");
+            // A `String` takes everything.
+            let _ = write!(text, ", and {open} of version {its}");
         }
     }
     text

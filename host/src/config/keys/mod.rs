@@ -128,6 +128,7 @@ impl DefaultValue {
     }
 
     /// That of `portcell run`.
+    #[must_use]
     pub fn of_run(self) -> Self {
         match self {
             Self::ByCommand { run, .. } => Self::Is(run),
@@ -142,7 +143,7 @@ impl DefaultValue {
             Self::Is(toml) => Some(shown(toml)),
             Self::Nothing(words) => Some(words.to_owned()),
             Self::ByCommand { serve, run } => {
-                Some(format!("{}, of `run` {}", shown(serve), shown(run)))
+                Some(format!("{}, for `run` {}", shown(serve), shown(run)))
             }
             Self::ByTransport { connections, flows } => {
                 Some(format!("{}, for UDP {}", shown(connections), shown(flows)))
