@@ -8,15 +8,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use portcell::Config;
 use portcell::account::Account;
 use portcell::admission::Opening;
 use portcell::connection::{Connection, Socket};
 use portcell::engine::Engine;
 use portcell::exit::Exit;
-use portcell::handler::Loader;
-use portcell::instance;
+use portcell::handler::{Loader, Loading};
+use portcell::instance::{self, Ended};
 use portcell::route::Route;
+use portcell::{Compiler, Config};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::UnixStream;
@@ -47,7 +47,7 @@ pub(crate) async fn measure(plugin: &Path, count: usize, json: bool) -> Result<(
     let folder = TempDir::with_prefix("portcell-benches-")?;
     let minimum = folder.path().join("minimum.wasm");
     std::fs::write(&minimum, wat::parse_str(MINIMUM)?)?;
-    let loader = Loader::new(Engine::new(POOL)?)?;
+    let loader = Loader::new(Engine::new(POOL)?, Compiler::InProcess)?;
     let modules: [(&'static str, PathBuf); 2] =
         [("minimum", minimum), ("plugin", plugin.to_owned())];
     let mut all = Vec::new();
@@ -68,11 +68,12 @@ async fn of_module(
 ) -> Result<Measured> {
     let config = Config::from_flags(module, &[("listen", "127.0.0.1:0")])?;
     let begun = Instant::now();
-    let handler = loader.load(&config.handlers[0], 1, config.server.max_module_size);
+    let handler = loader.load(&config.handlers[0], 1, &Loading::without_cache(&config.server));
     let handler = handler.with_context(|| module.display().to_string())?;
-    let loaded = begun.elapsed();
+    let time = begun.elapsed();
     let listener = &config.listeners[0];
-    let route = Route::new(&config.server, listener, Arc::new(handler), Opening::Plaintext);
+    let route =
+        Route::new(&config.server, listener, Arc::new(handler), Opening::Plaintext, Arc::default());
     for _ in 0..WARM {
         make(&route).await?;
     }
@@ -81,7 +82,7 @@ async fn of_module(
         made.push(make(&route).await?);
     }
     made.sort_unstable();
-    Ok(Measured { name, loaded, made })
+    Ok(Measured { name, loaded: time, made })
 }
 
 /// Makes one for a peer that has left, so that it ends at once; how long that took.
@@ -93,10 +94,14 @@ async fn make(route: &Route) -> Result<Duration> {
     let connection = Connection::new(Socket::Unix(socket), account, placement);
     let mut made = None;
     let begun = Instant::now();
-    let (connection, exit) = instance::run(&route.handler, connection, route.limits, |_| {
-        made = Some(begun.elapsed());
-    })
-    .await;
+    let run = instance::run(
+        &route.handler,
+        connection,
+        route.limits,
+        |_| made = Some(begun.elapsed()),
+        None,
+    );
+    let Ended { connection, exit, .. } = run.await;
     ensure!(matches!(exit, Exit::Ok | Exit::PeerReset), "the instance ended as {exit}");
     connection.end(exit.closing()).await;
     made.context("there was no instance")
@@ -141,7 +146,7 @@ mod tests {
         let folder = TempDir::new().unwrap();
         let module = folder.path().join("minimum.wasm");
         std::fs::write(&module, wat::parse_str(MINIMUM).unwrap()).unwrap();
-        let loader = Loader::new(Engine::new(4).unwrap()).unwrap();
+        let loader = Loader::new(Engine::new(4).unwrap(), Compiler::InProcess).unwrap();
         let measured = of_module(&loader, "minimum", &module, 10).await.unwrap();
         assert_eq!(measured.made.len(), 10);
         assert!(measured.made.is_sorted() && measured.made[0] > Duration::ZERO);

@@ -56,12 +56,12 @@ async fn round(portcell: &Path, module: &Path, window: Duration) -> Result<Round
     command.args(["--listen", "tcp://127.0.0.1:0", "--cpu", "none"]);
     let server = Server::start(&mut command, None, None).await?;
     let bound = Bound { window, operations: usize::MAX };
-    let mut victim = Load::open(server.address, 1, MESSAGE).await?;
+    let mut victim = Load::open(&server.target, 1, MESSAGE).await?;
     // A moment to get going.
     victim.run(Bound { window: window / 5, ..bound }).await?;
     let alone = victim.run(bound).await?;
     // Each has echoed its byte by then, and spins. They are never closed in good order.
-    let neighbours = Load::open(server.address, COUNT, 1).await?;
+    let neighbours = Load::open(&server.target, COUNT, 1).await?;
     victim.run(Bound { window: window / 5, ..bound }).await?;
     let beside = victim.run(bound).await?;
     drop(neighbours);

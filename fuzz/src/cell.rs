@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use portcell::Config;
+use portcell::{Compiler, Config};
 use portcell::account::Account;
 use portcell::admission::Opening;
 use portcell::connection::{Connection, Socket, Upgrade};
 use portcell::engine::Engine;
 use portcell::exit::Exit;
-use portcell::handler::Loader;
-use portcell::instance;
+use portcell::handler::{Loader, Loading};
+use portcell::instance::{self, Ended};
 use portcell::listener::{Handshaking, Life, Phase};
 use portcell::route::Route;
 use portcell::tls::Profile;
@@ -43,7 +43,8 @@ impl Cells {
     pub fn new() -> Self {
         let folder = folder();
         fs::write(folder.path().join("secret"), SECRET).expect("a file");
-        let loader = Loader::new(Engine::new(4).expect("an engine")).expect("a loader");
+        let loader = Loader::new(Engine::new(4).expect("an engine"), Compiler::InProcess)
+            .expect("a loader");
         let route = |entry: &str| {
             let text = GUEST.replace("\"handle\"", &format!("\"{entry}\""));
             let module = folder.path().join(format!("{entry}.wasm"));
@@ -60,11 +61,11 @@ impl Cells {
             ];
             let config = Config::from_flags(&module, &flags).expect("a configuration");
             let handler = loader
-                .load(&config.handlers[0], 1, config.server.max_module_size)
+                .load(&config.handlers[0], 1, &Loading::without_cache(&config.server))
                 .expect("the guest can serve");
             let listener = Arc::clone(&config.listeners[0]);
             let route =
-                Route::new(&config.server, &listener, Arc::new(handler), Opening::Plaintext);
+                Route::new(&config.server, &listener, Arc::new(handler), Opening::Plaintext, Arc::default());
             (route, listener)
         };
         fs::create_dir(granted(folder.path())).expect("a folder");
@@ -94,8 +95,8 @@ impl Cells {
             if first & 2 != 0 {
                 connection.can_upgrade(Arc::clone(&self.upgrade));
             }
-            let (connection, exit) =
-                instance::run(&route.handler, connection, route.limits, |_| {}).await;
+            let run = instance::run(&route.handler, connection, route.limits, |_| {}, None);
+            let Ended { connection, exit, .. } = run.await;
             connection.end(exit.closing()).await;
             // What was written is there, or the connection was reset.
             let mut rest = Vec::new();

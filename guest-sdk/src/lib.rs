@@ -104,7 +104,8 @@
 //!
 //! Where the listener does TLS from the start, a handler sees plaintext and needs to know nothing.
 //! A protocol that begins in plaintext and asks for TLS later calls
-//! [`start_tls`](Connection::start_tls) with the reply that the protocol has for it; in tests,
+//! [`start_tls`](Connection::start_tls) with the reply that the protocol has for it, and lists it
+//! among what it can where [`tls_is_offered`](Connection::tls_is_offered); in tests,
 //! [`Peer::start_tls`] is the client's half.
 //!
 //! # Datagrams

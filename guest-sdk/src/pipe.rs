@@ -125,7 +125,10 @@ impl Handle {
         if state.peer == Peer::Absent {
             return Err(Errno::NoEnt);
         }
-        let fact = state.facts.get(name).ok_or(Errno::NoEnt)?.as_bytes();
+        let told = state.facts.get(name).map(String::as_str);
+        let is_offered = || if state.offers_tls("").is_ok() { "true" } else { "false" };
+        let fact = told.or_else(|| (name == "tls.offered").then(is_offered)).ok_or(Errno::NoEnt)?;
+        let fact = fact.as_bytes();
         let shown = fact.len().min(buf.len());
         buf[..shown].copy_from_slice(&fact[..shown]);
         Ok(fact.len())

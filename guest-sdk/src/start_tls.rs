@@ -10,6 +10,13 @@ use crate::connection::Connection;
 use crate::error::error;
 
 impl Connection {
+    /// Whether [`start_tls`](Self::start_tls) could be called now: the configuration has TLS for
+    /// this, and the connection is a stream in plaintext with both directions open. What a protocol
+    /// lists among its extensions.
+    pub fn tls_is_offered(&self) -> bool {
+        self.info("tls.offered").as_deref() == Some("true")
+    }
+
     /// Sends `reply` in plaintext, then does the handshake: what is read and written afterwards
     /// goes over TLS, and so says [`transport`](Self::transport). `reply` is what the protocol
     /// answers to the client's wish, such as `220 ready\r\n` or Postgres's `S`. The settings are

@@ -118,9 +118,10 @@ impl Peer {
     }
 
     /// Lets [`Connection::start_tls`] fail as [`ErrorKind::Unsupported`], as it does where the
-    /// listener's configuration has no TLS. Without this it has.
+    /// listener's configuration has no TLS, and [`Connection::tls_is_offered`] be false. Without
+    /// this it has.
     pub fn refuse_tls(&self) {
-        self.pipe.change(|state| state.offers_tls = false);
+        self.pipe.change(|state| state.has_tls = false);
     }
 
     /// The client's half of [`Connection::start_tls`], once the reply of the handler has been read:

@@ -49,7 +49,7 @@ pub enum Bound {
 }
 
 /// What connections need of a machine.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Needs {
     /// Clients that may have been accepted beside the connections: those in a queue, those whose
     /// handshakes are under way, and those who watch the server.

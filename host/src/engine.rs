@@ -1,11 +1,13 @@
 //! The wasm engine: how instances are compiled, pooled and interrupted. Every setting of wasmtime
 //! is here, with its reason.
 
+use std::hash::{Hash as _, Hasher};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
 use wasmtime::{
     Config, Enabled, Engine as WasmEngine, InstanceAllocationStrategy, OptLevel,
     PoolingAllocationConfig, Strategy, WasmBacktraceDetails,
@@ -13,6 +15,7 @@ use wasmtime::{
 
 pub use crate::config::MEMORY_SLOT;
 use crate::config::{Meter, ServerConfig};
+use crate::text::{hexadecimal, printable};
 
 /// Inaccessible bytes after each slot, for the loads that the compiler does not check one by one.
 const GUARD: u64 = 64 << 10;
@@ -112,9 +115,57 @@ impl Engine {
     }
 }
 
+/// An engine that makes code with this fingerprint, and has no pool; `None` if there is none.
+pub(crate) fn compiling(wanted: &str) -> wasmtime::Result<Option<WasmEngine>> {
+    for meter in [Meter::Epoch, Meter::Fuel] {
+        let engine = WasmEngine::new(&code(meter))?;
+        if hexadecimal(&fingerprint(&engine)) == wanted {
+            return Ok(Some(engine));
+        }
+    }
+    Ok(None)
+}
+
+/// What the code of a module depends on beside the module: wasmtime's whole version, its settings,
+/// and what the processor can do. Code that was made under another fingerprint must not be run.
+pub(crate) fn fingerprint(engine: &WasmEngine) -> [u8; 32] {
+    let mut hashed = Hashed(Sha256::new());
+    engine.precompile_compatibility_hash().hash(&mut hashed);
+    hashed.0.finalize().into()
+}
+
+/// An error and its causes, on one line.
+pub(crate) fn one_line(error: &wasmtime::Error) -> String {
+    let said = error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    printable(&said.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// A digest of what implements `Hash`; that of one program is the same at each of its starts.
+struct Hashed(Sha256);
+
+impl Hasher for Hashed {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Nobody asks for it: 64 bits are too few to be a fingerprint.
+    fn finish(&self) -> u64 {
+        0
+    }
+}
+
 fn config(settings: &Settings) -> Config {
-    let slots = settings.connections.saturating_add(SLACK);
     let stack = settings.stack as usize;
+    let mut config = code(settings.meter);
+    config
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(settings.connections)))
+        .async_stack_size(stack + HOST_STACK)
+        .max_wasm_stack(stack);
+    config
+}
+
+fn pool(connections: u32) -> PoolingAllocationConfig {
+    let slots = connections.saturating_add(SLACK);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_core_instances(slots)
         .total_memories(slots)
@@ -139,11 +190,15 @@ fn config(settings: &Settings) -> Config {
     } else {
         pool.decommit_batch_size(16);
     }
+    pool
+}
+
+/// Everything but the pool: what code depends on is here.
+fn code(meter: Meter) -> Config {
     let mut config = Config::new();
     config
         .strategy(Strategy::Cranelift)
         .cranelift_opt_level(OptLevel::Speed)
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
         // Slots as small as the largest memory, packed: 4 GiB slots would allow 21,000.
         .memory_reservation(MEMORY_SLOT)
         .memory_guard_size(GUARD)
@@ -151,11 +206,9 @@ fn config(settings: &Settings) -> Config {
         .memory_init_cow(true)
         // Images in memory: changing or deleting the file of a module cannot touch a guest.
         .force_memory_init_memfd(true)
-        .async_stack_size(stack + HOST_STACK)
-        .max_wasm_stack(stack)
         .async_stack_zeroing(true)
         .epoch_interruption(true)
-        .consume_fuel(settings.meter == Meter::Fuel)
+        .consume_fuel(meter == Meter::Fuel)
         .concurrency_support(false)
         .wasm_backtrace_max_frames(NonZeroUsize::new(16))
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)
@@ -194,5 +247,22 @@ impl Ticker {
 impl Drop for Ticker {
     fn drop(&mut self) {
         self.stop.store(true, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_of_the_compiler_is_code_for_the_pool() {
+        for (meter, stack) in [(Meter::Epoch, 256 << 10), (Meter::Fuel, 1 << 20)] {
+            let pool = Engine::with(&Settings { connections: 1, stack, meter }).unwrap();
+            let wanted = fingerprint(pool.wasm());
+            let compiler = compiling(&hexadecimal(&wanted)).unwrap().unwrap();
+            assert_eq!(wanted, fingerprint(&compiler));
+        }
+        let other = WasmEngine::new(code(Meter::Epoch).epoch_interruption(false)).unwrap();
+        assert!(compiling(&hexadecimal(&fingerprint(&other))).unwrap().is_none());
     }
 }

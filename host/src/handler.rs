@@ -1,20 +1,29 @@
 //! A handler: a plugin as configured under a name, compiled, linked and ready to be instantiated.
 
 use std::fmt::Write as _;
+use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::SystemTime;
 
 use wasmtime::{InstancePre, Linker, Module, ModuleExport};
 
-use crate::config::{HandlerConfig, display_size};
+use crate::cache::{Cache, Key};
+use crate::compile::{Bounds, CompileError, Compiler, Stop};
+use crate::config::{HandlerConfig, ServerConfig, display_size};
 use crate::drain::Connections;
-use crate::engine::{Engine, MEMORY_SLOT};
+use crate::engine::{Engine, MEMORY_SLOT, TABLE_ELEMENTS, TABLES, fingerprint, one_line};
 use crate::guest::Guest;
 use crate::heavy::Heavy;
 use crate::hostcalls;
 use crate::memory_budget::MemoryBudget;
-use crate::plugin::{Entry, Import, Plugin, PluginError};
-use crate::text::printable;
+use crate::plugin::{Entry, Import, Plugin, PluginError, Tables};
+
+/// Unknown imports that are named in an error; more are counted.
+const NAMED: usize = 20;
+
+/// Names that are longer are like no name of the host, in bytes.
+const LONG_NAME: usize = 100;
 
 /// One version of a handler, as it is put into service.
 pub struct Handler {
@@ -39,13 +48,26 @@ pub(crate) struct Code {
     pub(crate) memory: Arc<MemoryBudget>,
 }
 
-/// Loads handlers: an engine, and the host calls that guests are linked to.
+/// Loads handlers: an engine, the host calls that guests are linked to, and a compiler.
 pub struct Loader {
     engine: Engine,
     linker: Linker<Guest>,
     /// Everything that the linker defines: module, name, and signature.
     offered: Vec<Import>,
     memory: Arc<MemoryBudget>,
+    compiler: Compiler,
+    stop: Stop,
+    compiled: AtomicU64,
+    from_cache: AtomicU64,
+}
+
+/// What bounds the loading of handlers, and the cache that spares some of it.
+#[derive(Debug)]
+pub struct Loading {
+    /// The largest module, in bytes.
+    most: u64,
+    bounds: Bounds,
+    cache: Option<Cache>,
 }
 
 /// A plugin cannot be put into service.
@@ -74,18 +96,91 @@ pub enum LoadError {
         /// What to know if that is more than an instance can have.
         slot: String,
     },
+    /// It has more tables, or larger ones, than an instance can have.
+    #[error(
+        "has {} table{} of up to {} elements; an instance can have {TABLES} of up to {TABLE_ELEMENTS}",
+        .0.count,
+        if .0.count == 1 { "" } else { "s" },
+        .0.largest
+    )]
+    Tables(Tables),
+    /// It cannot be compiled.
+    #[error(transparent)]
+    Compile(CompileError),
     /// wasmtime refuses it: why, on one line.
     #[error("is not a module that portcell can run: {0}")]
     Invalid(String),
 }
 
+/// A loader cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum LoaderError {
+    /// The host calls cannot be linked: a bug.
+    #[error("cannot link the host calls")]
+    Linker(#[from] wasmtime::Error),
+    /// The machine does not give a descriptor.
+    #[error("cannot make what compilations are stopped with")]
+    Stop(#[from] io::Error),
+}
+
+impl From<CompileError> for LoadError {
+    fn from(error: CompileError) -> Self {
+        match error {
+            CompileError::Invalid(why) => Self::Invalid(why),
+            error => Self::Compile(error),
+        }
+    }
+}
+
+impl Loading {
+    /// As `[server]` says. Why there is no cache is logged.
+    pub fn of(server: &ServerConfig) -> Self {
+        Self { cache: Cache::open(&server.cache), ..Self::without_cache(server) }
+    }
+
+    /// As [`Loading::of`], but nothing is written, and everything is compiled.
+    pub fn without_cache(server: &ServerConfig) -> Self {
+        Self { most: server.max_module_size, bounds: Bounds::of(server), cache: None }
+    }
+
+    /// Makes room in the cache for what was put there.
+    pub(crate) fn tidy(&self) {
+        if let Some(cache) = &self.cache {
+            cache.tidy();
+        }
+    }
+}
+
 impl Loader {
-    /// A loader for this engine.
-    pub fn new(engine: Engine) -> wasmtime::Result<Self> {
+    /// A loader for this engine, which has modules compiled by `compiler`.
+    pub fn new(engine: Engine, compiler: Compiler) -> Result<Self, LoaderError> {
         let linker = hostcalls::linker(engine.wasm())?;
         let offered = hostcalls::offered(engine.wasm())?;
-        let memory = Arc::new(MemoryBudget::new("server.max_memory", None));
-        Ok(Self { engine, linker, offered, memory })
+        Ok(Self {
+            engine,
+            linker,
+            offered,
+            memory: Arc::new(MemoryBudget::new("server.max_memory", None)),
+            compiler,
+            stop: Stop::new()?,
+            compiled: AtomicU64::new(0),
+            from_cache: AtomicU64::new(0),
+        })
+    }
+
+    /// How many modules it has had compiled.
+    pub fn compiled(&self) -> u64 {
+        self.compiled.load(Relaxed)
+    }
+
+    /// How many modules it has taken from a cache.
+    pub fn from_cache(&self) -> u64 {
+        self.from_cache.load(Relaxed)
+    }
+
+    /// Ends compilations in processes of their own; from now on none comes to anything.
+    pub(crate) fn stop(&self) {
+        self.stop.stop();
     }
 
     /// Everything that guests may import.
@@ -98,15 +193,15 @@ impl Loader {
         &self.memory
     }
 
-    /// Compiles and links the module of `config`, which may take seconds: not for a reactor
-    /// thread. `limit` is the largest module, in bytes.
+    /// Has the module of `config` compiled, or takes it from the cache, and links it. This may take
+    /// as long as a compilation may: not for a reactor thread.
     pub fn load(
         &self,
         config: &Arc<HandlerConfig>,
         version: u64,
-        limit: u64,
+        loading: &Loading,
     ) -> Result<Handler, LoadError> {
-        self.link(config, version, &Plugin::read(&config.module, limit)?)
+        self.link(config, version, &Plugin::read(&config.module, loading.most)?, loading)
     }
 
     /// As [`Loader::load`], as version `next`, unless one of `known` is of the same module: then
@@ -116,12 +211,12 @@ impl Loader {
         config: &Arc<HandlerConfig>,
         known: &[Arc<Handler>],
         next: u64,
-        limit: u64,
+        loading: &Loading,
     ) -> Result<Handler, LoadError> {
-        let plugin = Plugin::read(&config.module, limit)?;
+        let plugin = Plugin::read(&config.module, loading.most)?;
         match known.iter().find(|known| known.digest() == plugin.digest()) {
             Some(known) => known.again(config),
-            None => self.link(config, next, &plugin),
+            None => self.link(config, next, &plugin, loading),
         }
     }
 
@@ -130,12 +225,14 @@ impl Loader {
         config: &Arc<HandlerConfig>,
         version: u64,
         plugin: &Plugin,
+        loading: &Loading,
     ) -> Result<Handler, LoadError> {
         let entry = plugin.entry()?;
         self.check_imports(plugin)?;
         check_memory(plugin.minimum(), config)?;
+        check_tables(plugin)?;
         let invalid = |error: wasmtime::Error| LoadError::Invalid(one_line(&error));
-        let module = Module::new(self.engine.wasm(), plugin.bytes()).map_err(invalid)?;
+        let module = self.module(&plugin, config, loading)?;
         // Now, so that the first connection does not pay for it.
         module.initialize_copy_on_write_image().map_err(invalid)?;
         let pre = self.linker.instantiate_pre(&module).map_err(invalid)?;
@@ -174,6 +271,31 @@ impl Loader {
         })
     }
 
+    /// The compiled module.
+    fn module(
+        &self,
+        plugin: &Plugin,
+        config: &HandlerConfig,
+        loading: &Loading,
+    ) -> Result<Module, LoadError> {
+        let engine = self.engine.wasm();
+        let key = Key::new(plugin.digest(), fingerprint(engine));
+        // What wasmtime does not take is made anew.
+        let kept = loading.cache.as_ref().and_then(|cache| cache.get(key)?.module(engine).ok());
+        if let Some(module) = kept {
+            self.from_cache.fetch_add(1, Relaxed);
+            return Ok(module);
+        }
+        let (bytes, name) = (plugin.bytes(), &config.module);
+        let code = self.compiler.compile(engine, bytes, name, loading.bounds, &self.stop)?;
+        let module = code.module(engine).map_err(|error| LoadError::Invalid(one_line(&error)))?;
+        self.compiled.fetch_add(1, Relaxed);
+        if let Some(cache) = &loading.cache {
+            cache.put(key, &code);
+        }
+        Ok(module)
+    }
+
     /// The imports of `plugin` that are not offered, each with the nearest name that is.
     pub fn unknown_imports<'a>(
         &'a self,
@@ -188,7 +310,8 @@ impl Loader {
 
     fn check_imports(&self, plugin: &Plugin) -> Result<(), LoadError> {
         let mut names = String::new();
-        for (import, nearest) in self.unknown_imports(plugin) {
+        let mut unknown = self.unknown_imports(plugin);
+        for (import, nearest) in unknown.by_ref().take(NAMED) {
             let separator = if names.is_empty() { "" } else { ", " };
             // Writing to a string cannot fail.
             let _ = write!(names, "{separator}`{}.{}`", import.module, import.name);
@@ -203,6 +326,12 @@ impl Loader {
         if names.is_empty() {
             return Ok(());
         }
+        match unknown.count() {
+            0 => {}
+            more => {
+                let _ = write!(names, ", and {more} more");
+            }
+        }
         Err(LoadError::UnknownImports(names))
     }
 
@@ -213,6 +342,9 @@ impl Loader {
     fn nearest(&self, import: &Import) -> Option<&Import> {
         let full = |import: &Import| format!("{}.{}", import.module, import.name);
         let wanted = full(import);
+        if wanted.len() > LONG_NAME {
+            return None;
+        }
         self.offered
             .iter()
             .map(|offered| {
@@ -246,10 +378,12 @@ fn check_memory(minimum: u64, config: &HandlerConfig) -> Result<(), LoadError> {
     })
 }
 
-/// An error and its causes, on one line.
-fn one_line(error: &wasmtime::Error) -> String {
-    let said = error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ");
-    printable(&said.split_whitespace().collect::<Vec<_>>().join(" "))
+fn check_tables(plugin: &Plugin) -> Result<(), LoadError> {
+    let tables = plugin.tables();
+    if tables.count > u64::from(TABLES) || tables.largest > TABLE_ELEMENTS as u64 {
+        return Err(LoadError::Tables(tables));
+    }
+    Ok(())
 }
 
 impl Handler {

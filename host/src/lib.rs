@@ -17,6 +17,8 @@
 //! # let plugin = folder.path().join("echo.wasm");
 //! # std::fs::write(&plugin, wat::parse_file("../tests/guests/echo.wat")?)?;
 //! let config = Config::from_flags(&plugin, &[("listen", "127.0.0.1:0")])?;
+//! # let mut config = config;
+//! # config.server.cache = portcell::config::CacheConfig::Off;
 //! let mut server = Server::load(config).await?;
 //! server.bind().await?;
 //! println!("{}", server.listening()[0]); // listening on tcp://127.0.0.1:40711 (echo)
@@ -37,6 +39,11 @@
 //! single listeners, swaps the module of a handler, changes bounds, puts another configuration into
 //! service, and tells what all of them do ([`server::Status`]).
 //!
+//! Modules are compiled in this process, which one that was made for it can hold up or fill. A
+//! program that calls [`compile::compile_if_asked`] first of all in its `main` can have them
+//! compiled by itself in processes of their own, within bounds:
+//! `Server::load_with(config, Compiler::this_program())`.
+//!
 //! Addresses like `fd://web` need [`listener::inherit`] at the beginning of `main`. Logs are those
 //! of `tracing`; a program without a subscriber of its own has [`telemetry::init`].
 
@@ -55,7 +62,9 @@ pub mod instance;
 pub mod trial;
 
 mod backtrace;
+mod cache;
 mod call_meter;
+pub mod compile;
 mod coredump;
 pub mod engine;
 mod guest;
@@ -83,5 +92,6 @@ pub mod telemetry;
 pub mod text;
 pub mod watchdog;
 
+pub use compile::Compiler;
 pub use config::Config;
 pub use server::{Control, Server};

@@ -12,6 +12,9 @@ use mimalloc::MiMalloc;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
+    if let Some(code) = portcell::compile::compile_if_asked() {
+        return code;
+    }
     take_over_descriptors();
     cli::run()
 }

@@ -8,9 +8,20 @@ use crate::config::WASM_PAGE;
 use crate::text::{hexadecimal, printable};
 use sha2::{Digest as _, Sha256};
 use wasmparser::{Encoding, ExternalKind, FuncType, Parser, Payload, TypeRef, ValType};
+use wasmtime::Engine;
 
 /// What an element of a table counts, in bytes.
 pub const TABLE_ELEMENT: u64 = 8;
+
+/// Imports that a module may have. The host offers far fewer; without a bound the text of their
+/// types would fill the memory.
+const MOST_IMPORTS: usize = 1000;
+
+/// Exports that a module may have, for the same reason. The host needs four.
+const MOST_EXPORTS: usize = 10_000;
+
+/// Parameters or results of a function that are told apart; no function of the host has as many.
+const MOST_VALUES: usize = 32;
 
 /// A core wasm module, read and found whole. Whether it can serve is [`Plugin::entry`]'s and the
 /// handler's to say.
@@ -21,7 +32,7 @@ pub struct Plugin {
     imports: Vec<Import>,
     exports: Vec<Export>,
     memory: Option<Memory>,
-    tables: u64,
+    tables: Tables,
 }
 
 /// Something that a plugin wants from the host.
@@ -51,6 +62,17 @@ pub struct Memory {
     pub minimum: u64,
     /// What it can grow to, in bytes, if the module says so.
     pub maximum: Option<u64>,
+}
+
+/// All tables of a plugin, as an instance begins with them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tables {
+    /// How many there are.
+    pub count: u64,
+    /// Elements of all of them.
+    pub elements: u64,
+    /// Elements of the largest.
+    pub largest: u64,
 }
 
 /// How the host calls a plugin.
@@ -102,6 +124,9 @@ pub enum PluginError {
     /// It ends too early or is damaged: what is wrong, and where.
     #[error("is a damaged wasm module: {0}")]
     Damaged(String),
+    /// It has more imports or exports than any plugin needs: which, and how many there may be.
+    #[error("has more than {1} {0}; is it a plugin?")]
+    TooMany(&'static str, usize),
     /// It has no memory for the host to read and write.
     #[error("exports no memory named `memory`, so the host cannot pass bytes to it")]
     NoMemory,
@@ -160,7 +185,7 @@ impl Plugin {
         let mut reading = Reading::default();
         for payload in Parser::new(0).parse_all(&bytes) {
             match payload.and_then(|payload| reading.take(&payload)) {
-                Ok(Kind::Core) => {}
+                Ok(Kind::Core) => reading.check_counts()?,
                 Ok(Kind::Component) => return Err(PluginError::Component),
                 Err(error) if error.message().contains("unexpected end") => {
                     return Err(PluginError::Damaged(format!(
@@ -174,8 +199,7 @@ impl Plugin {
                 }
             }
         }
-        let Reading { imports, exports, memories, tables, .. } = reading;
-        let memory = memories.into_iter().next();
+        let Reading { imports, exports, memory, tables, .. } = reading;
         Ok(Self { bytes, digest, imports, exports, memory, tables })
     }
 
@@ -207,7 +231,12 @@ impl Plugin {
     /// What an instance begins with, in bytes: its memory and its tables.
     pub fn minimum(&self) -> u64 {
         let memory = self.memory.map_or(0, |memory| memory.minimum);
-        memory.saturating_add(self.tables.saturating_mul(TABLE_ELEMENT))
+        memory.saturating_add(self.tables.elements.saturating_mul(TABLE_ELEMENT))
+    }
+
+    /// Its tables.
+    pub const fn tables(&self) -> Tables {
+        self.tables
     }
 
     /// How the host calls it.
@@ -244,8 +273,11 @@ fn not_wasm(bytes: &[u8]) -> Option<&'static str> {
         return None;
     }
     let text = bytes.trim_ascii_start();
-    Some(if bytes.starts_with(b"\x7fELF") {
-        "it is a native program or a compiled module; give the .wasm file"
+    Some(if Engine::detect_precompiled(bytes).is_some() {
+        "it is a compiled module (.cwasm), which is not taken because it could be any machine code; \
+         give the .wasm file"
+    } else if bytes.starts_with(b"\x7fELF") {
+        "it is a native program; give the .wasm file"
     } else if text.starts_with(b"(") || text.starts_with(b";;") {
         "it looks like WebAssembly text; translate it first, with `wasm-tools parse` or `wat2wasm`"
     } else if b"\0asm".starts_with(bytes) {
@@ -267,8 +299,9 @@ struct Reading {
     functions: Vec<u32>,
     imports: Vec<Import>,
     exports: Vec<Export>,
-    memories: Vec<Memory>,
-    tables: u64,
+    /// The first.
+    memory: Option<Memory>,
+    tables: Tables,
 }
 
 impl Reading {
@@ -286,11 +319,11 @@ impl Reading {
                 }
             }
             Payload::ImportSection(section) => {
-                for import in section.clone().into_imports() {
+                for import in section.clone().into_imports().take(MOST_IMPORTS + 1) {
                     let import = import?;
                     match import.ty {
                         TypeRef::Func(ty) | TypeRef::FuncExact(ty) => self.functions.push(ty),
-                        TypeRef::Memory(ty) => self.memories.push(memory(ty)),
+                        TypeRef::Memory(ty) => self.memory = self.memory.or(Some(memory(ty))),
                         _ => {}
                     }
                     let signature = match import.ty {
@@ -314,16 +347,20 @@ impl Reading {
             }
             Payload::TableSection(section) => {
                 for table in section.clone() {
-                    self.tables = self.tables.saturating_add(table?.ty.initial);
+                    let elements = table?.ty.initial;
+                    let Tables { count, elements: all, largest } = &mut self.tables;
+                    *count += 1;
+                    *all = all.saturating_add(elements);
+                    *largest = elements.max(*largest);
                 }
             }
             Payload::MemorySection(section) => {
                 for ty in section.clone() {
-                    self.memories.push(memory(ty?));
+                    self.memory = self.memory.or(Some(memory(ty?)));
                 }
             }
             Payload::ExportSection(section) => {
-                for export in section.clone() {
+                for export in section.clone().into_iter().take(MOST_EXPORTS + 1) {
                     let export = export?;
                     let signature = match export.kind {
                         ExternalKind::Func | ExternalKind::FuncExact => self
@@ -343,10 +380,25 @@ impl Reading {
         Ok(Kind::Core)
     }
 
+    fn check_counts(&self) -> Result<(), PluginError> {
+        if self.imports.len() > MOST_IMPORTS {
+            return Err(PluginError::TooMany("imports", MOST_IMPORTS));
+        }
+        if self.exports.len() > MOST_EXPORTS {
+            return Err(PluginError::TooMany("exports", MOST_EXPORTS));
+        }
+        Ok(())
+    }
+
     fn signature(&self, ty: u32) -> String {
         let Some(Some(function)) = self.types.get(ty as usize) else { return "function".into() };
         let list = |types: &[ValType]| {
-            types.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+            let shown = types.iter().take(MOST_VALUES).map(ToString::to_string);
+            let mut shown = shown.collect::<Vec<_>>().join(", ");
+            if types.len() > MOST_VALUES {
+                shown.push_str(", ...");
+            }
+            shown
         };
         let results = match function.results() {
             [one] => one.to_string(),

@@ -77,6 +77,14 @@ fn what_is_not_wasm() {
 }
 
 #[test]
+fn what_is_compiled_already() {
+    let folder = Folder::new();
+    let wasm = wat::parse_str(module(&[MEMORY, HANDLE])).unwrap();
+    let compiled = wasmtime::Engine::default().precompile_module(&wasm).unwrap();
+    check(&folder.write("code.cwasm", compiled), &[], "it is a compiled module (.cwasm)");
+}
+
+#[test]
 fn what_is_truncated() {
     let folder = Folder::new();
     let data = "(data (i32.const 0) \"some bytes\")";

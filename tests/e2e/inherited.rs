@@ -266,3 +266,14 @@ fn a_reload_keeps_it_and_a_listener_that_comes_back_has_it_again() {
     assert_eq!(waiting.ask("listener"), "second");
     assert_eq!(old.ask("listener"), "first");
 }
+
+#[test]
+fn a_udp_socket_is_not_served_by_a_listener_with_tls() {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let at = socket.local_addr().unwrap();
+    let server = Server::run(plugin("echo")).listen("fd://web").arguments(&["--tls-self-signed"]);
+    let (code, log) = server.fail_by(portcell_with(&[Passed::new("web", &socket)]));
+    assert_eq!(code, 1, "{log}");
+    let said = format!("udp://{at}, which was passed to the server, would be served without TLS");
+    assert!(log.contains(&said), "{log}");
+}

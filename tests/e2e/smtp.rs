@@ -97,3 +97,16 @@ fn a_drain_is_told_to_a_client_that_waits() {
     assert_eq!(client.line(), "421 mail.example The server stops, come again\r");
     client.ends_in_good_order();
 }
+
+#[test]
+fn tls_is_listed_only_where_it_can_be_had() {
+    let script = r#"
+with smtplib.SMTP("127.0.0.1", port, timeout=30) as client:
+    client.ehlo()
+    print(client.has_extn("starttls"), client.docmd("STARTTLS")[0])
+"#;
+    let folder = Folder::new();
+    let server = smtp(&folder, &["--env", "REQUIRE_TLS=1"]);
+    assert_eq!(python(script, &server), "False 454\n");
+    server.find_line("REQUIRE_TLS is 1 and the listener has no TLS");
+}

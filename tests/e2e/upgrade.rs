@@ -31,19 +31,19 @@ fn nobody_is_turned_away_and_those_who_are_there_may_finish() {
     stays.is_echoed();
     server.peer_of("udp").is_echoed();
 
-    let (done, served) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let (done, came) = (AtomicBool::new(false), AtomicUsize::new(0));
     let successor = thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(SeqCst) {
                 Client::connect(("127.0.0.1", tcp)).is_echoed();
                 Client::connect_unix(&path).is_echoed();
-                served.fetch_add(1, SeqCst);
+                came.fetch_add(1, SeqCst);
             }
         });
-        wait_until("clients come and go", || served.load(SeqCst) > 10);
+        wait_until("clients come and go", || came.load(SeqCst) > 10);
         let successor = server.upgrade();
-        let before = served.load(SeqCst);
-        wait_until("clients still come and go", || served.load(SeqCst) > before + 10);
+        let before = came.load(SeqCst);
+        wait_until("clients still come and go", || came.load(SeqCst) > before + 10);
         done.store(true, SeqCst);
         successor
     });

@@ -33,7 +33,7 @@ pub const IMPORTS: [Import; 9] = [
 ];
 
 /// The names that `info` knows, in the order of the document.
-pub const FACTS: [&str; 26] = [
+pub const FACTS: [&str; 27] = [
     "peer.address",
     "local.address",
     "peer.pid",
@@ -49,6 +49,7 @@ pub const FACTS: [&str; 26] = [
     "limits.memory",
     "limits.cpu",
     "limits.idle_timeout",
+    "tls.offered",
     "tls.version",
     "tls.cipher",
     "tls.server_name",

@@ -46,7 +46,7 @@ pub(crate) struct State {
     pub(crate) draining: bool,
     pub(crate) facts: BTreeMap<String, String>,
     /// Whether the configuration has settings for TLS.
-    pub(crate) offers_tls: bool,
+    pub(crate) has_tls: bool,
     pub(super) tls: Tls,
     /// From the peer to the guest.
     pub(crate) incoming: Queue,
@@ -88,7 +88,7 @@ impl State {
             peer: Peer::Here,
             draining: false,
             facts: facts.map(|(name, value)| (name.into(), value.into())).into(),
-            offers_tls: true,
+            has_tls: true,
             tls: Tls::Plaintext,
             incoming: Queue::default(),
             outgoing: Queue::default(),

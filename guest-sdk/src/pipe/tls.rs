@@ -25,6 +25,14 @@ pub(crate) enum Tls {
 impl State {
     /// The guest's wish: checks it, and drops what the peer has sent until now.
     pub(super) fn guest_starts_tls(&mut self, profile: &str) -> Result<(), Errno> {
+        self.offers_tls(profile)?;
+        self.incoming.clear();
+        self.tls = Tls::Replying;
+        Ok(())
+    }
+
+    /// Whether TLS could start now, or why not.
+    pub(super) fn offers_tls(&self, profile: &str) -> Result<(), Errno> {
         self.usable()?;
         if self.guest == Guest::Reset || self.peer == Peer::Reset {
             return Err(Errno::ConnReset);
@@ -38,11 +46,9 @@ impl State {
             return Err(Errno::Inval);
         }
         let is_own = profile.is_empty() || fact("listener") == Some(profile);
-        if !self.offers_tls || !is_own {
+        if !self.has_tls || !is_own {
             return Err(Errno::NotSup);
         }
-        self.incoming.clear();
-        self.tls = Tls::Replying;
         Ok(())
     }
 

@@ -197,6 +197,29 @@ fn only_a_whole_stream_in_plaintext_becomes_tls() {
 }
 
 #[test]
+fn it_is_offered_where_it_could_be_called_now() {
+    let (conn, peer) = Connection::pair();
+    assert!(conn.tls_is_offered());
+    conn.shutdown(Shutdown::Read).unwrap();
+    assert!(!conn.tls_is_offered());
+    drop((conn, peer));
+
+    let (conn, peer) = Connection::pair();
+    peer.refuse_tls();
+    assert!(!conn.tls_is_offered());
+    peer.set_fact("tls.offered", "true");
+    assert!(conn.tls_is_offered(), "what a test has set stays");
+    assert!(!Connection::datagram_pair().0.tls_is_offered());
+
+    let over_tls = |conn: Connection| conn.start_tls(REPLY).unwrap().tls_is_offered();
+    let again = beside(over_tls, |peer| {
+        read_reply(peer);
+        peer.start_tls().unwrap();
+    });
+    assert!(!again);
+}
+
+#[test]
 fn bounds_of_the_handler_are_not_for_the_handshake() {
     let handler = |mut conn: Connection| {
         conn.set_read_timeout(Some(Duration::ZERO)).unwrap();

@@ -306,9 +306,16 @@ impl Entry {
 }
 
 impl Handshake {
-    /// Says that its client has sent its whole first message: from now on it keeps its place.
+    /// Says that its client has sent its whole first message, and is answered now: silent ones make
+    /// room before it does, and it does not for a second.
     pub fn heard(&self) {
         self.under_way.heard();
+    }
+
+    /// Says that it has succeeded, and keeps its place from now on; `false` if that has gone to
+    /// another already.
+    pub fn done(&self) -> bool {
+        self.under_way.done()
     }
 
     /// Says that it has come to nothing: its place goes to whoever needs one.
@@ -316,8 +323,8 @@ impl Handshake {
         self.under_way.failed();
     }
 
-    /// Waits until its place has gone to another. That can be only before [`Handshake::heard`], or
-    /// after [`Handshake::failed`]. Safe to cancel.
+    /// Waits until its place has gone to another, which cannot be after [`Handshake::done`]. Safe
+    /// to cancel.
     pub async fn lost(&self) {
         self.under_way.lost().await;
     }
@@ -357,6 +364,8 @@ fn number(bound: Option<NonZeroU32>) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -484,7 +493,7 @@ mod tests {
         let bounds = Bounds { queue: Some(number(1)), ..Bounds::default() };
         let gate = admission.gate(&bounds, Opening::Plaintext);
         let place = gate.try_enter().unwrap();
-        let began = tokio::time::Instant::now();
+        let began = Instant::now();
         let queued = gate.try_queue(2 * SECOND).unwrap();
         assert_eq!(queued.connection().await.unwrap_err(), Full);
         assert_eq!(began.elapsed(), 2 * SECOND);
@@ -521,7 +530,7 @@ mod tests {
         assert_eq!(admission.free(), 1);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn the_oldest_silent_handshake_makes_room() {
         let admission = Admission::new(1, number(2), 1);
         let gate = admission.gate(&Bounds::default(), Opening::Handshake);
@@ -530,11 +539,16 @@ mod tests {
         heard.heard();
         let newcomer = begin().unwrap();
         silent.lost().await;
+        assert!(!silent.done(), "its place has gone");
         newcomer.heard();
         assert!(begin().is_none(), "both clients have said something");
         heard.failed();
         let last = begin().unwrap();
         heard.lost().await;
+        // It fails in the same moment as it loses its place, and is in nobody's way.
+        heard.failed();
+        drop(last);
+        let last = begin().unwrap();
         drop((heard, silent));
         last.heard();
         assert!(begin().is_none(), "who has lost a place does not give it back");
@@ -546,6 +560,41 @@ mod tests {
         waits.await.unwrap();
         drop(newcomer);
         assert!(begin().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_a_place_gets_that_of_one_who_begins_and_is_silent() {
+        let admission = Admission::new(1, number(1), 1);
+        let gate = admission.gate(&Bounds::default(), Opening::Handshake);
+        let entry = gate.try_enter().unwrap();
+        let waiting = gate.clone();
+        let waits = tokio::spawn(async move { waiting.enter().await });
+        tokio::task::yield_now().await;
+        assert!(!waits.is_finished(), "whose place that is has not begun");
+        let silent = entry.handshake().unwrap();
+        let began = Instant::now();
+        let _place = tokio::time::timeout(SECOND, waits).await.unwrap().unwrap();
+        silent.lost().await;
+        assert_eq!(began.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_was_answered_and_is_late_makes_room_unless_it_is_done() {
+        let admission = Admission::new(1, number(2), 1);
+        let gate = admission.gate(&Bounds::default(), Opening::Handshake);
+        let begin = || gate.try_enter().map(|entry| entry.handshake().unwrap());
+        let (done, late) = (begin().unwrap(), begin().unwrap());
+        done.heard();
+        late.heard();
+        assert!(done.done());
+        assert!(begin().is_none(), "nobody is late yet");
+        let start = Instant::now();
+        let _place = gate.enter().await;
+        assert_eq!(start.elapsed(), SECOND);
+        late.lost().await;
+        assert!(!late.done());
+        tokio::time::advance(60 * SECOND).await;
+        assert!(done.done() && gate.try_enter().is_none());
     }
 
     #[tokio::test(start_paused = true)]

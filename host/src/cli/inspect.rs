@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use anyhow::{Error, anyhow};
 use clap::ArgMatches;
+use portcell::Compiler;
 use portcell::config::{Config, display_size};
 use portcell::engine::{Engine, MEMORY_SLOT};
-use portcell::handler::Loader;
+use portcell::handler::{Loader, Loading};
 use portcell::plugin::{Entry, Plugin};
 use serde_json::{Value, json};
 
@@ -14,17 +15,19 @@ use super::arguments::plugin as plugin_path;
 use super::{Failure, print};
 
 /// A larger file is not looked at, in bytes.
-const LARGEST: u64 = 256 << 20;
+const LARGEST_BYTES: u64 = 256 << 20;
+
+/// The same, as the configuration takes it.
+const LARGEST: &str = "256MiB";
 
 /// Prints what the plugin is; fails, after that, if it could not be served.
 pub(super) fn inspect(matches: &ArgMatches) -> Result<(), Failure> {
     let path = plugin_path(matches);
     let usage = |error: Error| Failure::Usage(anyhow!("{}: {error:#}", path.display()));
-    let plugin = Plugin::read(path, LARGEST).map_err(|error| usage(error.into()))?;
+    let plugin = Plugin::read(path, LARGEST_BYTES).map_err(|error| usage(error.into()))?;
     let engine = Engine::new(1).map_err(|error| Failure::Failed(error.into()))?;
-    let loader = Loader::new(engine).map_err(|error| {
-        Failure::Failed(Error::msg(format!("cannot link the host calls: {error}")))
-    })?;
+    let loader = Loader::new(engine, Compiler::this_program())
+        .map_err(|error| Failure::Failed(error.into()))?;
     if matches.get_flag("json") {
         print(&format!("{:#}\n", as_json(&plugin, &loader)));
     } else {
@@ -32,10 +35,11 @@ pub(super) fn inspect(matches: &ArgMatches) -> Result<(), Failure> {
     }
     // Only the file counts here: it may have as much memory as there is.
     let memory = display_size(MEMORY_SLOT);
-    let config =
-        Config::from_flags(path, &[("memory", &memory)]).map_err(|error| usage(error.into()))?;
+    let config = Config::from_flags(path, &[("memory", &memory), ("max-module-size", LARGEST)])
+        .map_err(|error| usage(error.into()))?;
+    let loading = Loading::without_cache(&config.server);
     for handler in &config.handlers {
-        loader.load(handler, 1, LARGEST).map_err(|error| usage(error.into()))?;
+        loader.load(handler, 1, &loading).map_err(|error| usage(error.into()))?;
     }
     Ok(())
 }

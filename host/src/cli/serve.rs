@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use portcell::admin::{self, Admin, AdminError, Sockets};
 use portcell::server::{self, ControlError, StartError};
 use portcell::telemetry::{self, Format};
-use portcell::{Config, Control, Server};
+use portcell::{Compiler, Config, Control, Server};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
@@ -44,7 +44,8 @@ async fn serve_until_ended(
         Signals::listen().context("cannot listen for signals").map_err(Failure::Failed)?;
     let bound = async {
         let steered = config.server.clone();
-        let mut server = Server::load(config).await.map_err(classify)?;
+        let compiler = Compiler::this_program();
+        let mut server = Server::load_with(config, compiler).await.map_err(classify)?;
         if let Some(path) = path {
             server.reads_from(path.to_path_buf());
         }
@@ -170,7 +171,8 @@ pub(super) fn check(path: &Path) -> Result<(), Failure> {
     let config = read(path)?;
     let usage = |error: StartError| Failure::Usage(error.into());
     server::capacity(&config).map_err(|error| usage(error.into()))?;
-    runtime()?.block_on(server::check_handlers(&config)).map_err(classify)?;
+    let checked = server::check_handlers(&config, Compiler::this_program());
+    runtime()?.block_on(checked).map_err(classify)?;
     server::check_certificates(&config).map_err(usage)?;
     admin::check(&config.server).map_err(|error| Failure::Usage(error.into()))?;
     let (listeners, handlers) = (config.listeners.len(), config.handlers.len());

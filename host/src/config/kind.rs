@@ -52,6 +52,8 @@ pub enum Kind {
     Receipts,
     /// `"off"` or a folder, with an example.
     FolderOrOff(&'static str),
+    /// `"auto"`, `"off"` or a path.
+    Cache,
     /// Names and values of an environment.
     Env,
     /// Folders that are granted.
@@ -126,6 +128,7 @@ impl Kind {
             }
             Self::Receipts => r#""off", "stderr" or a path like "./receipts.json""#.to_owned(),
             Self::FolderOrOff(like) => format!(r#""off" or a folder like "{like}""#),
+            Self::Cache => r#""auto", "off" or a path like "./cache""#.to_owned(),
             Self::Env => r#"a table of strings like { GREETING = "hello" }"#.to_owned(),
             Self::Dirs => {
                 r#"a list like [{ host = "www", guest = "/www", write = false }]"#.to_owned()

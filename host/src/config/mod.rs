@@ -127,12 +127,29 @@ pub struct ServerConfig {
     pub metrics: Option<Address>,
     /// The largest module file that is loaded, in bytes; never 0.
     pub max_module_size: u64,
+    /// How long a module may take to compile; at most an hour.
+    pub compile_timeout: Duration,
+    /// Address space of the compiler of a module, in bytes; at least 256 MiB.
+    pub compile_memory: u64,
+    /// Where compiled modules are kept.
+    pub cache: CacheConfig,
     /// All memories and tables of all instances together.
     pub max_memory: MemoryBound,
     /// What a guest may use of its stack, in bytes.
     pub stack: u32,
     /// How the work of guests is measured.
     pub meter: Meter,
+}
+
+/// Where compiled modules are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CacheConfig {
+    /// In a folder of systemd's or the user's, if there is one.
+    Auto,
+    /// Nowhere: each load compiles.
+    Off,
+    /// In this folder, which is made if it is not there.
+    Folder(PathBuf),
 }
 
 /// Where a server is seen and steered.

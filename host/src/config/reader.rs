@@ -9,8 +9,8 @@ use super::keys::{self, Home, Key};
 use super::scalar::{self, Count};
 use super::value::{Data, Value};
 use super::{
-    Backoff, Cipher, ConfigError, Dir, Keepalive, Kind, LogBounds, MemoryBound, MinRate, NamedFile,
-    Origin, Receipts, Spawn, Versions, WhenFull, compound, limits, server_name,
+    Backoff, CacheConfig, Cipher, ConfigError, Dir, Keepalive, Kind, LogBounds, MemoryBound,
+    MinRate, NamedFile, Origin, Receipts, Spawn, Versions, WhenFull, compound, limits, server_name,
 };
 use crate::address::Address;
 
@@ -101,6 +101,10 @@ impl Reader<'_> {
 
     pub(super) fn folder_or_off(&mut self, key: &str) -> Checked<Option<PathBuf>> {
         self.scalar(key, |value, _, base| scalar::folder_or_off(value, base))
+    }
+
+    pub(super) fn cache(&mut self, key: &str) -> Checked<CacheConfig> {
+        self.scalar(key, |value, _, base| scalar::cache(value, base))
     }
 
     /// A number, for a key that takes no words.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::units::{UnitError, display_duration, display_size, parse_duration, parse_size};
 use super::value::{Data, Value};
-use super::{MemoryBound, Receipts};
+use super::{CacheConfig, MemoryBound, Receipts};
 
 /// The longest name, in bytes.
 const MAX_NAME: usize = 64;
@@ -267,11 +267,25 @@ pub(super) fn receipts(value: &Value, base: &Path) -> Result<Receipts, String> {
     match &value.data {
         Data::Text(text) if text == "off" => Ok(Receipts::Off),
         Data::Text(text) if text == "stderr" => Ok(Receipts::Stderr),
-        // A word like "none" or "stdout" is hardly meant to be a file.
+        _ => path_not_word(value, base, "file").map(Receipts::File),
+    }
+}
+
+pub(super) fn cache(value: &Value, base: &Path) -> Result<CacheConfig, String> {
+    match &value.data {
+        Data::Text(text) if text == "auto" => Ok(CacheConfig::Auto),
+        Data::Text(text) if text == "off" => Ok(CacheConfig::Off),
+        _ => path_not_word(value, base, "folder").map(CacheConfig::Folder),
+    }
+}
+
+/// A path, where a word like "none" or "stdout" is hardly meant to be one.
+fn path_not_word(value: &Value, base: &Path, what: &str) -> Result<PathBuf, String> {
+    match &value.data {
         Data::Text(text) if !text.is_empty() && !text.contains(['/', '.']) => {
-            Err(format!("a file of the name `{text}` would be \"./{text}\""))
+            Err(format!("a {what} of the name `{text}` would be \"./{text}\""))
         }
-        _ => path(value, base).map(Receipts::File),
+        _ => path(value, base),
     }
 }
 

@@ -520,6 +520,9 @@ impl Connection {
             not_there(found_out);
             return None;
         }
+        if name == "tls.offered" {
+            return Some(if self.upgrade_of("").is_ok() { "true" } else { "false" }.into());
+        }
         facts::info(name, self.account.id(), &self.placement, self.link.socket().ok())
     }
 

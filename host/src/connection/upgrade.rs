@@ -76,28 +76,13 @@ impl Connection {
     /// the profile of this name; an empty one means the only one that there is. Waits for the peer
     /// for as long as the profile says; timeouts of the guest do not count.
     pub async fn start_tls(&mut self, profile: &str, reply: &[u8]) -> Result<(), NotSecured> {
-        let refused = |errno| Err(NotSecured::Refused(errno));
-        match self.link.socket() {
-            Ok(Socket::Tcp(..) | Socket::Unix(_)) => {}
-            Ok(Socket::Flow(_) | Socket::Tls(_)) => return refused(Errno::Inval),
-            Err(errno) => return refused(errno),
-        }
-        if let Some(errno) = self.broken {
-            return refused(errno);
-        }
-        if self.input != Input::Open || self.output != Output::Open {
-            return refused(Errno::Inval);
-        }
-        let called = |upgrade: &&Arc<dyn Upgrade>| profile.is_empty() || profile == upgrade.name();
-        let Some(upgrade) = self.upgrade.as_ref().filter(called).map(Arc::clone) else {
-            return refused(Errno::NotSup);
-        };
+        let upgrade = Arc::clone(self.upgrade_of(profile).map_err(NotSecured::Refused)?);
         if reply.len() as u64 > self.most[1].saturating_sub(self.account.bytes_out()) {
             return exceed(&self.account, Excess::Out).await;
         }
         // If this is dropped while it waits, the socket closes, and nobody has it any more.
         let Link::Open(socket) = std::mem::replace(&mut self.link, Link::Reset) else {
-            return refused(Errno::BadFd);
+            return Err(NotSecured::Refused(Errno::BadFd));
         };
         let peer = socket.peer_address();
         let upgraded = self.secure(socket, &*upgrade, reply).await;
@@ -115,6 +100,22 @@ impl Connection {
             dismiss(socket, "").await;
         }
         Err(NotSecured::Ended)
+    }
+
+    /// How the connection comes to TLS now by the profile of this name, or why it cannot.
+    pub(super) fn upgrade_of(&self, profile: &str) -> Result<&Arc<dyn Upgrade>, Errno> {
+        match self.link.socket()? {
+            Socket::Tcp(..) | Socket::Unix(_) => {}
+            Socket::Flow(_) | Socket::Tls(_) => return Err(Errno::Inval),
+        }
+        if let Some(errno) = self.broken {
+            return Err(errno);
+        }
+        if self.input != Input::Open || self.output != Output::Open {
+            return Err(Errno::Inval);
+        }
+        let called = |upgrade: &&Arc<dyn Upgrade>| profile.is_empty() || profile == upgrade.name();
+        self.upgrade.as_ref().filter(called).ok_or(Errno::NotSup)
     }
 
     /// The stream with TLS on it; or what is left of it, and why.

@@ -29,6 +29,8 @@ pub struct Handshaking {
     truncation: Truncation,
     timeout: Duration,
     when_full: WhenFull,
+    /// What a client is sent over TLS for whom there is no place.
+    farewell: String,
     failures: Arc<Failures>,
 }
 
@@ -79,6 +81,7 @@ impl Handshaking {
             truncation: tls.truncation,
             timeout: config.handshake_timeout,
             when_full: config.when_full,
+            farewell: config.farewell.clone(),
             failures: Arc::new(Failures { listener, life, episode }),
         }
     }
@@ -106,6 +109,7 @@ impl Handshaking {
         };
         let shaken = tokio::select! {
             shaken = timeout_at(deadline, accept(socket, self.truncation, select)) => match shaken {
+                Ok(Ok(_)) if !handshake.done() => Err((None, Failure::MadeRoom)),
                 Ok(Ok(shaken)) => Ok(shaken),
                 Ok(Err((socket, error))) => Err((Some(socket), Failure::from(error))),
                 Err(_) => Err((None, Failure::TimedOut(self.timeout))),
@@ -123,50 +127,77 @@ impl Handshaking {
                     self.failures.life.file(client, Some(account), exit);
                 }
                 if let Some(socket) = socket {
-                    handshake.failed();
-                    tokio::select! {
-                        () = dismiss(socket, "") => {}
-                        () = handshake.lost() => {}
-                        () = account.cut() => {}
-                    }
+                    turn_away(socket, "", Some(handshake), account).await;
                 }
                 return None;
             }
         };
         let permit = tokio::select! {
             permit = self.place(handshake, deadline) => permit,
-            () = account.cut() => None,
+            () = account.cut() => Err(None),
         };
-        let Some(permit) = permit else {
-            let reason = match self.when_full {
-                WhenFull::Refuse => Refused::Full,
-                WhenFull::Wait | WhenFull::Queue { .. } => Refused::Waited,
-            };
-            let life = &self.failures.life;
-            life.counts().handshakes_done.add(1);
-            life.turns_away(&socket, Some(account), reason, NO_PLACE);
-            dismiss(socket, "").await;
-            return None;
+        let life = &self.failures.life;
+        life.counts().handshakes_done.add(1);
+        let permit = match permit {
+            Ok(permit) => permit,
+            Err(handshake) => {
+                let reason = match self.when_full {
+                    WhenFull::Refuse => Refused::Full,
+                    WhenFull::Wait | WhenFull::Queue { .. } => Refused::Waited,
+                };
+                life.turns_away(&socket, Some(account), reason, NO_PLACE);
+                turn_away(socket, &self.farewell, handshake, account).await;
+                return None;
+            }
         };
-        self.failures.life.counts().handshakes_done.add(1);
         account.handshake_is_done();
         Some(Shaken { socket, permit, handler })
     }
 
-    /// The place of the connection; `None` if there is none, or not in time.
-    async fn place(&self, handshake: Handshake, deadline: Instant) -> Option<Permit> {
+    /// The place of the connection; if there is none, or not in time, the handshake with the place
+    /// that it has still.
+    async fn place(
+        &self,
+        handshake: Handshake,
+        deadline: Instant,
+    ) -> Result<Permit, Option<Handshake>> {
         if let Some(permit) = handshake.try_connection() {
-            return Some(permit);
+            return Ok(permit);
         }
         match self.when_full {
-            WhenFull::Wait => timeout_at(deadline, handshake.connection()).await.ok(),
-            WhenFull::Refuse => None,
-            WhenFull::Queue { wait, .. } => handshake.queued(wait).await.ok(),
+            WhenFull::Wait => {
+                timeout_at(deadline, handshake.connection()).await.map_err(|_| Some(handshake))
+            }
+            WhenFull::Refuse => Err(Some(handshake)),
+            WhenFull::Queue { wait, .. } => handshake.queued(wait).await.map_err(|_| None),
         }
     }
 
     fn profile(&self) -> Arc<Profile> {
         Arc::clone(&self.profile.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Ends a connection in good order, or as soon as somebody needs its place.
+async fn turn_away(
+    socket: Socket,
+    farewell: &str,
+    handshake: Option<Handshake>,
+    account: &Account,
+) {
+    let lost = async {
+        match &handshake {
+            Some(handshake) => {
+                handshake.failed();
+                handshake.lost().await;
+            }
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = dismiss(socket, farewell) => {}
+        () = lost => {}
+        () = account.cut() => {}
     }
 }
 

@@ -64,7 +64,10 @@ pub unsafe fn inherit() {
     INHERITANCE.get_or_init(|| {
         let own = |number| {
             // SAFETY: it is open, and the caller says that nobody owns it.
-            (number, unsafe { OwnedFd::from_raw_fd(number) })
+            let descriptor = unsafe { OwnedFd::from_raw_fd(number) };
+            // For this program, and not for those that it starts. That it is open is all it needs.
+            let _ = rustix::io::fcntl_setfd(&descriptor, rustix::io::FdFlags::CLOEXEC);
+            (number, descriptor)
         };
         let mut descriptors = open_descriptors().into_iter().map(own).collect();
         let names = match std::env::var(handover::VARIABLE) {

@@ -8,11 +8,13 @@ use super::listener::{Listener, Run, Services};
 use super::loading::Loaded;
 use super::serve::{Service, Tls};
 use super::socket::Socket;
-use super::{Server, Sockets, flows};
+use super::{Server, Sockets, capacity, flows, needs};
 use crate::address::Address;
 use crate::admission::Opening;
 use crate::capacity::memory;
-use crate::config::{Config, Difference, ListenerConfig, MemoryBound, ReceiptsFor, difference};
+use crate::config::{
+    Config, Difference, ListenerConfig, MemoryBound, ReceiptsFor, ServerConfig, difference,
+};
 use crate::drain::Connections;
 use crate::listener::{Life, Phase};
 use crate::route::{Route, Routes, Table};
@@ -24,12 +26,19 @@ impl Server {
         wanted: Config,
         handlers: Vec<Loaded>,
     ) -> Result<(), StartError> {
+        // Again: a bound may have changed while they were loaded.
+        self.check_fixed(&wanted)?;
+        let room = self.room(&wanted)?;
         let profiles = self.load_profiles(&wanted).await?;
         let changed: Vec<_> =
             wanted.listeners.iter().filter(|config| self.starts(config)).map(Arc::clone).collect();
         let sockets = self.sockets(&changed).await?;
         // Nothing below can fail.
         self.config = wanted;
+        if self.room != room {
+            self.room = room;
+            tracing::info!("room for {room} connections, with what was configured beside them");
+        }
         self.set_bounds();
         self.put(handlers);
         self.handlers.retain(&self.config.handlers);
@@ -104,11 +113,24 @@ impl Server {
         }
     }
 
+    /// How many connections there can be with `wanted`. It can need descriptors that were not set
+    /// aside at the start: for handshakes, queues, and folders of guests.
+    fn room(&self, wanted: &Config) -> Result<u32, StartError> {
+        if needs(wanted) == needs(&self.config) {
+            return Ok(self.room);
+        }
+        let unbounded = ServerConfig { max_connections: None, ..wanted.server.clone() };
+        let machine = capacity(&Config { server: unbounded, ..wanted.clone() })?;
+        // So that the message says what the machine allows.
+        capacity(wanted)?;
+        Ok(machine.connections.min(self.capacity.connections))
+    }
+
     /// The bounds that can change while it runs.
     pub(super) fn set_bounds(&self) {
         let Config { server, pools, .. } = &self.config;
         self.admission.set_pools(pools.iter().map(|pool| (pool.name.as_str(), pool.size)));
-        let most = server.max_connections.map_or(self.capacity.connections, NonZeroU32::get);
+        let most = server.max_connections.map_or(self.room, NonZeroU32::get);
         self.admission.resize(most);
         self.loader.memory().set_limit(match server.max_memory {
             MemoryBound::Auto => memory().map_or(u64::MAX, |bytes| bytes / 4 * 3),
@@ -136,6 +158,7 @@ impl Server {
                 sockets.extend(bound.into_iter().map(|socket| (address.clone(), socket)));
             }
             for (_, socket) in &sockets {
+                socket.suits(config)?;
                 socket.join(config)?;
             }
             all.push(sockets);

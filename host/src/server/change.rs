@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::Server;
 use super::control::{ControlError, Event, Reply, answer, read};
 use super::error::{BadPlugin, StartError};
-use super::loading::{Loaded, Loading, all_good};
+use super::loading::{Load, Loaded, all_good};
 use super::versions::NoWayBack;
 use crate::config::{Config, Difference, HandlerConfig, difference, nearest};
 
@@ -34,25 +34,14 @@ pub(super) struct Changes {
     waiting: VecDeque<Change>,
     /// The one whose modules are being loaded.
     under_way: Option<Change>,
+    /// What the log has of modules that were compiled, and of those from the cache.
+    told: (u64, u64),
 }
 
 impl Changes {
     /// Whether there is none.
     pub(super) fn are_made(&self) -> bool {
         self.under_way.is_none() && self.waiting.is_empty()
-    }
-}
-
-impl Change {
-    /// Answers that the server is about to end.
-    pub(super) fn refuse(self) {
-        match self {
-            Self::Apply(_, reply) | Self::Reload(reply) => answer(reply, Err(ControlError::Ending)),
-            Self::Swap { reply, .. } | Self::RollBack { reply, .. } => {
-                answer(reply, Err(ControlError::Ending));
-            }
-            Self::Watched => {}
-        }
     }
 }
 
@@ -69,8 +58,31 @@ impl Server {
 
     /// Makes none of the changes that are asked for: the server is about to end.
     pub(super) fn refuse_changes(&mut self) {
-        let Changes { waiting, under_way } = std::mem::take(&mut self.changes);
-        under_way.into_iter().chain(waiting).for_each(Change::refuse);
+        let Changes { waiting, under_way, .. } = std::mem::take(&mut self.changes);
+        for change in under_way.into_iter().chain(waiting) {
+            self.refuse_change(change, ControlError::Ending);
+        }
+    }
+
+    /// Says that a change is not made, and why.
+    pub(super) fn refuse_change(&mut self, change: Change, why: ControlError) {
+        match change {
+            Change::Apply(_, reply) | Change::Reload(reply) => self.answer_apply(reply, Err(why)),
+            Change::Swap { handler, reply, .. } | Change::RollBack { handler, reply } => {
+                self.answer_swap(&handler, reply, Err(why));
+            }
+            Change::Watched => {}
+        }
+    }
+
+    /// Logs how many modules were compiled since it was called last, and how many were not.
+    pub(super) fn tell_of_plugins(&mut self) {
+        let now = (self.loader.compiled(), self.loader.from_cache());
+        let before = std::mem::replace(&mut self.changes.told, now);
+        if now != before {
+            let (compiled, from_cache) = (now.0 - before.0, now.1 - before.1);
+            tracing::info!("plugins: {compiled} compiled, {from_cache} from the cache");
+        }
     }
 
     /// Goes on with the change whose configuration is read.
@@ -86,6 +98,7 @@ impl Server {
 
     /// Makes the change whose modules are loaded, and begins the next.
     pub(super) async fn loaded(&mut self, loaded: Result<Vec<Loaded>, StartError>) {
+        self.tell_of_plugins();
         match self.changes.under_way.take() {
             Some(Change::Apply(wanted, reply)) => {
                 let applied = self.apply_loaded(*wanted, loaded).await;
@@ -116,12 +129,12 @@ impl Server {
 
     /// Begins to load what the change needs, or makes it if that is nothing.
     fn begin(&mut self, change: Change) {
-        let (handlers, limit) = match change {
+        let (handlers, server) = match change {
             Change::Apply(wanted, reply) => {
                 if let Err(error) = self.check_fixed(&wanted) {
                     return self.answer_apply(reply, Err(error.into()));
                 }
-                let needed = (wanted.handlers.clone(), wanted.server.max_module_size);
+                let needed = (wanted.handlers.clone(), wanted.server.clone());
                 self.changes.under_way = Some(Change::Apply(wanted, reply));
                 needed
             }
@@ -140,7 +153,7 @@ impl Server {
                     Err(error) => return self.answer_swap(&handler, reply, Err(error)),
                 };
                 self.changes.under_way = Some(Change::Swap { handler, module, reply });
-                (vec![config], self.config.server.max_module_size)
+                (vec![config], self.config.server.clone())
             }
             Change::RollBack { handler, reply } => {
                 let rolled_back = self.roll_back(&handler);
@@ -149,13 +162,13 @@ impl Server {
             Change::Watched => {
                 self.changes.under_way = Some(Change::Watched);
                 let handlers = self.config.handlers.iter().filter(|handler| handler.watch);
-                (handlers.map(Arc::clone).collect(), self.config.server.max_module_size)
+                (handlers.map(Arc::clone).collect(), self.config.server.clone())
             }
         };
-        let mut loading = Loading::new(&self.loader, &handlers, &self.handlers, limit);
-        loading.returns = matches!(self.changes.under_way, Some(Change::Swap { .. }));
+        let mut load = Load::new(&self.loader, &handlers, &self.handlers, &server);
+        load.returns = matches!(self.changes.under_way, Some(Change::Swap { .. }));
         let sender = self.sender.clone();
-        let running = tokio::spawn(loading.run());
+        let running = tokio::spawn(load.run());
         tokio::spawn(async move {
             let loaded = running.await.unwrap_or_else(|error| Err(StartError::Loading(error)));
             // A server that has ended hears no more.

@@ -87,7 +87,7 @@ impl Server {
             | Command::DrainListener { .. } => {
                 self.handle(Event::Command(command)).await;
             }
-            Command::Change(change) => change.refuse(),
+            Command::Change(change) => self.refuse_change(change, ControlError::Ending),
             Command::Limit { reply, .. } | Command::Listener { reply, .. } => {
                 answer(reply, Err(ControlError::Ending));
             }
@@ -102,7 +102,7 @@ impl Server {
     fn limit(&mut self, limit: &Limit, most: Option<NonZeroU32>) -> Result<(), ControlError> {
         match limit {
             Limit::Server => {
-                let room = self.capacity.connections;
+                let room = self.room;
                 if let Some(wanted) = most.map(NonZeroU32::get).filter(|wanted| *wanted > room) {
                     return Err(ControlError::Room { room, wanted });
                 }

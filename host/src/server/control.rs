@@ -210,7 +210,8 @@ impl Control {
     }
 
     /// Serve this configuration from now on, or keep the old one if it cannot be served; gives what
-    /// was different. Modules are read again.
+    /// was different. Modules are read again. While they are compiled the server goes on, and does
+    /// what else it is told; changes of this kind are made one after the other.
     pub async fn apply(&self, config: Config) -> Result<Vec<Difference>, ControlError> {
         self.ask(|reply| Command::Change(Change::Apply(Box::new(config), reply))).await
     }

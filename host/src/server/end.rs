@@ -29,7 +29,10 @@ pub(super) enum End {
 }
 
 impl Server {
-    pub(super) async fn end(self, end: End) -> Result<Ended, RunError> {
+    pub(super) async fn end(mut self, end: End) -> Result<Ended, RunError> {
+        // Nobody needs what is compiled now.
+        self.loader.stop();
+        self.refuse_changes();
         match end {
             End::Drain(within) => Ok(self.drain(within).await),
             End::Stop => Ok(self.stop().await),
@@ -66,7 +69,6 @@ impl Server {
     /// does not change the server is still done meanwhile.
     pub(super) async fn drain(mut self, within: Within) -> Ended {
         self.phase = Phase::Draining;
-        self.refuse_changes();
         let since = |bound: Option<Duration>| bound.map(|bound| Instant::now() + bound);
         let mut deadline = match within {
             Within::Configured => self.drain_deadline(),

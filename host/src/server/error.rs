@@ -4,7 +4,7 @@ use crate::capacity::TooMany;
 use crate::config::{HandlerConfig, Origin};
 use crate::coredumps::CoredumpsError;
 use crate::engine::EngineError;
-use crate::handler::LoadError;
+use crate::handler::{LoadError, LoaderError};
 use crate::listener::{BindError, Gone, JoinError};
 use crate::receipt::ReceiptsError;
 use crate::tls::LoadErrors;
@@ -19,9 +19,9 @@ pub enum StartError {
     /// The pool cannot be made.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// The host calls cannot be linked: a bug.
-    #[error("cannot link the host calls")]
-    Linker(#[source] wasmtime::Error),
+    /// Nothing can be loaded.
+    #[error(transparent)]
+    Loader(#[from] LoaderError),
     /// Plugins cannot be loaded: all of them, one a line.
     #[error("{}", lines(.0))]
     Load(Vec<BadPlugin>),
@@ -44,6 +44,17 @@ pub enum StartError {
         /// Why.
         #[source]
         source: std::io::Error,
+    },
+    /// A descriptor of a listener with TLS turns out to be UDP's.
+    #[error(
+        "{origin}: {address}, which was passed to the server, would be served without TLS, which \
+         is for streams; give it a listener of its own"
+    )]
+    NoTls {
+        /// Where TLS was asked for.
+        origin: Origin,
+        /// What it is bound to.
+        address: String,
     },
     /// A multicast group cannot be joined.
     #[error(transparent)]

@@ -4,13 +4,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::error::{BadPlugin, StartError, Unfit};
 use super::versions::{Handlers, Known};
-use crate::config::{Config, HandlerConfig};
+use crate::compile::{self, Compiler};
+use crate::config::{Config, HandlerConfig, ServerConfig};
 use crate::engine::{Engine, Settings};
-use crate::handler::{Handler, Loader};
+use crate::handler::{Handler, LoadError, Loader, Loading};
 use crate::trial::trial;
 
 /// After how long a module that is still being compiled is mentioned, and how often again.
@@ -18,12 +21,13 @@ const PROGRESS: Duration = Duration::from_secs(5);
 
 /// Modules that are to be loaded.
 #[derive(Debug)]
-pub(super) struct Loading {
-    pub(super) loader: Arc<Loader>,
+pub(super) struct Load {
+    loader: Arc<Loader>,
     /// With what is known of each handler.
-    pub(super) wanted: Vec<(Arc<HandlerConfig>, Known)>,
-    /// The largest module, in bytes.
-    pub(super) limit: u64,
+    wanted: Vec<(Arc<HandlerConfig>, Known)>,
+    /// What bounds it, and where the cache is.
+    server: ServerConfig,
+    has_cache: bool,
     /// Whether a version comes back that a rollback has left.
     pub(super) returns: bool,
 }
@@ -39,14 +43,15 @@ pub(super) struct Loaded {
     pub(super) stays: bool,
 }
 
-/// Loads and tries the modules of `config` as a start does, with nothing bound.
-pub async fn check_handlers(config: &Config) -> Result<(), StartError> {
-    let loader =
-        Loader::new(Engine::with(&Settings::of(&config.server, 1))?).map_err(StartError::Linker)?;
-    let limit = config.server.max_module_size;
-    let handlers = Handlers::default();
-    let loading = Loading::new(&Arc::new(loader), &config.handlers, &handlers, limit);
-    all_good(loading.run().await?).map(drop)
+/// Has the modules of `config` compiled by `compiler` and tries them, as a start does, with nothing
+/// bound.
+pub async fn check_handlers(config: &Config, compiler: Compiler) -> Result<(), StartError> {
+    let engine = Engine::with(&Settings::of(&config.server, 1))?;
+    let loader = Arc::new(Loader::new(engine, compiler)?);
+    let mut load = Load::new(&loader, &config.handlers, &Handlers::default(), &config.server);
+    // Whoever checks may be another user than who serves, and could not share a cache.
+    load.has_cache = false;
+    all_good(load.run().await?).map(drop)
 }
 
 /// The handlers, or all that is wrong.
@@ -57,77 +62,98 @@ pub(super) fn all_good(loaded: Vec<Loaded>) -> Result<Vec<Loaded>, StartError> {
     if wrong.is_empty() { Ok(good) } else { Err(StartError::Load(wrong)) }
 }
 
-impl Loading {
+impl Load {
     pub(super) fn new(
         loader: &Arc<Loader>,
         configs: &[Arc<HandlerConfig>],
         handlers: &Handlers,
-        limit: u64,
+        server: &ServerConfig,
     ) -> Self {
         let known = |config: &Arc<HandlerConfig>| {
             let known = handlers.known(&config.name);
             (Arc::clone(config), known)
         };
         let wanted = configs.iter().map(known).collect();
-        Self { loader: Arc::clone(loader), wanted, limit, returns: false }
+        let (loader, server) = (Arc::clone(loader), server.clone());
+        Self { loader, wanted, server, has_cache: true, returns: false }
     }
 
-    /// Loads and tries one after the other.
+    /// Compiles a few at once, and tries one after the other.
     pub(super) async fn run(self) -> Result<Vec<Loaded>, StartError> {
-        let mut all = Vec::with_capacity(self.wanted.len());
-        for (config, known) in &self.wanted {
-            all.push(self.load(config, known).await?);
+        let Self { loader, wanted, server, has_cache, returns } = self;
+        let opened = spawn_blocking(move || {
+            if has_cache { Loading::of(&server) } else { Loading::without_cache(&server) }
+        });
+        let loading = Arc::new(opened.await.map_err(StartError::Loading)?);
+        let places = Arc::new(Semaphore::new(compile::at_once()));
+        let compile = |(config, known): &(Arc<HandlerConfig>, Known)| {
+            let (config, known) = (Arc::clone(config), known.clone());
+            let (loader, loading) = (Arc::clone(&loader), Arc::clone(&loading));
+            let places = Arc::clone(&places);
+            tokio::spawn(async move {
+                let _place = places.acquire_owned().await;
+                compile(loader, config, known, loading).await
+            })
+        };
+        let under_way: Vec<_> = wanted.iter().map(compile).collect();
+        let mut all = Vec::with_capacity(wanted.len());
+        for ((config, known), compiling) in wanted.iter().zip(under_way) {
+            let compiled = compiling.await.flatten().map_err(StartError::Loading)?;
+            all.push(finish(compiled, config, known, returns).await);
         }
+        spawn_blocking(move || loading.tidy()).await.map_err(StartError::Loading)?;
         Ok(all)
     }
+}
 
-    async fn load(&self, config: &Arc<HandlerConfig>, known: &Known) -> Result<Loaded, StartError> {
-        let compiled = self.compile(config, known).await?;
-        let is_left_behind =
-            |handler: &Handler| known.left_behind.contains(&handler.version()) && !self.returns;
-        let stays = compiled.as_ref().is_ok_and(is_left_behind);
-        let compiled = match &known.present {
-            Some(present) if stays => present.again(config).map_err(Unfit::Load),
-            _ => compiled,
-        };
-        let handler = match compiled {
-            Ok(handler) => try_out(handler, config, known).await,
-            Err(error) => Err(error),
-        };
-        let handler = handler.map_err(|error| BadPlugin::new(config, error));
-        Ok(Loaded { name: config.name.clone(), handler, stays })
-    }
-
-    /// Compiles a module on a thread of its own, and mentions it if that takes long.
-    async fn compile(
-        &self,
-        config: &Arc<HandlerConfig>,
-        known: &Known,
-    ) -> Result<Result<Handler, Unfit>, StartError> {
-        let (loader, limit) = (Arc::clone(&self.loader), self.limit);
-        let (wanted, versions, next) = (Arc::clone(config), known.versions.clone(), known.next);
-        let mut compiling = tokio::task::spawn_blocking(move || {
-            loader.load_or_reuse(&wanted, &versions, next, limit)
-        });
-        let mut progress = interval(PROGRESS);
-        progress.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // The first is at once.
-        progress.tick().await;
-        let mut so_far = Duration::ZERO;
-        loop {
-            tokio::select! {
-                compiled = &mut compiling => {
-                    let compiled = compiled.map_err(StartError::Loading)?;
-                    return Ok(compiled.map_err(Unfit::Load));
-                }
-                _ = progress.tick() => {
-                    so_far += PROGRESS;
-                    let (name, seconds) = (&config.name, so_far.as_secs());
-                    tracing::info!("handler {name}: its module is being compiled for {seconds} s");
-                }
+/// Has a module compiled on a thread of its own, and mentions it if that takes long.
+async fn compile(
+    loader: Arc<Loader>,
+    config: Arc<HandlerConfig>,
+    known: Known,
+    loading: Arc<Loading>,
+) -> Result<Result<Handler, LoadError>, JoinError> {
+    let name = config.name.clone();
+    let mut compiling = spawn_blocking(move || {
+        loader.load_or_reuse(&config, &known.versions, known.next, &loading)
+    });
+    let mut progress = interval(PROGRESS);
+    progress.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The first is at once.
+    progress.tick().await;
+    let mut so_far = Duration::ZERO;
+    loop {
+        tokio::select! {
+            compiled = &mut compiling => return compiled,
+            _ = progress.tick() => {
+                so_far += PROGRESS;
+                let seconds = so_far.as_secs();
+                tracing::info!("handler {name}: its module is being compiled for {seconds} s");
             }
         }
     }
+}
+
+/// Tries what was compiled; leaves out what a rollback has left, unless it may return.
+async fn finish(
+    compiled: Result<Handler, LoadError>,
+    config: &Arc<HandlerConfig>,
+    known: &Known,
+    returns: bool,
+) -> Loaded {
+    let is_left_behind =
+        |handler: &Handler| known.left_behind.contains(&handler.version()) && !returns;
+    let stays = compiled.as_ref().is_ok_and(is_left_behind);
+    let compiled = match &known.present {
+        Some(present) if stays => present.again(config),
+        _ => compiled,
+    };
+    let handler = match compiled {
+        Ok(handler) => try_out(handler, config, known).await,
+        Err(error) => Err(Unfit::Load(error)),
+    };
+    let handler = handler.map_err(|error| BadPlugin::new(config, error));
+    Loaded { name: config.name.clone(), handler, stays }
 }
 
 /// Tries a handler, unless it is the one that is in service.

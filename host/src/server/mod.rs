@@ -29,6 +29,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::address::Address;
 use crate::admission::{Admission, Opening};
 use crate::capacity::{Capacity, Needs, TooMany};
+use crate::compile::Compiler;
 use crate::config::{Config, HandlerConfig, ListenerConfig, WhenFull};
 use crate::coredumps::Coredumps;
 use crate::drain::{Connections, Registry};
@@ -42,7 +43,7 @@ use crate::tls::Profile;
 use self::change::{Change, Changes};
 use self::control::Event;
 use self::listener::{Listener, Run, Running, opening};
-use self::loading::{Loading, all_good};
+use self::loading::{Load, all_good};
 use self::socket::Socket;
 use self::status::Tried;
 use self::versions::Handlers;
@@ -68,6 +69,9 @@ pub struct Server {
     /// What is in service, or will be when it runs.
     config: Config,
     capacity: Capacity,
+    /// How many connections there can be with what is in service: a reload can need descriptors for
+    /// something else.
+    room: u32,
     /// How many flows it was made with room for.
     flows: u32,
     loader: Arc<Loader>,
@@ -125,18 +129,25 @@ type Sockets = Vec<(Address, Socket)>;
 
 impl Server {
     /// Checks everything, compiles the plugins, and makes room for connections. Nothing is bound.
+    /// Plugins are compiled in this process: see [`Server::load_with`].
     pub async fn load(config: Config) -> Result<Self, StartError> {
+        Self::load_with(config, Compiler::InProcess).await
+    }
+
+    /// As [`Server::load`], and plugins are compiled by `compiler`, now and later.
+    pub async fn load_with(config: Config, compiler: Compiler) -> Result<Self, StartError> {
         let Config { server, .. } = &config;
         let capacity = capacity(&config)?;
         let flows = flows(&config);
         let slots = capacity.connections.saturating_add(flows);
         let engine = Engine::with(&Settings::of(server, slots))?;
-        let loader = Loader::new(engine).map_err(StartError::Linker)?;
+        let loader = Loader::new(engine, compiler)?;
         let admission = Admission::new(capacity.connections, server.max_handshakes, flows);
         let (sender, events) = mpsc::unbounded_channel();
         let mut this = Self {
             admission,
             receipts: Arc::new(Receipts::open(&server.receipts)?),
+            room: capacity.connections,
             dumps: match &server.coredumps {
                 Some(folder) => Some(Arc::new(Coredumps::open(folder)?)),
                 None => None,
@@ -161,9 +172,9 @@ impl Server {
             sender,
             config,
         };
-        let (handlers, limit) = (&this.config.handlers, this.config.server.max_module_size);
-        let loading = Loading::new(&this.loader, handlers, &this.handlers, limit);
-        this.put(all_good(loading.run().await?)?);
+        let load =
+            Load::new(&this.loader, &this.config.handlers, &this.handlers, &this.config.server);
+        this.put(all_good(load.run().await?)?);
         this.profiles = this.load_profiles(&this.config).await?;
         this.set_bounds();
         for config in &this.config.listeners {
@@ -183,6 +194,8 @@ impl Server {
         for (config, sockets) in created.iter().zip(sockets) {
             self.start(&config.name, sockets, self.phase).await;
         }
+        // Not before: why a server cannot start is all that it says then.
+        self.tell_of_plugins();
         Ok(())
     }
 
@@ -191,7 +204,7 @@ impl Server {
         self.source = Some(path);
     }
 
-    /// How many connections there can be.
+    /// How many connections there can be, as it was started.
     pub const fn capacity(&self) -> &Capacity {
         &self.capacity
     }
@@ -302,6 +315,7 @@ async fn until(at: Option<Instant>) {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        self.loader.stop();
         for life in self.listeners.values().filter_map(Listener::life) {
             life.ask(Phase::Stopped);
         }
@@ -310,6 +324,11 @@ impl Drop for Server {
 
 /// How many connections there can be on this machine with `config`.
 pub fn capacity(config: &Config) -> Result<Capacity, TooMany> {
+    Capacity::of_this_machine(config.server.max_connections, &needs(config))
+}
+
+/// What the connections need, and what is beside them.
+fn needs(config: &Config) -> Needs {
     let queues = config.listeners.iter().map(|listener| match listener.when_full {
         WhenFull::Queue { most, .. } => most.get(),
         WhenFull::Wait | WhenFull::Refuse => 0,
@@ -324,13 +343,12 @@ pub fn capacity(config: &Config) -> Result<Capacity, TooMany> {
     let any = config.listeners.iter().any(shakes);
     let handshakes = if any { config.server.max_handshakes.get() } else { 0 };
     let beside = handshakes.saturating_add(crate::admin::descriptors(&config.server));
-    let needs = Needs {
+    Needs {
         waiting: queues.fold(beside, u32::saturating_add),
         flows: flows(config),
         descriptors: 1 + files as u64,
         addresses: Settings::of(&config.server, 0).slot(),
-    };
-    Capacity::of_this_machine(config.server.max_connections, &needs)
+    }
 }
 
 /// How many flows need room: none where there is no address that may be UDP's.

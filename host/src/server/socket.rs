@@ -70,6 +70,17 @@ impl Socket {
             || matches!(self, Self::Datagram(_)) && of_datagrams(old) != of_datagrams(new)
     }
 
+    /// Whether it can do what is configured; what a descriptor is shows only when it is taken.
+    pub(super) fn suits(&self, config: &ListenerConfig) -> Result<(), StartError> {
+        match (self, &config.tls) {
+            (Self::Datagram(_), Some(tls)) => {
+                let (origin, address) = (tls.origin.clone(), self.address().to_string());
+                Err(StartError::NoTls { origin, address })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Joins the multicast groups of `config`; those of before are kept.
     pub(super) fn join(&self, config: &ListenerConfig) -> Result<(), StartError> {
         if let Self::Datagram(datagrams) = self {

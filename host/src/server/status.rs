@@ -36,6 +36,10 @@ pub struct Status {
     pub memory_denied: u64,
     /// Receipts that were lost since the start.
     pub receipts_lost: u64,
+    /// Modules that were compiled since the start.
+    pub compiled: u64,
+    /// Modules that were taken from the compile cache since the start.
+    pub from_cache: u64,
     /// By name.
     pub listeners: Vec<ListenerStatus>,
     /// By name.
@@ -233,6 +237,8 @@ impl Status {
             memory: server.loader.memory().used(),
             memory_denied: server.loader.memory().denied(),
             receipts_lost: server.receipts.lost(),
+            compiled: server.loader.compiled(),
+            from_cache: server.loader.from_cache(),
             listeners: server.listeners.values().map(ListenerStatus::of).collect(),
             handlers: handlers.collect(),
             limits: limits(server),
@@ -334,7 +340,7 @@ fn limits(server: &Server) -> Vec<LimitStatus> {
         live,
     };
     let whole = |most: NonZeroU32| u64::from(most.get());
-    let most = config.server.max_connections.map_or(server.capacity.connections, NonZeroU32::get);
+    let most = config.server.max_connections.map_or(server.room, NonZeroU32::get);
     let own = [
         limit("server".into(), Some(most.into()), admission.taken(), true),
         limit(

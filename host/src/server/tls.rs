@@ -10,7 +10,7 @@ use super::watch::Watched;
 use super::{Profiles, Server};
 use crate::config::{Config, ListenerConfig, TlsStart};
 use crate::listener::{Handshaking, Life};
-use crate::tls::Profile;
+use crate::tls::{LoadErrors, Profile};
 
 /// Reads and checks the certificates of all listeners, as a start does. It reads files and computes:
 /// not for a thread that serves connections.
@@ -44,12 +44,33 @@ fn load(listeners: &[Arc<ListenerConfig>], old: &Profiles) -> Result<Profiles, S
     if wrong.is_empty() { Ok(profiles) } else { Err(StartError::Tls(wrong)) }
 }
 
+/// What has changed of the profiles, and what is wrong: which stays as it was. Certificate and key
+/// are written one after the other, so that it need not last.
+fn renew(old: Profiles) -> Vec<(String, Option<Profile>, Option<LoadErrors>)> {
+    let renew = |(name, old): (String, Arc<Profile>)| {
+        let (profile, errors) = old.renew();
+        (name, profile.filter(|profile| !old.is_like(profile)), errors)
+    };
+    old.into_iter().map(renew).collect()
+}
+
 impl Server {
     /// The profiles of `config`, in place of those that are in service.
     pub(super) async fn load_profiles(&self, config: &Config) -> Result<Profiles, StartError> {
         let (listeners, old) = (config.listeners.clone(), self.profiles.clone());
         let loading = tokio::task::spawn_blocking(move || load(&listeners, &old));
-        loading.await.map_err(StartError::Loading)?
+        let profiles = loading.await.map_err(StartError::Loading)??;
+        for (name, profile) in &profiles {
+            let made = profile.self_signed();
+            if let Some(made) = &made
+                && self.profiles.get(name).is_none_or(|old| old.self_signed() != Some(made.clone()))
+            {
+                tracing::info!(
+                    "{name}: made a certificate for development, whose SHA-256 fingerprint is {made}"
+                );
+            }
+        }
+        Ok(profiles)
     }
 
     /// How the streams of a listener come to TLS; `None` if they are to, and nothing was loaded.
@@ -77,32 +98,34 @@ impl Server {
         watched.change(files).await;
     }
 
-    /// Takes what is in the files now; what cannot be used is left alone.
+    /// Takes what is in the files now; what cannot be used stays as it is, and keeps nothing else
+    /// from being renewed.
     pub(super) async fn read_again(&mut self) {
-        match self.load_profiles(&self.config).await {
-            Ok(profiles) => {
-                let is_new = |(name, profile): (&String, &Arc<Profile>)| {
-                    !self.profiles.get(name).is_some_and(|old| old.is_like(profile))
-                };
-                let renewed: Vec<_> =
-                    profiles.iter().filter(|new| is_new(*new)).map(|new| new.0.clone()).collect();
-                self.profiles = profiles;
-                for name in renewed {
-                    let Some(listener) = self.listeners.get(&name) else { continue };
-                    if let Some(running) = listener.running() {
-                        self.renew(listener, &running.services.streams.tls);
-                    }
-                    tracing::info!("{name}: new certificates are in force");
-                }
-                self.watched.is_good();
+        let old = self.profiles.clone();
+        let renewed = match tokio::task::spawn_blocking(move || renew(old)).await {
+            Ok(renewed) => renewed,
+            Err(panicked) => return tracing::error!("certificates cannot be read: {panicked}"),
+        };
+        let mut wrong = Vec::new();
+        for (name, profile, errors) in renewed {
+            wrong.extend(errors);
+            let Some(profile) = profile else { continue };
+            for warning in profile.warnings() {
+                tracing::warn!("{name}: {warning}");
             }
-            Err(error) if self.watched.is_bad() => {
-                for line in error.to_string().lines() {
-                    tracing::error!("the old certificates stay in force: {line}");
-                }
+            self.profiles.insert(name.clone(), Arc::new(profile));
+            let Some(listener) = self.listeners.get(&name) else { continue };
+            if let Some(running) = listener.running() {
+                self.renew(listener, &running.services.streams.tls);
             }
-            // Certificate and key are written one after the other.
-            Err(_) => {}
+            tracing::info!("{name}: new certificates are in force");
+        }
+        if wrong.is_empty() {
+            self.watched.is_good();
+        } else if self.watched.is_bad() {
+            for line in wrong.iter().flat_map(|errors| errors.iter()) {
+                tracing::error!("the old certificates stay in force: {line}");
+            }
         }
     }
 }

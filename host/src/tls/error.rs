@@ -18,6 +18,11 @@ impl LoadErrors {
         self.0.iter()
     }
 
+    /// All of `errors`, if there are any.
+    pub(super) fn some(errors: Vec<LoadError>) -> Option<Self> {
+        (!errors.is_empty()).then_some(Self(errors))
+    }
+
     /// `value`, if nothing is wrong.
     pub(super) fn or<T>(errors: Vec<LoadError>, value: Option<T>) -> Result<T, Self> {
         match value {

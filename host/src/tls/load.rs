@@ -7,19 +7,16 @@ use std::time::SystemTime;
 
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
-use rustls::server::ServerSessionMemoryCache;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 use super::error::{LoadError, LoadErrors, Problem, Warning};
 use super::file::Digest;
 use super::identity::Wanted;
-use super::{Profile, Selected, Sessions, Shown, Trust, identity, provider, self_signed, trust};
+use super::sessions::Sessions;
+use super::{Profile, Selected, Shown, Trust, identity, provider, self_signed, trust};
 use crate::config::{
     CertificateConfig, CertificateFiles, ClientAuth, NameConfig, NamedFile, TlsConfig,
 };
-
-/// How many sessions a certificate remembers, for clients of TLS 1.2 that take no tickets.
-const SESSIONS: usize = 256;
 
 /// What [`Profile::load`] does, as if it were `now`.
 pub(super) fn load(
@@ -27,26 +24,15 @@ pub(super) fn load(
     old: Option<&Profile>,
     now: SystemTime,
 ) -> Result<Profile, LoadErrors> {
-    let provider = Arc::new(provider::provider(&config.ciphers));
-    let mut loading =
-        Loading { config, old, now, provider, errors: Vec::new(), warnings: Vec::new() };
-    let trust = loading.trust();
-    let mut shown = Vec::new();
-    for (certificate, names) in certificates(config) {
-        let certified = loading.certified(certificate, &names);
-        let one = trust
-            .as_ref()
-            .zip(certified)
-            .and_then(|(trust, certified)| loading.shown(certificate, certified, trust));
-        shown.extend(one);
-    }
-    let Loading { errors, warnings, .. } = loading;
-    let profile = trust.filter(|_| errors.is_empty()).map(|trust| {
-        let (default, names) = selection(config, &shown);
-        let files = files(config);
-        Profile { config: config.clone(), trust, shown, default, names, files, warnings }
-    });
+    let (profile, errors) = Loading::new(config, old, now).profile();
     LoadErrors::or(errors, profile)
+}
+
+/// What [`Profile::renew`] does, as if it were `now`.
+pub(super) fn renew(old: &Profile, now: SystemTime) -> (Option<Profile>, Option<LoadErrors>) {
+    let loading = Loading { kept: Some(old), ..Loading::new(&old.config, Some(old), now) };
+    let (profile, errors) = loading.profile();
+    (profile, LoadErrors::some(errors))
 }
 
 /// Each certificate of a configuration once, with the names that it is shown for.
@@ -66,6 +52,7 @@ fn certificates(config: &TlsConfig) -> Vec<(&CertificateConfig, Vec<&str>)> {
 fn selection(
     config: &TlsConfig,
     shown: &[Shown],
+    trust: &Trust,
 ) -> (Option<Arc<ServerConfig>>, HashMap<String, Selected>) {
     let server = |certificate: &CertificateConfig| {
         let shown = shown.iter().find(|shown| shown.config == *certificate)?;
@@ -73,7 +60,8 @@ fn selection(
     };
     let selected = |NameConfig { name, certificate, handler }: &NameConfig| {
         let server = server(certificate)?;
-        Some((name.clone(), Selected { server, handler: handler.as_deref().map(Arc::from) }))
+        let (clients, handler) = (trust.verifier(), handler.as_deref().map(Arc::from));
+        Some((name.clone(), Selected { server, clients, handler }))
     };
     let names = config.names.iter().filter_map(selected).collect();
     (config.certificate.as_ref().and_then(server), names)
@@ -107,21 +95,53 @@ fn files(config: &TlsConfig) -> Vec<PathBuf> {
 struct Loading<'a> {
     config: &'a TlsConfig,
     old: Option<&'a Profile>,
+    /// What goes on in place of what cannot be used. It has the same configuration.
+    kept: Option<&'a Profile>,
     now: SystemTime,
     provider: Arc<CryptoProvider>,
     errors: Vec<LoadError>,
     warnings: Vec<Warning>,
 }
 
-impl Loading<'_> {
+impl<'a> Loading<'a> {
+    fn new(config: &'a TlsConfig, old: Option<&'a Profile>, now: SystemTime) -> Self {
+        let provider = Arc::new(provider::provider(&config.ciphers));
+        let (errors, warnings) = (Vec::new(), Vec::new());
+        Self { config, old, kept: None, now, provider, errors, warnings }
+    }
+
+    /// The profile, if nothing is wrong or what is kept makes up for it; and what is wrong.
+    fn profile(mut self) -> (Option<Profile>, Vec<LoadError>) {
+        let trust = self.trust();
+        let certificates = certificates(self.config);
+        let mut shown = Vec::new();
+        for (certificate, names) in &certificates {
+            let certified = self.certified(certificate, names);
+            let one = trust
+                .as_ref()
+                .zip(certified)
+                .and_then(|(trust, certified)| self.shown(certificate, certified, trust));
+            shown.extend(one);
+        }
+        let is_whole = shown.len() == certificates.len();
+        let profile = trust.filter(|_| is_whole).map(|trust| {
+            let (default, names) = selection(self.config, &shown, &trust);
+            let (config, files, warnings) =
+                (self.config.clone(), files(self.config), self.warnings);
+            Profile { config, trust, shown, default, names, files, warnings }
+        });
+        (profile, self.errors)
+    }
+
     /// Who clients may be.
     fn trust(&mut self) -> Option<Trust> {
         let auth = &self.config.client_auth;
+        let kept = self.kept.map(|kept| kept.trust.clone());
         let content = match trust::read(auth) {
             Ok(content) => content,
             Err(errors) => {
                 self.errors.extend(errors);
-                return None;
+                return kept;
             }
         };
         let digest = content.digest();
@@ -138,7 +158,7 @@ impl Loading<'_> {
                 } else {
                     self.errors.extend(errors);
                 }
-                in_use.map(|old| old.trust.clone())
+                in_use.map(|old| old.trust.clone()).or(kept)
             }
         }
     }
@@ -153,7 +173,11 @@ impl Loading<'_> {
             CertificateConfig::Files(files) => self.of_files(certificate, files, names),
             CertificateConfig::SelfSigned(for_names) => self.made(certificate, for_names),
         };
-        certified.map_err(|error| self.errors.push(error)).ok()
+        let kept = || {
+            let kept = self.kept?.shown.iter().find(|kept| kept.config == *certificate)?;
+            Some((Arc::clone(&kept.certified), kept.digest))
+        };
+        certified.map_err(|error| self.errors.push(error)).ok().or_else(kept)
     }
 
     fn of_files(
@@ -248,12 +272,5 @@ impl Loading<'_> {
 
     fn shown_before(&self, certificate: &CertificateConfig) -> Option<&Shown> {
         self.old?.shown.iter().find(|old| old.config == *certificate)
-    }
-}
-
-impl Sessions {
-    fn new() -> Result<Self, rustls::Error> {
-        let tickets = provider::tickets()?;
-        Ok(Self { storage: ServerSessionMemoryCache::new(SESSIONS), tickets })
     }
 }

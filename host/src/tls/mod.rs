@@ -10,6 +10,7 @@ mod identity;
 mod load;
 mod provider;
 mod self_signed;
+mod sessions;
 mod trust;
 
 use std::collections::HashMap;
@@ -18,12 +19,13 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use rustls::ServerConfig;
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{ProducesTickets, StoresServerSessions};
 use rustls::sign::CertifiedKey;
 
 use crate::config::{CertificateConfig, TlsConfig};
 use file::Digest;
+use sessions::Sessions;
 
 pub use error::{Doubt, LoadError, LoadErrors, Problem, Warning, Which};
 
@@ -51,6 +53,12 @@ struct Trust {
     digest: Digest,
 }
 
+impl Trust {
+    fn verifier(&self) -> Arc<dyn ClientCertVerifier> {
+        Arc::clone(&self.verifier)
+    }
+}
+
 /// A certificate in use.
 struct Shown {
     config: CertificateConfig,
@@ -61,19 +69,13 @@ struct Shown {
     server: Arc<ServerConfig>,
 }
 
-/// What lets clients resume their sessions. It is never shared: a session of one certificate or of
-/// clients that nobody has checked must not be resumed with another.
-#[derive(Clone)]
-struct Sessions {
-    storage: Arc<dyn StoresServerSessions>,
-    tickets: Arc<dyn ProducesTickets>,
-}
-
 /// What a client gets.
 #[derive(Clone, Debug)]
 pub struct Selected {
     /// How to go on with its handshake.
     pub server: Arc<ServerConfig>,
+    /// Who it may be.
+    pub clients: Arc<dyn ClientCertVerifier>,
     /// The handler of its server name; `None` is the listener's.
     pub handler: Option<Arc<str>>,
 }
@@ -89,6 +91,30 @@ pub struct UnknownName(
     /// What it asks for.
     pub Option<String>,
 );
+
+impl Selected {
+    /// Whether a client that resumes its session is still let in at `now`. This is the chain that it
+    /// has shown when the session began, which can be half a day ago: it may have expired since, or
+    /// the lists of what was revoked may be out of date.
+    pub fn check_resumed(
+        &self,
+        chain: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), rustls::Error> {
+        match chain {
+            // It has shown none, and need not.
+            [] => Ok(()),
+            [own, others @ ..] => {
+                self.clients.verify_client_cert(own, others, now).map(|_verified| ())
+            }
+        }
+    }
+
+    /// As `server`, for a client whose session does not go on: it gets a new one.
+    pub fn server_anew(&self) -> Arc<ServerConfig> {
+        Arc::new(sessions::anew(&self.server))
+    }
+}
 
 impl UnknownName {
     /// The record to answer with before closing: the fatal alert `unrecognized_name` (RFC 6066,
@@ -114,6 +140,13 @@ impl Profile {
         load::load(config, old, SystemTime::now())
     }
 
+    /// Reads all files again. What cannot be used stays as it is, each certificate with its key for
+    /// itself, and so does who clients may be; that is what the errors are about. `None` if even
+    /// that cannot be had. It reads files and computes: not for a thread that serves connections.
+    pub fn renew(&self) -> (Option<Self>, Option<LoadErrors>) {
+        load::renew(self, SystemTime::now())
+    }
+
     /// What a client gets that asks for this name: the one of the whole name, else that of its
     /// wildcard, else the default.
     pub fn select(&self, server_name: Option<&str>) -> Result<Selected, UnknownName> {
@@ -122,28 +155,16 @@ impl Profile {
             let wildcard = || Some(format!("*.{}", name.split_once('.')?.1));
             self.names.get(name).or_else(|| self.names.get(&wildcard()?))
         });
-        let default =
-            || Some(Selected { server: Arc::clone(self.default.as_ref()?), handler: None });
+        let default = || {
+            let (server, clients) = (Arc::clone(self.default.as_ref()?), self.trust.verifier());
+            Some(Selected { server, clients, handler: None })
+        };
         of_name.cloned().or_else(default).ok_or(UnknownName(name))
     }
 
     /// Every file that was read, for those who watch them; none twice.
     pub fn files(&self) -> &[PathBuf] {
         &self.files
-    }
-
-    /// Whether a file has other content now, or cannot be read. It reads them all: not for a thread
-    /// that serves connections.
-    pub fn changed_on_disk(&self) -> bool {
-        let unchanged = |shown: &Shown| match &shown.config {
-            CertificateConfig::Files(files) => {
-                identity::read(files).is_ok_and(|content| Some(content.digest()) == shown.digest)
-            }
-            CertificateConfig::SelfSigned(_) => true,
-        };
-        let trust = trust::read(&self.config.client_auth);
-        !trust.is_ok_and(|content| content.digest() == self.trust.digest)
-            || !self.shown.iter().all(unchanged)
     }
 
     /// Whether clients would notice no difference to `other`: the same configuration, and the same

@@ -36,7 +36,7 @@ fn files_that_are_no_wasm() {
         (b"#!/bin/sh\n", "is not a wasm module: it does not begin with `\\0asm`"),
         (
             b"\x7fELF\x02\x01\x01",
-            "is not a wasm module: it is a native program or a compiled module; give the .wasm file",
+            "is not a wasm module: it is a native program; give the .wasm file",
         ),
         (
             b"  (module)",
@@ -211,10 +211,52 @@ fn features_that_the_sandbox_does_not_have_are_refused_on_one_line() {
         ("(memory (export \"memory\") 1) (memory 1)", "memor"),
         ("(memory (export \"memory\") i64 1)", "memory64"),
         ("(memory (export \"memory\") 1 2 shared)", "threads"),
-        ("(memory (export \"memory\") 1) (table 30000 funcref)", "table"),
     ] {
         let error = module(&format!("{fields} {HANDLE}"));
         assert!(error.contains(words) && !error.contains('\n'), "{error}");
         assert!(error.starts_with("is "), "{error}");
     }
+}
+
+#[test]
+fn more_tables_or_larger_ones_than_an_instance_can_have() {
+    let tables = |tables: &str| module(&format!("{MEMORY} {tables} {HANDLE}"));
+    let table = "(table 10 funcref)";
+    assert_eq!(
+        tables(&table.repeat(3)),
+        "has 3 tables of up to 10 elements; an instance can have 2 of up to 20000"
+    );
+    assert_eq!(
+        tables("(table 20001 funcref)"),
+        "has 1 table of up to 20001 elements; an instance can have 2 of up to 20000"
+    );
+    Guest::text(&format!("(module {MEMORY} {} {HANDLE})", table.repeat(2))).load().unwrap();
+}
+
+#[test]
+fn a_compiled_module_is_refused_by_that_name() {
+    let wasm = wat::parse_str(format!("(module {MEMORY} {HANDLE})")).unwrap();
+    let compiled = wasmtime::Engine::default().precompile_module(&wasm).unwrap();
+    let error = Guest::bytes(compiled).refused();
+    assert!(error.contains("it is a compiled module (.cwasm), which is not taken"), "{error}");
+}
+
+#[test]
+fn more_imports_and_exports_than_anybody_needs_fill_nothing() {
+    let wide = format!("(type (func (param {})))", "i32 ".repeat(1000));
+    let imports = |count| "(import \"\" \"\" (func (type 0)))".repeat(count);
+    assert_eq!(
+        module(&format!("{wide} {} {MEMORY} {HANDLE}", imports(1001))),
+        "has more than 1000 imports; is it a plugin?"
+    );
+    // Those that are allowed are not all named, nor is all of their type.
+    let error = module(&format!("{wide} {} {MEMORY} {HANDLE}", imports(1000)));
+    assert!(error.ends_with("`.`, and 980 more"), "{error}");
+    assert!(error.len() < 200, "{error}");
+    let export = |name| format!("(export \"{name}\" (func 0))");
+    let exports = (0..10_000).map(export).collect::<Vec<_>>().concat();
+    assert_eq!(
+        module(&format!("{MEMORY} {HANDLE} {exports}")),
+        "has more than 10000 exports; is it a plugin?"
+    );
 }

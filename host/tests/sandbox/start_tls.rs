@@ -30,3 +30,15 @@ async fn it_is_for_the_connection() {
     let cell = Guest::calls(&calls).serve().await;
     assert_eq!(cell.tells().await, ["-8", "0", "-15"]);
 }
+
+#[tokio::test]
+async fn without_a_profile_it_is_not_offered_whatever_the_connection_is() {
+    let data: [(u32, &[u8]); 1] = [(64, b"tls.offered")];
+    let calls = ["info 64 11 1024 99", "text 1024 5", "close 0", "info 64 11 1024 99"];
+    let guest = || Guest::calls_with(&data, &calls);
+    for guest in [guest(), guest().over_unix(), guest().over_udp()] {
+        let mut cell = guest.serve().await;
+        cell.peer.end().await;
+        assert_eq!(cell.tells().await, ["5", "false", "0", "5"]);
+    }
+}

@@ -23,6 +23,11 @@ pub(crate) fn hold(mut wire: Wire, settings: &Settings) -> io::Result<()> {
     let mut session = Session::new(Facts::of(wire.connection(), settings)?, settings);
     let mut messages = 0;
     let mut refusals = 0;
+    if settings.require_tls && session.facts().has_no_tls() {
+        portcell_sdk::error!(
+            "REQUIRE_TLS is 1 and the listener has no TLS, so there is no mail at all"
+        );
+    }
     wire.reply(&session.greeting())?;
     while let Some(command) = next(&mut wire, session.facts())? {
         let reply = match command.map(|command| session.answer(command)) {
@@ -39,11 +44,6 @@ pub(crate) fn hold(mut wire: Wire, settings: &Settings) -> io::Result<()> {
                 if is_tls {
                     session = Session::new(Facts::of(wire.connection(), settings)?, settings);
                     continue;
-                }
-                if settings.require_tls {
-                    portcell_sdk::error!(
-                        "REQUIRE_TLS is 1 and the listener has no TLS, so there is no mail at all"
-                    );
                 }
                 session.refuse_tls()
             }

@@ -19,6 +19,8 @@ pub(crate) struct Facts {
     pub(crate) server: String,
     /// The comment on TLS, if there is TLS.
     pub(crate) tls: Option<String>,
+    /// Whether there could be.
+    pub(crate) tls_is_offered: bool,
 }
 
 impl Facts {
@@ -43,7 +45,13 @@ impl Facts {
             peer: literal(&peer).unwrap_or_else(|| peer.to_string()),
             server,
             tls,
+            tls_is_offered: connection.tls_is_offered(),
         })
+    }
+
+    /// Whether there is no TLS, and will be none.
+    pub(crate) fn has_no_tls(&self) -> bool {
+        self.tls.is_none() && !self.tls_is_offered
     }
 
     /// The reply before this side ends the connection.

@@ -49,7 +49,7 @@ pub(crate) enum Next<'a> {
 
 impl<'a> Session<'a> {
     pub(crate) fn new(facts: Facts, settings: &'a Settings) -> Self {
-        let offers_tls = facts.tls.is_none();
+        let offers_tls = facts.tls_is_offered;
         Self { settings, facts, offers_tls, client: None, envelope: None }
     }
 
@@ -296,6 +296,11 @@ mod tests {
         session.refuse_tls();
         assert_eq!(codes(&mut session, &["STARTTLS"]), ["454"]);
         assert_eq!(greet(&mut session, "EHLO a"), without);
+
+        peer.refuse_tls();
+        let mut session = Session::new(Facts::of(&connection, &settings).unwrap(), &settings);
+        assert_eq!(greet(&mut session, "EHLO a"), without);
+        assert_eq!(codes(&mut session, &["STARTTLS"]), ["454"]);
 
         peer.set_fact("transport", "tls");
         let mut session = Session::new(Facts::of(&connection, &settings).unwrap(), &settings);

@@ -42,11 +42,23 @@ impl Authority {
     /// A certificate for these names, of which the first is the common name, in `STEM.pem` and
     /// `STEM.key`.
     pub(crate) fn sign(&self, folder: &Folder, stem: &str, names: &[&str]) -> Leaf {
+        self.sign_with(folder, stem, names, |_| ())
+    }
+
+    /// The same, with something else about it.
+    pub(crate) fn sign_with(
+        &self,
+        folder: &Folder,
+        stem: &str,
+        names: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Leaf {
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names.clone()).unwrap();
         params.distinguished_name.push(DnType::CommonName, &names[0]);
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        change(&mut params);
         let pair = KeyPair::generate().unwrap();
         let signed = params.signed_by(&pair, &self.0).unwrap();
         Leaf {

@@ -14,7 +14,7 @@ use portcell::{Config, Control, Server};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use super::{Client, PATIENCE};
+use super::{Client, PATIENCE, shared_cache};
 
 /// A server that runs.
 #[derive(Debug)]
@@ -28,7 +28,13 @@ pub(crate) struct Local {
 /// of its module; room for 100 connections.
 pub(crate) fn config(module: &Path, names: &[&str]) -> Config {
     // What a guest uses is measured by the clock, and the processor may have others to serve.
-    let flags = [("listen", "tcp://127.0.0.1:0"), ("max-connections", "100"), ("cpu", "none")];
+    let cache = shared_cache().join("portcell");
+    let flags = [
+        ("listen", "tcp://127.0.0.1:0"),
+        ("max-connections", "100"),
+        ("cpu", "none"),
+        ("cache", cache.to_str().unwrap()),
+    ];
     let mut config = Config::from_flags(module, &flags).unwrap();
     let first = ListenerConfig::clone(&config.listeners.remove(0));
     let with = |name: &&str| Arc::new(ListenerConfig { name: (*name).into(), ..first.clone() });

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::process::{Command, Stdio};
 
-use super::program::portcell;
+use super::program::{in_an_environment_of_tests, portcell};
 
 /// What a service manager does (`sd_listen_fds(3)`): moves descriptors to where they belong, and
 /// says which process they are for. A child is given no others than the first three.
@@ -31,7 +31,7 @@ pub(crate) fn portcell_with(passed: &[Passed<'_>]) -> Command {
     let program = portcell();
     let mut manager = Command::new("sh");
     manager.args(["-c", MANAGER]).arg(program.get_program());
-    manager.env_remove("PORTCELL_LOG").env_remove("COLUMNS");
+    in_an_environment_of_tests(&mut manager);
     manager.env("LISTEN_FDS", passed.len().to_string()).env("LISTEN_FDNAMES", names.join(":"));
     manager.stdin(handed(0)).stdout(handed(1));
     manager

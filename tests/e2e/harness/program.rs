@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -26,9 +27,21 @@ pub(crate) struct Output {
 /// that nobody reads.
 pub(crate) fn portcell() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_portcell"));
-    command.env_remove("PORTCELL_LOG").env_remove("PORTCELL_ADMIN").env_remove("COLUMNS");
+    in_an_environment_of_tests(&mut command);
     command.stdin(Stdio::null()).stdout(Stdio::null());
     command
+}
+
+/// Nothing steers it, and it keeps compiled modules where those of other tests are, and not where
+/// those of the developer are.
+pub(crate) fn in_an_environment_of_tests(command: &mut Command) {
+    command.env_remove("PORTCELL_LOG").env_remove("COLUMNS").env_remove("CACHE_DIRECTORY");
+    command.env("XDG_CACHE_HOME", shared_cache());
+}
+
+/// What all tests have compiled; their cache is the folder `portcell` in it.
+pub(crate) fn shared_cache() -> &'static Path {
+    Path::new(env!("CARGO_TARGET_TMPDIR"))
 }
 
 impl Program {
@@ -36,18 +49,14 @@ impl Program {
         let mut command = Command::new("timeout");
         // Killed in the end: a server takes over SIGTERM as it starts.
         command.args(["--kill-after=5", &PATIENCE.as_secs().to_string(), name]);
+        // It may start the binary under test.
+        in_an_environment_of_tests(&mut command);
         Self { command, input: Vec::new() }
     }
 
     /// The binary under test.
     pub(crate) fn portcell() -> Self {
-        let mut program = Self::new(env!("CARGO_BIN_EXE_portcell"));
-        program
-            .command
-            .env_remove("PORTCELL_LOG")
-            .env_remove("PORTCELL_ADMIN")
-            .env_remove("COLUMNS");
-        program
+        Self::new(env!("CARGO_BIN_EXE_portcell"))
     }
 
     pub(crate) fn argument(mut self, argument: impl AsRef<OsStr>) -> Self {
@@ -60,7 +69,7 @@ impl Program {
         self
     }
 
-    pub(crate) fn directory(mut self, path: &std::path::Path) -> Self {
+    pub(crate) fn directory(mut self, path: &Path) -> Self {
         self.command.current_dir(path);
         self
     }

@@ -253,7 +253,8 @@ impl Builder {
         self.begin_by(command).wait()
     }
 
-    fn begin_by(mut self, mut command: Command) -> Server {
+    /// As [`Builder::start_by`], and does not wait.
+    pub(crate) fn begin_by(mut self, mut command: Command) -> Server {
         let runs = self.arguments.first().is_some_and(|first| first == "run");
         if runs && self.listen.is_empty() {
             self.listen.push("tcp://127.0.0.1:0".into());

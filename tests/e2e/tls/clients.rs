@@ -1,9 +1,12 @@
 //! Clients of others: OpenSSL's, curl, Python's.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rustls::HandshakeKind;
 
 use super::Secured;
-use crate::harness::{Authority, Folder, Program, TlsClient, plugin};
+use crate::harness::{Authority, Folder, Program, Server, TlsClient, plugin, wait_until};
 
 /// `openssl s_client`, which must end well; gives what it writes, the text of the server last.
 fn s_client(secured: &Secured, flags: &[&str]) -> (i32, String) {
@@ -88,6 +91,33 @@ fn only_clients_with_a_certificate_are_served_where_one_is_required() {
 }
 
 #[test]
+fn a_session_does_not_outlive_the_certificate_of_its_client() {
+    let (folder, clients) = (Folder::new(), Authority::new("Clients"));
+    let leaf = clients.sign_with(&folder, "client", &["client.example"], |params| {
+        params.not_after = (SystemTime::now() + Duration::from_secs(3)).into();
+    });
+    let ca = clients.file(&folder);
+    let flags = ["--tls-client-auth", "required", "--tls-client-ca", ca.to_str().unwrap()];
+    let secured = Secured::echo(&flags);
+    let config = Arc::new(secured.authority.client_as(Some(&leaf)));
+    let connect = || {
+        let mut client = TlsClient::connect(secured.server.port(), &config, "localhost")?;
+        client.try_ask("x")?;
+        Ok::<_, std::io::Error>(client.session().handshake_kind())
+    };
+    assert_eq!(connect().unwrap(), Some(HandshakeKind::Full));
+    let mut last = None;
+    wait_until("the certificate has expired", || {
+        last = Some(connect());
+        last.as_ref().is_some_and(Result::is_err)
+    });
+    let refused = last.unwrap().unwrap_err();
+    assert!(refused.to_string().contains("CertificateExpired"), "{refused}");
+    let kinds = secured.server.receipts(2);
+    assert_eq!(kinds[1]["tls"]["resumed"], true);
+}
+
+#[test]
 fn curl_gets_a_page_over_https() {
     let secured = Secured::run(|_| plugin("http"), &[]);
     let url = format!("https://localhost:{}/facts", secured.server.port());
@@ -152,4 +182,21 @@ fn a_command_finds_tls_in_its_environment() {
         assert!(told.contains(variable), "{variable:?}: {told:?}");
     }
     assert!(!environment(None).contains("SSL_PEER"));
+}
+
+#[test]
+fn the_fingerprint_of_a_certificate_for_development_is_told() {
+    let folder = Folder::new();
+    let server = Server::run(plugin("daytime")).arguments(&["--tls-self-signed"]).start();
+    let address = format!("127.0.0.1:{}", server.port());
+    let shown = Program::new("openssl").arguments(&["s_client", "-connect", &address]).run();
+    let certificate = folder.write("shown.pem", shown.stdout).display().to_string();
+    let printed = Program::new("openssl")
+        .arguments(&["x509", "-in", &certificate, "-noout", "-fingerprint", "-sha256"])
+        .text();
+    let fingerprint = printed.trim().rsplit_once('=').unwrap().1;
+    assert_eq!(fingerprint.len(), 32 * 3 - 1);
+    server.find_line(&format!(
+        "daytime: made a certificate for development, whose SHA-256 fingerprint is {fingerprint}"
+    ));
 }

@@ -9,7 +9,7 @@ use rustls::pki_types::ServerName;
 use serde_json::Value;
 
 use super::Secured;
-use crate::harness::{Authority, Client, Folder, PATIENCE, Server, TlsClient, plugin};
+use crate::harness::{Authority, Client, Folder, PATIENCE, Server, TlsClient, plugin, wait_until};
 
 /// The first message of a client, as bytes.
 fn client_hello(secured: &Secured) -> Vec<u8> {
@@ -127,8 +127,8 @@ fn beside_half_open_handshakes_clients_are_served() {
     drop(half_open);
 }
 
-#[test]
-fn the_oldest_silent_handshake_makes_room() {
+/// A server that has room for two handshakes, which may take long.
+fn two_handshakes() -> (Folder, Authority, Server) {
     let folder = Folder::new();
     let authority = Authority::new("Test CA");
     let leaf = authority.sign(&folder, "server", &["localhost"]);
@@ -152,10 +152,92 @@ fn the_oldest_silent_handshake_makes_room() {
         plugin("echo").display(),
     );
     let server = Server::serve(&folder, &config).start();
+    (folder, authority, server)
+}
+
+#[test]
+fn the_oldest_silent_handshake_makes_room() {
+    let (_folder, authority, server) = two_handshakes();
     let mut silent: Vec<_> = (0..2).map(|_| server.connect()).collect();
     let config = Arc::new(authority.client());
     for _ in 0..3 {
         TlsClient::connect(server.port(), &config, "localhost").unwrap().is_echoed();
     }
     silent[0].ends_in_good_order();
+}
+
+#[test]
+fn a_client_that_was_answered_does_not_make_room_for_silent_ones() {
+    let (_folder, authority, server) = two_handshakes();
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut tls = ClientConnection::new(Arc::new(authority.client()), name).unwrap();
+    let mut answered = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+    answered.set_read_timeout(Some(PATIENCE)).unwrap();
+    tls.write_tls(&mut answered).unwrap();
+    answered.peek(&mut [0]).unwrap();
+    let mut silent = server.connect();
+    for _ in 0..3 {
+        let next = server.connect();
+        silent.ends_in_good_order();
+        silent = next;
+    }
+    while tls.is_handshaking() {
+        tls.complete_io(&mut answered).unwrap();
+    }
+    let mut client = rustls::StreamOwned::new(tls, answered);
+    client.write_all(b"x").unwrap();
+    let mut echoed = [0];
+    client.read_exact(&mut echoed).unwrap();
+    assert_eq!(echoed, *b"x");
+}
+
+#[test]
+fn clients_that_were_answered_and_stall_make_room() {
+    let (_folder, authority, server) = two_handshakes();
+    let config = Arc::new(authority.client());
+    let name = ServerName::try_from("localhost").unwrap();
+    let stalled: Vec<_> = (0..2)
+        .map(|_| {
+            let mut tls = ClientConnection::new(Arc::clone(&config), name.clone()).unwrap();
+            let mut hello = Vec::new();
+            tls.write_tls(&mut hello).unwrap();
+            let mut client = server.connect();
+            client.send(hello);
+            assert_eq!(client.receive(1), "\u{16}", "it is answered");
+            client
+        })
+        .collect();
+    for _ in 0..3 {
+        TlsClient::connect(server.port(), &config, "localhost").unwrap().is_echoed();
+    }
+    drop(stalled);
+}
+
+#[test]
+fn who_is_turned_away_behind_a_handshake_hears_why() {
+    let flags = ["--max-connections", "1", "--when-full", "refuse", "--farewell", "full\\n"];
+    let secured = Secured::echo(&flags);
+    let connect =
+        || TlsClient::connect(secured.server.port(), &secured.client(), "localhost").unwrap();
+    let mut first = connect();
+    first.is_echoed();
+    for _ in 0..3 {
+        assert_eq!(connect().rest().unwrap(), b"full\n");
+    }
+    first.end();
+    first.rest().unwrap();
+    wait_until("its place is free", || connect().try_ask("x").is_ok());
+}
+
+#[test]
+fn handshakes_that_fail_give_their_places_back() {
+    let (_folder, authority, server) = two_handshakes();
+    for _ in 0..5 {
+        let mut client = server.connect();
+        client.send("GET / HTTP/1.1\r\n\r\n");
+        client.end();
+        client.rest().unwrap();
+    }
+    let config = Arc::new(authority.client());
+    TlsClient::connect(server.port(), &config, "localhost").unwrap().is_echoed();
 }

@@ -1,13 +1,14 @@
 //! Certificates that are renewed while the server runs.
 
 use std::fs;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
 use rustix::process::Signal;
 
-use crate::harness::{Authority, Folder, Server, TlsClient, plugin, wait_until};
+use crate::harness::{Authority, Folder, Server, TlsClient, plugin, portcell, wait_until};
 
 const CONFIG: &str = r#"
 [[listener]]
@@ -121,4 +122,50 @@ fn files_that_are_no_use_are_told_when_that_lasts() {
     folder.write("server.pem", "nothing");
     server.find_line("the old certificates stay in force: ");
     assert_eq!(shown(server.port(), &client), before);
+}
+
+#[test]
+fn a_name_whose_files_are_no_use_keeps_no_other_from_its_renewal() {
+    let (folder, authority) = (Folder::new(), Authority::new("Test CA"));
+    authority.sign(&folder, "server", &["localhost"]);
+    let names = ["localhost", "other.example"].map(|name| {
+        authority.sign(&folder, name, &[name]);
+        let files = format!("certificate = \"{name}.pem\"\nkey = \"{name}.key\"\n");
+        format!("[[listener.tls.name]]\nname = \"{name}\"\n{files}")
+    });
+    let handler = format!("[handler.echo]\nmodule = \"{}\"\n", plugin("echo").display());
+    let config = format!("{CONFIG}{}{handler}", names.concat());
+    let server = Server::serve(&folder, &config).start();
+    let client = || Arc::new(authority.client());
+    let before = shown(server.port(), &client());
+    folder.write("other.example.pem", "nothing");
+    server.find_line("the old certificates stay in force: ");
+    authority.sign(&folder, "localhost", &["localhost"]);
+    wait_until("the new certificate is shown", || shown(server.port(), &client()) != before);
+    let mut other = TlsClient::connect(server.port(), &client(), "other.example").unwrap();
+    other.is_echoed();
+}
+
+#[test]
+fn room_for_handshakes_is_made_by_a_reload_or_it_is_refused() {
+    let (folder, authority) = (Folder::new(), Authority::new("Test CA"));
+    authority.sign(&folder, "server", &["localhost"]);
+    let plain = format!("[handler.echo]\nmodule = \"{}\"\n", plugin("echo").display());
+    let plain = format!("{}{plain}", CONFIG.split("[listener.tls]").next().unwrap());
+    let tls = "[listener.tls]\ncertificate = \"server.pem\"\nkey = \"server.key\"\n[handler";
+    let limited = |most: &str| format!("[server]\nmax_connections = {most}\n{plain}");
+    // As when it begins: 1300 less 128.
+    let mut command = Command::new("prlimit");
+    command.arg("--nofile=1300:1300").arg(portcell().get_program());
+    command.env_remove("PORTCELL_LOG").stdin(Stdio::null()).stdout(Stdio::null());
+    let server = Server::serve(&folder, &limited("1000")).start_by(command);
+    folder.write("portcell.toml", limited("1000").replacen("[handler", tls, 1));
+    server.signal(Signal::HUP);
+    server.find_line("max_connections is 1000, but this machine allows 148: ");
+    server.connect().is_echoed();
+    folder.write("portcell.toml", limited("\"auto\"").replacen("[handler", tls, 1));
+    server.signal(Signal::HUP);
+    server.find_line("room for 148 connections");
+    server.find_line("the configuration was applied");
+    shown(server.port(), &Arc::new(authority.client()));
 }

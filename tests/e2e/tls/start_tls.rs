@@ -2,6 +2,10 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::unix::net::UnixStream;
+
+use rustls::ClientConnection;
+use rustls::pki_types::ServerName;
 
 use super::Secured;
 use crate::harness::{Folder, PATIENCE, Server, TlsClient};
@@ -128,4 +132,48 @@ fn a_handshake_at_the_end_of_the_guests_stack_has_a_stack_of_its_own() {
     let mut client = TlsClient::on(stream, &secured.client(), "localhost").unwrap();
     client.is_echoed();
     secured.server.find_line("call stack exhausted");
+}
+
+#[test]
+fn a_unix_socket_comes_to_tls_too() {
+    let folder = Folder::new();
+    let address = format!("unix:{}", folder.at("socket").display());
+    let secured = start(&["--listen", &address]);
+    let mut stream = UnixStream::connect(folder.at("socket")).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(b"STARTTLS\ninjected\n").unwrap();
+    let mut reply = [0; 3];
+    stream.read_exact(&mut reply).unwrap();
+    assert_eq!(reply, *b"go\n");
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut tls = ClientConnection::new(secured.client(), name).unwrap();
+    // It leaves with the last message of the handshake.
+    tls.writer().write_all(b"hello").unwrap();
+    while tls.is_handshaking() {
+        tls.complete_io(&mut stream).unwrap();
+    }
+    tls.send_close_notify();
+    let mut echoed = String::new();
+    rustls::Stream::new(&mut tls, &mut stream).read_to_string(&mut echoed).unwrap();
+    assert_eq!(echoed, "hello");
+    let receipt = secured.server.receipt();
+    assert_eq!((&receipt["transport"], &receipt["exit"]["kind"]), (&"tls".into(), &"ok".into()));
+    assert!(receipt["peer"].as_str().unwrap().starts_with("unix:pid="), "{receipt}");
+}
+
+#[test]
+fn a_guest_knows_whether_tls_is_to_be_had() {
+    let offered = |flags: &[&str]| {
+        let secured = Secured::run(|folder| folder.guest("tells_facts"), flags);
+        if flags.is_empty() {
+            let (port, config) = (secured.server.port(), secured.client());
+            return TlsClient::connect(port, &config, "localhost").unwrap().ask("tls.offered");
+        }
+        secured.server.connect().ask("tls.offered")
+    };
+    assert_eq!(offered(&["--tls-start", "request"]), "true");
+    assert_eq!(offered(&[]), "false", "it is TLS already");
+    let folder = Folder::new();
+    let plain = Server::run(folder.guest("tells_facts")).start();
+    assert_eq!(plain.connect().ask("tls.offered"), "false");
 }

@@ -185,6 +185,14 @@ impl Server {
     }
 
     fn broke(&self, error: &hyper::Error) -> Failure {
+        // It was refused before it has asked.
+        if error.is_canceled() || error.is_closed() {
+            return Failure::Failed(anyhow!(
+                "{}: the server has closed the connection: it ends, or has too many clients; try \
+                 again",
+                self.address
+            ));
+        }
         Failure::Failed(anyhow!(
             "{}: the server has gone before it answered: {error}",
             self.address

@@ -108,6 +108,9 @@ fn server(read: &mut Reader<'_>) -> Checked<ServerConfig> {
     let receipts_for = read.choice("receipts_for", [ReceiptsFor::Connections, ReceiptsFor::All]);
     let coredumps = read.folder_or_off("coredumps");
     let max_module_size = read.size("max_module_size");
+    let compile_timeout = read.within("compile_timeout");
+    let compile_memory = read.size("compile_memory");
+    let cache = read.cache("cache");
     let max_memory = read.total_memory("max_memory");
     let stack = read.size("stack");
     let meter = read.choice("meter", [Meter::Epoch, Meter::Fuel]);
@@ -123,6 +126,9 @@ fn server(read: &mut Reader<'_>) -> Checked<ServerConfig> {
         receipts_for: receipts_for?,
         coredumps: coredumps?,
         max_module_size: max_module_size?,
+        compile_timeout: compile_timeout?,
+        compile_memory: compile_memory?,
+        cache: cache?,
         max_memory: max_memory?,
         stack: u32::try_from(stack?).unwrap_or(u32::MAX),
         meter: meter?,

@@ -157,11 +157,12 @@ impl Found {
 mod tests {
     use std::num::NonZeroU32;
     use std::path::Path;
+    use std::time::Duration;
 
     use super::*;
     use crate::address::Address;
     use crate::config::{
-        AdminConfig, KEYS, MemoryBound, Meter, Receipts, ReceiptsFor, ServerConfig,
+        AdminConfig, CacheConfig, KEYS, MemoryBound, Meter, Receipts, ReceiptsFor, ServerConfig,
     };
 
     fn config(flags: &[(&str, &str)]) -> Config {
@@ -250,6 +251,9 @@ mod tests {
             admin: Some(AdminConfig { address: address.clone(), token: Some("token".into()) }),
             metrics: Some(address),
             max_module_size: 1,
+            compile_timeout: Duration::from_secs(1),
+            compile_memory: 1,
+            cache: CacheConfig::Off,
             max_memory: MemoryBound::Bytes(1),
             stack: 1 << 17,
             meter: Meter::Fuel,

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::{
-    CertificateConfig, CertificateFiles, ClientAuth, ClientTrust, CrlScope, Dir, DrainInput,
-    HandlerConfig, Keepalive, ListenerConfig, LogBounds, MemoryBound, Meter, MinRate, NameConfig,
-    NamedFile, PoolConfig, Receipts, ReceiptsFor, ServerConfig, Spawn, Stdout, TlsConfig, TlsStart,
-    Truncation, UdpMode, Version, WhenFull, display_duration, display_size,
+    CacheConfig, CertificateConfig, CertificateFiles, ClientAuth, ClientTrust, CrlScope, Dir,
+    DrainInput, HandlerConfig, Keepalive, ListenerConfig, LogBounds, MemoryBound, Meter, MinRate,
+    NameConfig, NamedFile, PoolConfig, Receipts, ReceiptsFor, ServerConfig, Spawn, Stdout,
+    TlsConfig, TlsStart, Truncation, UdpMode, Version, WhenFull, display_duration, display_size,
 };
 
 /// The `[listener.tls]` of both.
@@ -67,6 +67,17 @@ pub(super) fn server(old: &ServerConfig, new: &ServerConfig) -> Vec<Compared> {
                 MemoryBound::Auto => "auto".into(),
                 MemoryBound::Unbounded => "none".into(),
                 MemoryBound::Bytes(bytes) => display_size(bytes),
+            },
+        )
+        .key("compile_timeout", |c| c.compile_timeout, display_duration)
+        .key("compile_memory", |c| c.compile_memory, display_size)
+        .key(
+            "cache",
+            |c| c.cache.clone(),
+            |cache| match cache {
+                CacheConfig::Auto => "auto".into(),
+                CacheConfig::Off => "off".into(),
+                CacheConfig::Folder(folder) => folder.display().to_string(),
             },
         )
         .key("stack", |c| c.stack, |bytes| display_size(bytes.into()))

@@ -120,6 +120,9 @@ mod tests {
         ("drain-idle", "1s"),
         ("receipts", "stderr"),
         ("receipts-for", "all"),
+        ("admin", "tcp://127.0.0.1:7070"),
+        ("admin-token", "admin.token"),
+        ("metrics", "tcp://127.0.0.1:9100"),
         ("max-module-size", "1MiB"),
         ("max-memory", "1GiB"),
         ("stack", "128KiB"),
@@ -226,6 +229,10 @@ mod tests {
         assert_eq!(server.drain_idle, Some(Duration::from_secs(1)));
         assert_eq!(server.receipts, Receipts::Stderr);
         assert_eq!(server.receipts_for, ReceiptsFor::All);
+        let admin = server.admin.as_ref().unwrap();
+        assert_eq!(admin.address.to_string(), "tcp://127.0.0.1:7070");
+        assert_eq!(admin.token.as_deref(), Some(Path::new("admin.token")));
+        assert_eq!(server.metrics.as_ref().unwrap().to_string(), "tcp://127.0.0.1:9100");
         assert_eq!(server.max_module_size, 1 << 20);
         assert_eq!(server.max_memory, MemoryBound::Bytes(1 << 30));
         assert_eq!((server.stack, server.meter), (128 << 10, Meter::Fuel));

@@ -143,7 +143,7 @@ impl DefaultValue {
             Self::Is(toml) => Some(shown(toml)),
             Self::Nothing(words) => Some(words.to_owned()),
             Self::ByCommand { serve, run } => {
-                Some(format!("{}, of `run` {}", shown(serve), shown(run)))
+                Some(format!("{}, for `run` {}", shown(serve), shown(run)))
             }
             Self::ByTransport { connections, flows } => {
                 Some(format!("{}, for UDP {}", shown(connections), shown(flows)))

@@ -1,5 +1,7 @@
 //! The keys of `[server]`.
 
+use std::time::Duration;
+
 use super::DefaultValue::{ByCommand, Is, Nothing};
 use super::{Change, Home, Key, flag};
 use crate::config::Kind;
@@ -23,8 +25,9 @@ pub(super) const KEYS: &[Key] = &[
         kind: Kind::Count(&[]),
         default: Is("1024"),
         change: Change::Restart,
-        doc: "How many handshakes can be under way at once, beside the connections, at listeners \
-              that begin with one; none does in this version.",
+        doc: "How many handshakes of TLS can be under way at once, beside the connections, at \
+              listeners where it opens the connection. When there are more, the oldest makes room \
+              whose client has said nothing whole yet; if there is none, the oldest that is late.",
         without: "Peers that connect and say nothing would take every descriptor.",
         flag: Some(flag("max-handshakes", "N")),
     },
@@ -135,6 +138,39 @@ pub(super) const KEYS: &[Key] = &[
         doc: "The largest module that is loaded.",
         without: "A huge module would keep the compiler busy and fill the memory.",
         flag: Some(flag("max-module-size", "SIZE")),
+    },
+    Key {
+        name: "compile_timeout",
+        home: Home::Server,
+        kind: Kind::Within(Duration::from_hours(1)),
+        default: Is(r#""60s""#),
+        change: Change::Live,
+        doc: "How long a module may take to compile.",
+        without: "A module that was made for it would keep the compiler busy for hours.",
+        flag: Some(flag("compile-timeout", "DURATION")),
+    },
+    Key {
+        name: "compile_memory",
+        home: Home::Server,
+        kind: Kind::Size { min: 256 * 1024 * 1024, max: 1024 * 1024 * 1024 * 1024, words: &[] },
+        default: Is(r#""2GiB""#),
+        change: Change::Live,
+        doc: "How much address space the compiler of a module may have beside the program's own; a \
+              quarter of it is the most code that a module can become.",
+        without: "A module that was made for it would fill the machine's memory.",
+        flag: Some(flag("compile-memory", "SIZE")),
+    },
+    Key {
+        name: "cache",
+        home: Home::Server,
+        kind: Kind::Cache,
+        default: Is(r#""auto""#),
+        change: Change::Live,
+        doc: "The folder that compiled modules are kept in. `\"auto\"` is systemd's \
+              `$CACHE_DIRECTORY`, or `portcell` in `$XDG_CACHE_HOME` or `~/.cache`, if there is \
+              one that can be written to.",
+        without: "Every start would compile every module.",
+        flag: Some(flag("cache", "WHERE")),
     },
     Key {
         name: "max_memory",

@@ -5,10 +5,11 @@ use std::io::{self, ErrorKind, Write as _};
 use std::sync::Arc;
 use std::task::Poll;
 
-use rustls::server::Acceptor;
-use rustls::{InvalidMessage, ServerConnection};
+use rustls::pki_types::UnixTime;
+use rustls::server::{Accepted, Acceptor};
+use rustls::{AlertDescription, HandshakeKind, InvalidMessage, ServerConfig, ServerConnection};
 
-use super::wire::{AtOnce, Polled, Waiting};
+use super::wire::{AtOnce, Copied, Polled, Waiting};
 use super::{Secured, Session, Socket, Tls};
 use crate::config::Truncation;
 use crate::tls::{Selected, UnknownName};
@@ -57,34 +58,22 @@ async fn handshake(
     socket: &mut Socket,
     select: impl FnOnce(Option<&str>) -> Result<Selected, UnknownName>,
 ) -> Result<(ServerConnection, Option<Arc<str>>), HandshakeError> {
-    let mut acceptor = Acceptor::default();
-    let accepted = loop {
-        if receive(socket, |wire| acceptor.read_tls(wire)).await? == 0 {
-            return Err(HandshakeError::Left);
-        }
-        match acceptor.accept() {
-            Ok(Some(accepted)) => break accepted,
-            Ok(None) => {}
-            Err((error, mut alert)) => {
-                // It fits: nothing has been sent before. A peer that is gone misses nothing.
-                let _ = alert.write_all(&mut AtOnce(socket));
-                return Err(error.into());
-            }
-        }
-    };
-    let selected = select(accepted.client_hello().server_name());
-    let Selected { server, handler } = selected.inspect_err(|_| {
+    let (accepted, hello) = hello(socket).await?;
+    let selected = select(accepted.client_hello().server_name()).inspect_err(|_| {
         // rustls sends only what it finds wrong itself.
-        let _ = AtOnce(socket).write(&UnknownName::ALERT);
+        say_alert(socket, UnknownName::ALERT);
     })?;
-    let mut tls = accepted.into_connection(server).map_err(|(error, mut alert)| {
-        let _ = alert.write_all(&mut AtOnce(socket));
-        error
-    })?;
+    let mut tls = begin(socket, accepted, Arc::clone(&selected.server))?;
+    let mut resumes = is_resumed(&tls);
+    if resumes && check_client(&tls, &selected).is_err() {
+        // Nothing is sent yet. It has to show its certificate again, and perhaps has a new one.
+        tls = begin(socket, accept_again(&hello)?, selected.server_anew())?;
+    }
+    drop(hello);
     loop {
         send(socket, &mut tls).await?;
         if !tls.is_handshaking() {
-            return Ok((tls, handler));
+            return Ok((tls, selected.handler));
         }
         if receive(socket, |wire| tls.read_tls(wire)).await? == 0 {
             return Err(HandshakeError::Left);
@@ -94,7 +83,80 @@ async fn handshake(
             let _ = tls.write_tls(&mut AtOnce(socket));
             return Err(error.into());
         }
+        // A client that was asked for another key exchange resumes with its second message. That
+        // cannot be begun anew.
+        if !resumes && is_resumed(&tls) {
+            resumes = true;
+            check_client(&tls, &selected).inspect_err(|error| say_alert(socket, alert(error)))?;
+        }
     }
+}
+
+/// The client's first message as a whole, and the bytes that came, which rustls bounds.
+async fn hello(socket: &mut Socket) -> Result<(Accepted, Vec<u8>), HandshakeError> {
+    let mut acceptor = Acceptor::default();
+    let mut bytes = Vec::new();
+    loop {
+        if receive(socket, |wire| acceptor.read_tls(&mut Copied(wire, &mut bytes))).await? == 0 {
+            return Err(HandshakeError::Left);
+        }
+        match acceptor.accept() {
+            Ok(Some(accepted)) => return Ok((accepted, bytes)),
+            Ok(None) => {}
+            Err((error, mut alert)) => {
+                // It fits: nothing has been sent before. A peer that is gone misses nothing.
+                let _ = alert.write_all(&mut AtOnce(socket));
+                return Err(error.into());
+            }
+        }
+    }
+}
+
+/// The same from bytes that it was in before.
+fn accept_again(mut bytes: &[u8]) -> Result<Accepted, HandshakeError> {
+    let mut acceptor = Acceptor::default();
+    // Not to its end, which would be that of the connection.
+    while !bytes.is_empty() {
+        acceptor.read_tls(&mut bytes)?;
+    }
+    let accepted = acceptor.accept().map_err(|(error, _alert)| error)?;
+    accepted.ok_or(HandshakeError::Left)
+}
+
+/// Answers the first message, as far as that is ready to be sent.
+fn begin(
+    socket: &Socket,
+    accepted: Accepted,
+    server: Arc<ServerConfig>,
+) -> Result<ServerConnection, HandshakeError> {
+    accepted.into_connection(server).map_err(|(error, mut alert)| {
+        let _ = alert.write_all(&mut AtOnce(socket));
+        error.into()
+    })
+}
+
+fn is_resumed(tls: &ServerConnection) -> bool {
+    tls.handshake_kind() == Some(HandshakeKind::Resumed)
+}
+
+/// Fails if the client of a session that is resumed would not be let in any more with what it has
+/// shown when that began: rustls does not look at it again.
+fn check_client(tls: &ServerConnection, selected: &Selected) -> Result<(), rustls::Error> {
+    selected.check_resumed(tls.peer_certificates().unwrap_or_default(), UnixTime::now())
+}
+
+fn alert(error: &rustls::Error) -> [u8; 7] {
+    let alert = match error {
+        rustls::Error::InvalidCertificate(error) => AlertDescription::from(error.clone()),
+        _ => AlertDescription::CertificateUnknown,
+    };
+    [21, 3, 3, 0, 2, 2, alert.into()]
+}
+
+/// Sends a record with a fatal alert in plaintext, which is what a client understands that has no
+/// keys yet.
+fn say_alert(socket: &Socket, record: [u8; 7]) {
+    let _ = AtOnce(socket).write(&record);
 }
 
 /// Waits until `read` has read from the socket.

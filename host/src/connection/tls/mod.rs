@@ -139,6 +139,10 @@ impl Tls {
     pub(super) fn shutdown_write(&self) -> io::Result<()> {
         let mut session = self.session();
         session.end();
+        if !session.wants_write() {
+            // Behind an alert there is no goodbye.
+            return self.wire.shutdown_write();
+        }
         match flush(&mut session, &self.wire, &mut AtOnce(&self.wire)) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
             flushed => flushed,

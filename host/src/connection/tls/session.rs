@@ -75,6 +75,9 @@ impl Session {
         if self.plaintext > 0 {
             let read = self.tls.reader().read(buf)?;
             self.plaintext -= read.min(self.plaintext);
+            if matches!(self.input, Input::Failed(_)) {
+                self.plaintext = self.next_chunk();
+            }
             return Ok(read);
         }
         match self.input {
@@ -135,9 +138,13 @@ impl Session {
             // before it can still be read.
             Err(error) => {
                 tracing::debug!("TLS failed: {error}");
-                self.plaintext = self.tls.reader().into_first_chunk().map_or(0, <[u8]>::len);
+                self.plaintext = self.next_chunk();
                 self.input = Input::Failed(ErrorKind::ConnectionReset);
             }
         }
+    }
+    /// How much plaintext there is at least: after an error rustls does not say it all.
+    fn next_chunk(&mut self) -> usize {
+        self.tls.reader().into_first_chunk().map_or(0, <[u8]>::len)
     }
 }

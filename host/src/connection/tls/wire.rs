@@ -11,6 +11,9 @@ pub(super) struct Polled<'a, 'b, 'c> {
     pub(super) cx: &'b mut Context<'c>,
 }
 
+/// Keeps what is read.
+pub(super) struct Copied<'a, R>(pub(super) &'a mut R, pub(super) &'a mut Vec<u8>);
+
 /// Asks the kernel itself, and registers nobody.
 pub(super) struct AtOnce<'a>(pub(super) &'a Socket);
 
@@ -29,6 +32,14 @@ impl io::Read for Polled<'_, '_, '_> {
             Poll::Ready(read) => read,
             Poll::Pending => Err(ErrorKind::WouldBlock.into()),
         }
+    }
+}
+
+impl<R: io::Read> io::Read for Copied<'_, R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.0.read(buf)?;
+        self.1.extend_from_slice(&buf[..read]);
+        Ok(read)
     }
 }
 

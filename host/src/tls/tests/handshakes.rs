@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use rcgen::{KeyPair, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PKCS_RSA_SHA256};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::{CipherSuite, Error, NamedGroup};
+use rustls::pki_types::ServerName;
+use rustls::{CipherSuite, ClientConfig, ClientConnection, Error, NamedGroup};
 
 use super::authority::Authority;
 use super::client::{BOTH, Client, Failed, ONLY_12, ONLY_13, connect};
@@ -226,4 +227,19 @@ fn a_client_that_trusts_nobody_here_says_so() {
         Err(Failed::Client(Error::InvalidCertificate(_))) => {}
         other => panic!("{:?}", other.err()),
     }
+}
+
+#[test]
+fn early_data_is_never_accepted() {
+    let authority = Authority::root("CA");
+    let folder = Folder::with(&authority.leaf(&["a.example"]));
+    let profile = folder.load_usual("");
+    let mut config = ClientConfig::clone(&Client::of(&authority).with_versions(ONLY_13).config());
+    config.enable_early_data = true;
+    let config = Arc::new(config);
+    assert!(!connect(&config, &profile, "a.example").unwrap().resumed());
+    let name = ServerName::try_from("a.example").unwrap();
+    let mut client = ClientConnection::new(Arc::clone(&config), name).unwrap();
+    assert!(client.early_data().is_none(), "the session allows none");
+    assert!(connect(&config, &profile, "a.example").unwrap().resumed());
 }

@@ -29,7 +29,6 @@ fn sessions_outlive_a_reload_that_changes_nothing_about_who_is_who() {
     let folder = Folder::with(&authority.leaf(&["a.example"]));
     let client = Client::of(&authority);
     let old = folder.load_usual("");
-    assert!(!old.changed_on_disk());
     for more in ["", "alpn = \"h2\"\n", "truncation = \"eof\"\n"] {
         let new = folder.loaded(Profile::load(&folder.usual(more), Some(&old)));
         assert!(resumes(&client, &old, &new), "{more}");
@@ -43,11 +42,9 @@ fn sessions_end_with_the_certificate() {
     let folder = Folder::with(&authority.leaf(&["a.example"]));
     let old = folder.load_usual("");
     folder.write_leaf("", &authority.leaf(&["a.example"]));
-    assert!(old.changed_on_disk());
     let new = folder.loaded(Profile::load(&folder.usual(""), Some(&old)));
     assert!(!new.is_like(&old));
     assert!(!resumes(&Client::of(&authority), &old, &new));
-    assert!(!new.changed_on_disk());
 }
 
 #[test]
@@ -71,7 +68,6 @@ fn sessions_end_when_other_clients_are_let_in() {
     }
     let old = folder.load_usual(&with_list);
     folder.write("crl.pem", clients.crl(&[1], 30 * DAY).pem().unwrap());
-    assert!(old.changed_on_disk());
     let new = folder.loaded(Profile::load(&folder.usual(&with_list), Some(&old)));
     assert!(!resumes(&client, &old, &new));
     folder.write("ca.pem", clients.pem() + &Authority::root("More").pem());
@@ -87,7 +83,6 @@ fn a_bad_file_is_no_profile_and_the_old_one_is_as_it_was() {
     let next = authority.leaf(&["a.example"]);
     // Renewal changes one file at a time.
     folder.write("cert.pem", next.pem());
-    assert!(old.changed_on_disk());
     let errors = folder.errors(Profile::load(&folder.usual(""), Some(&old)));
     assert_eq!(
         errors,
@@ -99,7 +94,6 @@ fn a_bad_file_is_no_profile_and_the_old_one_is_as_it_was() {
     let connected = Client::of(&authority).connect(&new, "a.example").unwrap();
     assert_eq!(connected.shown(), next.der());
     std::fs::remove_file(folder.path("key.pem")).unwrap();
-    assert!(new.changed_on_disk());
 }
 
 #[test]
@@ -136,4 +130,31 @@ fn what_is_in_use_is_not_refused_for_its_age() {
     folder.write_leaf("", &authority.leaf(&["a.example"]));
     let refused = folder.errors(at(101, Some(&old)));
     assert!(refused.contains("cert.pem: certificate 1 (CN=a.example) has expired on"), "{refused}");
+}
+
+#[test]
+fn what_cannot_be_used_stays_and_the_rest_is_renewed() {
+    let authority = Authority::root("CA");
+    let folder = Folder::with(&authority.leaf(&["a.example"]));
+    folder.write("ca.pem", authority.pem());
+    folder.write_leaf("b-", &authority.leaf(&["b.example"]));
+    let config = format!(
+        "{OPTIONAL}[[listener.tls.name]]\nname = \"b.example\"\n\
+         certificate = \"b-cert.pem\"\nkey = \"b-key.pem\"\n"
+    );
+    let old = folder.load_usual(&config);
+    let client = Client::of(&authority);
+    let shown = |profile: &Profile, name| client.connect(profile, name).unwrap().shown();
+    assert!(matches!(old.renew(), (Some(same), None) if same.is_like(&old)));
+    for broken in ["cert.pem", "ca.pem"] {
+        let new = authority.leaf(&["b.example"]);
+        folder.write_leaf("b-", &new);
+        folder.write(broken, "nothing");
+        let (renewed, errors) = old.renew();
+        let (renewed, errors) = (renewed.unwrap(), errors.unwrap().to_string());
+        assert!(errors.contains(broken), "{errors}");
+        assert!(!renewed.is_like(&old));
+        assert_eq!(shown(&renewed, "a.example"), shown(&old, "a.example"));
+        assert_eq!(shown(&renewed, "b.example"), new.der());
+    }
 }

@@ -1,9 +1,11 @@
 //! Certificates of clients: who is let in.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rcgen::{KeyPair, SerialNumber};
-use rustls::{AlertDescription, Error};
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::{AlertDescription, CertificateError, Error};
 
 use super::authority::{Authority, DAY, Leaf};
 use super::client::{Client, Connected, Failed, ONLY_12, ONLY_13};
@@ -157,9 +159,9 @@ fn a_list_that_goes_out_of_date_while_it_is_used_is_believed_no_more() {
     let verifier = &profile.trust.verifier;
     let client = client_of(&place.root, 1).der();
     let at = |days: u32| {
-        let now = std::time::SystemTime::now() + days * DAY;
+        let now = SystemTime::now() + days * DAY;
         let since = now.duration_since(std::time::UNIX_EPOCH).unwrap();
-        let now = rustls::pki_types::UnixTime::since_unix_epoch(since);
+        let now = UnixTime::since_unix_epoch(since);
         verifier.verify_client_cert(&client, &[], now).map(|_| ())
     };
     assert_eq!(at(0), Ok(()));
@@ -171,7 +173,7 @@ fn a_list_that_goes_out_of_date_while_it_is_used_is_believed_no_more() {
 fn what_will_refuse_clients_is_said_at_start() {
     let place = Place::new();
     let old = Authority::root_with("Old", |params| {
-        params.not_after = (std::time::SystemTime::now() - DAY).into();
+        params.not_after = (SystemTime::now() - DAY).into();
     });
     let leaf = place.servers.leaf(&["a.example"]);
     let text = place.root.pem() + &old.pem() + &leaf.pem() + &place.below.pem();
@@ -195,4 +197,40 @@ fn what_will_refuse_clients_is_said_at_start() {
     let client = place.client().showing(&client_of(&old, 1), &[]);
     let unknown = place.refused(&format!("{REQUIRED}client_crl = \"crl.pem\"\n"), &client);
     assert_eq!(unknown, AlertDescription::UnknownCA);
+}
+
+#[test]
+fn who_resumes_is_checked_as_at_the_beginning() {
+    let place = Place::new();
+    let now = SystemTime::now();
+    let until = |days: u32| (now + days * DAY).into();
+    let key = KeyPair::generate().unwrap();
+    let leaf = place.below.leaf_with(&["client"], key, |params| params.not_after = until(3));
+    place.folder.write("root.crl", place.root.crl(&[], 6 * DAY).pem().unwrap());
+    place.folder.write("below.crl", place.below.crl(&[], 9 * DAY).pem().unwrap());
+    let chain = [leaf.der(), place.below.der()];
+    let at = |days: u32| {
+        UnixTime::since_unix_epoch(
+            (now + days * DAY).duration_since(SystemTime::UNIX_EPOCH).unwrap(),
+        )
+    };
+    let checked = |more: &str, chain: &[CertificateDer<'_>], days| {
+        let profile = place.folder.load_usual(more);
+        profile.select(Some("a.example")).unwrap().check_resumed(chain, at(days))
+    };
+    assert_eq!(checked(OPTIONAL, &chain, 2), Ok(()));
+    let expired = checked(OPTIONAL, &chain, 4).unwrap_err();
+    assert!(matches!(expired, Error::InvalidCertificate(CertificateError::ExpiredContext { .. })));
+    assert_eq!(checked(OPTIONAL, &[], 4), Ok(()), "it has shown none");
+    let crl = format!("{OPTIONAL}client_crl = [\"root.crl\", \"below.crl\"]\n");
+    assert_eq!(checked(&crl, &chain, 2), Ok(()));
+    place.folder.write("below.crl", place.below.crl(&[], 2 * DAY).pem().unwrap());
+    let too_old = checked(&crl, &chain, 2).unwrap_err();
+    let is_expected = matches!(
+        too_old,
+        Error::InvalidCertificate(CertificateError::ExpiredRevocationListContext { .. })
+    );
+    assert!(is_expected, "{too_old:?}");
+    let other = place.servers.leaf(&["client"]);
+    assert!(checked(OPTIONAL, &[other.der()], 2).is_err(), "of another CA");
 }

@@ -12,12 +12,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use portcell::Config;
 use portcell::admission::Opening;
 use portcell::config::UdpMode;
 use portcell::engine::Engine;
-use portcell::handler::{Handler, LoadError, Loader};
+use portcell::handler::{Handler, LoadError, Loader, Loading};
 use portcell::route::Route;
+use portcell::{Compiler, Config};
 use tempfile::TempDir;
 
 pub(crate) use self::cell::Cell;
@@ -32,7 +32,7 @@ const POOL: u32 = 64;
 /// The loader that all tests share.
 pub(crate) fn loader() -> &'static Loader {
     static LOADER: OnceLock<Loader> = OnceLock::new();
-    LOADER.get_or_init(|| Loader::new(Engine::new(POOL).unwrap()).unwrap())
+    LOADER.get_or_init(|| Loader::new(Engine::new(POOL).unwrap(), Compiler::InProcess).unwrap())
 }
 
 /// A guest, how it is configured, and what it is reached over.
@@ -148,11 +148,14 @@ impl Guest {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join(&self.file);
         fs::write(&path, &self.module).unwrap();
-        let flags: Vec<_> = self.flags.iter().map(|(name, text)| (&**name, &**text)).collect();
+        // What was compiled once need not be again.
+        let cache = ("cache", concat!(env!("CARGO_TARGET_TMPDIR"), "/portcell"));
+        let flags = self.flags.iter().map(|(name, text)| (&**name, &**text));
+        let flags: Vec<_> = flags.chain([cache]).collect();
         let config = Config::from_flags(&path, &flags).unwrap();
         let mut listener = (*config.listeners[0]).clone();
         listener.flow_idle_timeout = self.flow_idle_timeout.or(listener.flow_idle_timeout);
-        let handler = loader.load(&config.handlers[0], 1, config.server.max_module_size)?;
+        let handler = loader.load(&config.handlers[0], 1, &Loading::of(&config.server))?;
         let handler: Arc<Handler> = Arc::new(handler);
         let opening = match self.transport {
             Transport::Udp(_) => Opening::Datagram,
