@@ -97,9 +97,9 @@ mod tests {
     use std::time::Duration;
 
     use crate::config::{
-        CIPHERS, CertificateConfig, CertificateFiles, ClientAuth, ClientTrust, Config, CrlScope,
-        DrainInput, KEYS, Keepalive, NamedFile, Origin, Receipts, SocketOptions, Spawn, Stdout,
-        TlsConfig, TlsStart, Truncation, UdpConfig, UdpMode, Versions, WhenFull,
+        CIPHERS, CacheConfig, CertificateConfig, CertificateFiles, ClientAuth, ClientTrust, Config,
+        CrlScope, DrainInput, KEYS, Keepalive, NamedFile, Origin, Receipts, SocketOptions, Spawn,
+        Stdout, TlsConfig, TlsStart, Truncation, UdpConfig, UdpMode, Versions, WhenFull,
     };
 
     /// Every flag there is, once or more.
@@ -114,6 +114,9 @@ mod tests {
         ("drain-idle", "1s"),
         ("receipts", "stderr"),
         ("max-module-size", "1MiB"),
+        ("compile-timeout", "2m"),
+        ("compile-memory", "1GiB"),
+        ("cache", "./cache"),
         ("spawn", "inline"),
         ("when-full", "queue:100:2s"),
         ("farewell", r"421 a\\b\tc\r\n"),
@@ -207,6 +210,9 @@ mod tests {
         assert_eq!(server.drain_idle, Some(Duration::from_secs(1)));
         assert_eq!(server.receipts, Receipts::Stderr);
         assert_eq!(server.max_module_size, 1 << 20);
+        assert_eq!(server.compile_timeout, Duration::from_mins(2));
+        assert_eq!(server.compile_memory, 1 << 30);
+        assert_eq!(server.cache, CacheConfig::Folder("./cache".into()));
         let listener = &config.listeners[0];
         let bind: Vec<_> = listener.bind.iter().map(ToString::to_string).collect();
         assert_eq!(bind, ["tcp://:7000", "unix:x.sock", "udp://:53"]);
