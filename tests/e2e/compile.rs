@@ -207,6 +207,8 @@ fn a_server_that_is_killed_leaves_no_compiler() {
     let folder = Folder::new();
     let server = Server::run(slow(&folder)).begin_by(portcell());
     let compiler = Process::of(&server).child();
+    // It has the whole module by then, and reads no more.
+    server.find_line("takes a while");
     server.signal(Signal::KILL);
     wait_until("it has ended", || !compiler.runs());
 }
@@ -214,31 +216,39 @@ fn a_server_that_is_killed_leaves_no_compiler() {
 #[test]
 fn a_server_that_is_asked_to_end_while_it_compiles_ends_at_once_and_says_nothing() {
     let folder = Folder::new();
-    let run = Server::run(slow(&folder)).arguments(&["--log", "warn"]);
-    let server = run.begin_by(portcell());
+    let server = Server::run(slow(&folder)).begin_by(portcell());
     let compiler = Process::of(&server).child();
+    wait_until("it is bounded", || compiler.read("limits").contains(" 16 "));
     // As a service manager does: to all of its processes.
     kill_process(compiler.pid(), Signal::TERM).unwrap();
+    server.find_line("takes a while");
+    assert!(compiler.runs(), "it is the server that has to end it");
     server.signal(Signal::TERM);
     let (code, log) = server.wait();
-    assert_eq!((code, &*log), (0, ""));
+    assert_eq!((code, log.lines().count()), (0, 1), "{log}");
     wait_until("it has ended", || !compiler.runs());
 }
 
 #[test]
-fn a_server_ends_while_it_compiles_for_a_reload() {
+fn a_server_that_drains_ends_its_compiler_first() {
     let folder = Folder::new();
     slow(&folder);
     let echo = plugin("echo");
     let config = serving(echo.to_str().unwrap()).replace("2s", "1h");
     let server = Server::serve(&folder, &config).start();
+    let mut client = server.connect_to("a");
+    client.is_echoed();
     folder.write("portcell.toml", config.replace(echo.to_str().unwrap(), "slow.wasm"));
     server.signal(Signal::HUP);
     let compiler = Process::of(&server).child();
     server.signal(Signal::TERM);
+    wait_until("it has ended", || !compiler.runs());
+    client.is_echoed();
+    client.end();
+    client.ends_in_good_order();
     let (code, log) = server.wait();
     assert_eq!(code, 0, "{log}");
-    wait_until("it has ended", || !compiler.runs());
+    assert!(!log.contains("the old configuration"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -102,10 +102,10 @@ mod tests {
     use std::time::Duration;
 
     use crate::config::{
-        CIPHERS, CertificateConfig, CertificateFiles, ClientAuth, ClientTrust, Config, CrlScope,
-        DrainInput, KEYS, Keepalive, LogBounds, MemoryBound, Meter, MinRate, NamedFile, Origin,
-        Receipts, ReceiptsFor, SocketOptions, Spawn, Stdout, TlsConfig, TlsStart, Truncation,
-        UdpConfig, UdpMode, Versions, WhenFull,
+        CIPHERS, CacheConfig, CertificateConfig, CertificateFiles, ClientAuth, ClientTrust, Config,
+        CrlScope, DrainInput, KEYS, Keepalive, LogBounds, MemoryBound, Meter, MinRate, NamedFile,
+        Origin, Receipts, ReceiptsFor, SocketOptions, Spawn, Stdout, TlsConfig, TlsStart,
+        Truncation, UdpConfig, UdpMode, Versions, WhenFull,
     };
 
     /// Every flag there is, once or more.
@@ -124,6 +124,9 @@ mod tests {
         ("admin-token", "admin.token"),
         ("metrics", "tcp://127.0.0.1:9100"),
         ("max-module-size", "1MiB"),
+        ("compile-timeout", "2m"),
+        ("compile-memory", "1GiB"),
+        ("cache", "./cache"),
         ("max-memory", "1GiB"),
         ("stack", "128KiB"),
         ("meter", "fuel"),
@@ -234,6 +237,9 @@ mod tests {
         assert_eq!(admin.token.as_deref(), Some(Path::new("admin.token")));
         assert_eq!(server.metrics.as_ref().unwrap().to_string(), "tcp://127.0.0.1:9100");
         assert_eq!(server.max_module_size, 1 << 20);
+        assert_eq!(server.compile_timeout, Duration::from_mins(2));
+        assert_eq!(server.compile_memory, 1 << 30);
+        assert_eq!(server.cache, CacheConfig::Folder("./cache".into()));
         assert_eq!(server.max_memory, MemoryBound::Bytes(1 << 30));
         assert_eq!((server.stack, server.meter), (128 << 10, Meter::Fuel));
         let listener = &config.listeners[0];
