@@ -457,8 +457,11 @@ mod tests {
         assert!(receipts.is_followed());
         drop(client);
         served.await.unwrap();
-        while receipts.is_followed() {
-            tokio::task::yield_now().await;
-        }
+        let gone = async {
+            while receipts.is_followed() {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(MOMENT, gone).await.unwrap();
     }
 }
