@@ -291,6 +291,7 @@ mod tests {
                     let errors = errors.to_string();
                     assert!(errors.contains(&long), "{long}: {errors}");
                 }
+                Ok(config) if flag.name == "watch" => assert!(config.handlers[0].watch),
                 Ok(config) => {
                     assert_eq!(flag.name, "tls-self-signed", "it takes anything");
                     assert!(config.listeners[0].tls.is_some());

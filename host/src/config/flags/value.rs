@@ -120,6 +120,7 @@ mod tests {
         ("drain-idle", "1s"),
         ("receipts", "stderr"),
         ("receipts-for", "all"),
+        ("coredumps", "."),
         ("admin", "tcp://127.0.0.1:7070"),
         ("admin-token", "admin.token"),
         ("metrics", "tcp://127.0.0.1:9100"),
@@ -232,6 +233,7 @@ mod tests {
         assert_eq!(server.drain_idle, Some(Duration::from_secs(1)));
         assert_eq!(server.receipts, Receipts::Stderr);
         assert_eq!(server.receipts_for, ReceiptsFor::All);
+        assert_eq!(server.coredumps.as_deref(), Some(Path::new(".")));
         let admin = server.admin.as_ref().unwrap();
         assert_eq!(admin.address.to_string(), "tcp://127.0.0.1:7070");
         assert_eq!(admin.token.as_deref(), Some(Path::new("admin.token")));
