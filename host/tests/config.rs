@@ -131,6 +131,7 @@ fn a_small_file_gets_every_default() {
         stdout,
         drain_input,
         watch,
+        trial,
         retire_after,
         origin,
     } = &*config.handlers[0];
@@ -145,7 +146,7 @@ fn a_small_file_gets_every_default() {
     assert_eq!((env.len(), dirs.len()), (0, 0));
     assert_eq!(*stdout, Stdout::Terminal);
     assert_eq!(*drain_input, DrainInput::Open);
-    assert_eq!((*watch, *retire_after), (false, None));
+    assert_eq!((*watch, *trial, *retire_after), (false, true, None));
     assert_eq!(origin.to_string(), format!("{}:7", file.path.display()));
 }
 
@@ -162,7 +163,7 @@ fn every_key_of_a_file_is_read() {
         "tenant = \"me\"\nmemory = \"64MiB\"\nfuel = 10_000_000_000\ncpu = \"none\"\ncpu_total = \"1h\"\n\
          lifetime = \"1d\"\nslice = \"50ms\"\nmax_host_calls = 4000\n\
          log = { lines = 3, line = \"2KiB\" }\nstdout = \"full\"\ndrain_input = \"end\"\n\
-         watch = true\nretire_after = \"10m\"\n\
+         watch = true\ntrial = false\nretire_after = \"10m\"\n\
          env = { B = \"2\", A = \"\" }\n\
          dirs = [{ host = \".\", guest = \"/a\" }, \
          { host = \"/\", guest = \"/\", write = true }]\n",

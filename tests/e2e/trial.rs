@@ -42,7 +42,10 @@ fn a_guest_that_spins_at_its_start_is_not_put_into_service() {
     std::fs::rename(spins, &module).unwrap();
     server.signal(Signal::HUP);
     let said = server.find_line("the old configuration stays in force: ");
-    assert!(said.contains("the trial of v2 failed: ") && said.ends_with("cpu_limit"), "{said}");
+    assert!(
+        said.contains("the trial of v2 failed: ") && said.ends_with("cpu_limit: handler.cpu"),
+        "{said}"
+    );
     assert_eq!(server.connect().ask(""), "first- 1");
     assert_eq!(old.ask(""), "first- 1");
 }

@@ -214,7 +214,7 @@ async fn while_a_module_is_compiled_the_server_listens_to_others_and_ends_when_i
     assert_eq!(status.handlers[0].version, 1);
     assert_eq!(server.connect("l").ask(""), "first- 1");
     let (swapped, ended) = tokio::join!(swapping, server.drain());
-    assert_eq!(swapped.unwrap_err().to_string(), "the server has ended");
+    assert_eq!(swapped.unwrap_err().to_string(), "the server is draining, and then ends");
     assert_eq!(ended.cut, 0);
     Ok(())
 }

@@ -408,6 +408,8 @@ pub struct HandlerConfig {
     pub drain_input: DrainInput,
     /// Whether the module's file is looked at, and loaded again when it has changed.
     pub watch: bool,
+    /// Whether its modules are tried before they serve.
+    pub trial: bool,
     /// How long connections may go on with a version that is out of service before they are asked
     /// to finish; `None` leaves them.
     pub retire_after: Option<Duration>,

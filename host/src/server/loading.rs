@@ -169,6 +169,8 @@ async fn try_out(
         return Ok(Arc::clone(present));
     }
     let version = handler.version();
-    trial(&handler).await.map_err(|error| Unfit::Trial { version, error })?;
+    if config.trial {
+        trial(&handler).await.map_err(|error| Unfit::Trial { version, error })?;
+    }
     Ok(Arc::new(handler))
 }

@@ -51,7 +51,7 @@ impl Server {
             // Logs can be JSON.
             let json = serde_json::from_str::<Value>(line).ok();
             let line = json.as_ref().and_then(|json| json["message"].as_str()).unwrap_or(line);
-            Some(line.strip_prefix("listening on ")?.strip_suffix(&end)?.to_owned())
+            Some(line.split_once("listening on ")?.1.strip_suffix(&end)?.to_owned())
         };
         self.log.find(&format!("{count} addresses of {listener}"), |lines| {
             let found: Vec<_> = lines.iter().filter_map(address).collect();

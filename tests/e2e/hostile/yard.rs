@@ -54,7 +54,7 @@ impl Yard {
                 config,
                 "[[listener]]\nname = \"{name}\"\nhandler = \"{name}\"\n\
                  bind = \"tcp://127.0.0.1:0\"\n{listener}\n\
-                 [handler.{name}]\nmodule = \"{guest}.wasm\"\n{handler}\n"
+                 [handler.{name}]\nmodule = \"{guest}.wasm\"\ntrial = false\n{handler}\n"
             );
         }
         let server = Server::serve(&folder, &config).arguments(flags).start();

@@ -161,7 +161,7 @@ fn room_for_handshakes_is_made_by_a_reload_or_it_is_refused() {
     let server = Server::serve(&folder, &limited("1000")).start_by(command);
     folder.write("portcell.toml", limited("1000").replacen("[handler", tls, 1));
     server.signal(Signal::HUP);
-    server.find_line("max_connections is 1000, but this machine allows 148: ");
+    server.find_line("max_connections is 1000, but this machine allows 82: ");
     server.connect().is_echoed();
     folder.write("portcell.toml", limited("\"auto\"").replacen("[handler", tls, 1));
     server.signal(Signal::HUP);

@@ -164,6 +164,7 @@ fn handler(name: &str, meter: Meter, read: &mut Reader<'_>) -> Checked<Arc<Handl
     let stdout = read.choice("stdout", [Stdout::Terminal, Stdout::Full]);
     let drain_input = read.choice("drain_input", [DrainInput::Open, DrainInput::End]);
     let watch = read.boolean("watch");
+    let trial = read.boolean("trial");
     let retire_after = read.limit("retire_after");
     Ok(Arc::new(HandlerConfig {
         name: name.to_owned(),
@@ -182,6 +183,7 @@ fn handler(name: &str, meter: Meter, read: &mut Reader<'_>) -> Checked<Arc<Handl
         stdout: stdout?,
         drain_input: drain_input?,
         watch: watch?,
+        trial: trial?,
         retire_after: retire_after?,
         origin: origin_of(read.section, "module"),
     }))

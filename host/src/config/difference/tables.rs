@@ -303,6 +303,7 @@ pub(super) fn handler(old: &HandlerConfig, new: &HandlerConfig) -> Vec<Compared>
             },
         )
         .plain("watch", |c| c.watch)
+        .plain("trial", |c| c.trial)
         .key("retire_after", |c| c.retire_after, limit);
     table.keys
 }

@@ -178,6 +178,7 @@ mod tests {
         ("stdout", "full"),
         ("drain-input", "end"),
         ("watch", "true"),
+        ("trial", "false"),
         ("retire-after", "10m"),
     ];
 
@@ -279,7 +280,7 @@ mod tests {
         assert_eq!(dirs, [("/root", false), ("/data", true)]);
         assert_eq!(handler.stdout, Stdout::Full);
         assert_eq!(handler.drain_input, DrainInput::End);
-        assert!(handler.watch);
+        assert!(handler.watch && !handler.trial);
         assert_eq!(handler.retire_after, Some(Duration::from_mins(10)));
     }
 

@@ -179,6 +179,17 @@ pub(super) const KEYS: &[Key] = &[
         flag: Some(switch("watch")),
     },
     Key {
+        name: "trial",
+        home: Home::Handler,
+        kind: Kind::Bool,
+        default: Is("true"),
+        change: Change::Live,
+        doc: "Whether an instance is run without a client before a module is put into service, so \
+              that one which ends at once is refused.",
+        without: "A module that no connection survives would take the place of one that works.",
+        flag: Some(flag("trial", "BOOL")),
+    },
+    Key {
         name: "retire_after",
         home: Home::Handler,
         kind: Kind::Limit,
