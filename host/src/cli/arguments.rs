@@ -104,6 +104,42 @@ pub(super) fn command() -> Command {
         .subcommands(super::steer::commands())
 }
 
+fn receipts_command() -> Command {
+    let option = |name, value, help| Arg::new(name).long(name).value_name(value).help(help);
+    let several = |name, value, help| option(name, value, help).action(ArgAction::Append);
+    let switch = |name, help| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help);
+    Command::new("receipts")
+        .about("Print receipts: how connections have ended, and what they used")
+        .after_help(RECEIPTS_EXAMPLES)
+        .arg(
+            Arg::new("file")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help("A file of receipts, or - for stdin; without it, where the configuration has them written"),
+        )
+        .arg(
+            option("config", "CONFIG", "The configuration that says where they are")
+                .default_value("portcell.toml")
+                .value_parser(value_parser!(PathBuf))
+                .conflicts_with("file"),
+        )
+        .arg(several("handler", "NAME", "Only those of this handler"))
+        .arg(several("listener", "NAME", "Only those of this listener"))
+        .arg(several("exit", "KIND", "Only those that ended so, or with !KIND not so"))
+        .arg(switch("failed", "Only those that did not end with ok"))
+        .arg(several("peer", "ADDRESS", "Only those of this peer, with or without its port"))
+        .arg(
+            option("since", "DURATION", "Only those of the last 10m, 2h, ...")
+                .value_parser(super::receipts::duration),
+        )
+        .arg(
+            option("tail", "N", "Only the last so many that are there")
+                .value_parser(RangedU64ValueParser::<usize>::new().range(1..=1_000_000)),
+        )
+        .arg(switch("follow", "Go on with those that come, also when the file is rotated").short('f'))
+        .arg(switch("json", "Print the lines as they are"))
+}
+
 fn run_command() -> Command {
     let mut command = Command::new("run")
         .about("Serve one plugin")
