@@ -11,6 +11,7 @@ use crate::guest::Guest;
 use crate::hostcalls;
 use crate::memory_budget::MemoryBudget;
 use crate::plugin::{Entry, Import, Plugin, PluginError};
+use crate::tenant::{Tenant, Tenants};
 use crate::text::printable;
 
 /// One version of a handler.
@@ -22,8 +23,8 @@ pub struct Handler {
     pub(crate) pre: InstancePre<Guest>,
     pub(crate) start: ModuleExport,
     pub(crate) initialize: Option<ModuleExport>,
-    /// What its instances' memory is taken from.
-    pub(crate) memory: Arc<MemoryBudget>,
+    /// Whose it is.
+    tenant: Arc<Tenant>,
 }
 
 /// Loads handlers: an engine, and the host calls that guests are linked to.
@@ -32,7 +33,7 @@ pub struct Loader {
     linker: Linker<Guest>,
     /// Everything that the linker defines: module, name, and signature.
     offered: Vec<Import>,
-    memory: Arc<MemoryBudget>,
+    tenants: Tenants,
 }
 
 /// A plugin cannot be put into service.
@@ -72,7 +73,7 @@ impl Loader {
         let linker = hostcalls::linker(engine.wasm())?;
         let offered = hostcalls::offered(engine.wasm())?;
         let memory = Arc::new(MemoryBudget::new("server.max_memory", None));
-        Ok(Self { engine, linker, offered, memory })
+        Ok(Self { engine, linker, offered, tenants: Tenants::new(memory) })
     }
 
     /// Everything that guests may import.
@@ -82,7 +83,12 @@ impl Loader {
 
     /// The memory that all instances of all handlers share.
     pub const fn memory(&self) -> &Arc<MemoryBudget> {
-        &self.memory
+        self.tenants.memory()
+    }
+
+    /// Whose the handlers are.
+    pub const fn tenants(&self) -> &Tenants {
+        &self.tenants
     }
 
     /// Compiles and links the module of `config`, which may take seconds: not for a reactor
@@ -120,8 +126,8 @@ impl Loader {
             _ => None,
         };
         let digest = plugin.digest().to_owned();
-        let (config, memory) = (Arc::clone(config), Arc::clone(&self.memory));
-        Ok(Handler { config, version, digest, entry, pre, start, initialize, memory })
+        let (config, tenant) = (Arc::clone(config), self.tenants.of(&config.tenant));
+        Ok(Handler { config, version, digest, entry, pre, start, initialize, tenant })
     }
 
     /// As [`Loader::load`], but keeps `old` if neither its configuration nor its module has
@@ -244,6 +250,11 @@ impl Handler {
     /// The sha256 of the module.
     pub fn digest(&self) -> &str {
         &self.digest
+    }
+
+    /// Whose it is.
+    pub const fn tenant(&self) -> &Arc<Tenant> {
+        &self.tenant
     }
 
     /// How it is called.

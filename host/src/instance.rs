@@ -18,6 +18,7 @@ use crate::handler::Handler;
 use crate::host_calls::HostCalls;
 use crate::memory_budget::Share;
 use crate::plugin::Entry;
+use crate::tenant::TENANT_MEMORY;
 use crate::watchdog::{Limits, watch};
 
 /// What one host call may make the WASI library allocate, in bytes.
@@ -52,7 +53,7 @@ pub async fn run(
     let engine = handler.pre.module().engine();
     let config = Arc::clone(handler.config());
     let fuel = config.fuel.map_or(u64::MAX, NonZeroU64::get);
-    let memory = Share::of(Arc::clone(&handler.memory));
+    let memory = Share::of(Arc::clone(handler.tenant().memory()));
     let guest = Guest::new(config, handler.entry(), connection, memory);
     let mut store = Store::new(engine, guest);
     // It fails where fuel is not counted.
@@ -61,7 +62,8 @@ pub async fn run(
     store.set_hostcall_fuel(HOST_CALL_FUEL);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|store| Ok(on_tick(store)));
-    let ended = watch(&account, &limits, pin!(call(handler, &mut store, made))).await;
+    let cpu = handler.tenant().cpu();
+    let ended = watch(&account, &limits, cpu, pin!(call(handler, &mut store, made))).await;
     if let (Ok(Err(error)), Some(dumps)) = (&ended, dumps) {
         dump(handler, &mut store, error, dumps).await;
     }
@@ -86,7 +88,9 @@ async fn call(
     made: impl FnOnce(bool),
 ) -> wasmtime::Result<i32> {
     let instance = handler.pre.instantiate_async(&mut *store).await;
-    made(instance.as_ref().map_or_else(is_of_the_guest, |_| true));
+    // A tenant that has no memory left is no trouble of the host's, which others would feel.
+    let is_of_the_tenant = store.data().meter.denied == Some(TENANT_MEMORY);
+    made(instance.as_ref().map_or_else(is_of_the_guest, |_| true) || is_of_the_tenant);
     let instance = instance?;
     store.data_mut().memory = instance.get_memory(&mut *store, "memory");
     if let Some(initialize) = &handler.initialize {

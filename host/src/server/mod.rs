@@ -12,6 +12,7 @@ mod listener;
 mod serve;
 mod socket;
 mod status;
+mod tenants;
 mod tls;
 mod watch;
 
@@ -49,6 +50,7 @@ pub use self::status::{
     ChangeStatus, HandlerStatus, LimitStatus, ListenerStatus, Outcomes, ServerState, Status,
     VersionStatus,
 };
+pub use self::tenants::TenantStatus;
 pub use self::tls::check_certificates;
 use self::watch::Watched;
 

@@ -10,6 +10,7 @@ use super::Server;
 use super::connections::by_version;
 use super::control::ControlError;
 use super::listener::{Listener, Run};
+use super::tenants::{TenantStatus, statuses};
 use crate::handler::Handler;
 use crate::listener::{Counts, Phase, Refused, State};
 
@@ -40,6 +41,8 @@ pub struct Status {
     pub listeners: Vec<ListenerStatus>,
     /// By name.
     pub handlers: Vec<HandlerStatus>,
+    /// By name.
+    pub tenants: Vec<TenantStatus>,
     /// The server's own, then those of listeners and pools.
     pub limits: Vec<LimitStatus>,
     /// What became of configurations that were to be applied while it runs.
@@ -210,6 +213,7 @@ impl Status {
             receipts_lost: server.receipts.lost(),
             listeners: server.listeners.values().map(ListenerStatus::of).collect(),
             handlers: handlers.collect(),
+            tenants: statuses(server.loader.tenants()),
             limits: limits(server),
             reloads: server.changes.reloads.clone(),
             swaps: server.changes.swaps.clone(),
