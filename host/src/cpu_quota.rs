@@ -193,3 +193,100 @@ impl Drop for CpuUser<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, poll_fn};
+    use std::pin::pin;
+    use std::task::Poll;
+
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::exit::Exit;
+    use crate::watchdog::{Limits, watch};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn quota(micros: u32) -> CpuQuota {
+        let quota = CpuQuota::default();
+        quota.bound(NonZeroU32::new(micros), Instant::now());
+        quota
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_saved_is_used_at_once_and_the_rest_is_paid_for() {
+        let (quota, began) = (quota(500_000), Instant::now());
+        quota.charge(SECOND / 2, began);
+        assert_eq!(quota.paid_at(began), None);
+        quota.charge(SECOND, began);
+        assert_eq!(quota.paid_at(began), Some(began + 2 * SECOND));
+        assert_eq!(quota.paid_at(began + 2 * SECOND), None);
+        assert_eq!(quota.used(), 3 * SECOND / 2);
+    }
+
+    #[test]
+    fn parts_of_microseconds_are_not_lost() {
+        let (quota, now) = (quota(1_000_000), Instant::now());
+        quota.charge(SECOND, now);
+        for _ in 0..10_000 {
+            quota.charge(Duration::from_nanos(100), now);
+        }
+        assert_eq!(quota.paid_at(now), Some(now + Duration::from_millis(1)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_instance_is_held_until_the_debt_of_all_is_paid_and_then_goes_on() {
+        let (quota, account) = (quota(100_000), Account::new(1));
+        let began = Instant::now();
+        // Another's: a tenth of a second is there, two more are paid for in two seconds.
+        quota.charge(3 * SECOND / 10, began);
+        let first_poll = poll_fn(|_| Poll::Ready(Instant::now()));
+        let polled = watch(&account, &Limits::default(), &quota, pin!(first_poll)).await;
+        assert_eq!(polled, Ok(began + 2 * SECOND));
+        assert_eq!(quota.held(), 2 * SECOND);
+        assert_eq!((account.cpu(), account.waited()), (Duration::ZERO, Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn deadlines_end_one_that_is_held_but_not_those_that_blame_the_peer() {
+        let (quota, account) = (quota(100_000), Account::new(1));
+        quota.charge(100 * SECOND, Instant::now());
+        account.write_waits();
+        let limits =
+            Limits { write: Some(SECOND), lifetime: Some(5 * SECOND), ..Limits::default() };
+        let ended = watch(&account, &limits, &quota, pin!(pending::<()>())).await;
+        assert_eq!((ended, account.age()), (Err(Exit::Lifetime), 5 * SECOND));
+        assert_eq!(quota.held(), 5 * SECOND);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_is_held_goes_on_soon_after_the_bound_has_changed() {
+        let (quota, account) = (quota(1000), Account::new(1));
+        let began = Instant::now();
+        quota.charge(100 * SECOND, began);
+        let limits = Limits::default();
+        let instance = pin!(async { Instant::now() });
+        let polled = watch(&account, &limits, &quota, instance);
+        let change = async {
+            sleep(10 * SECOND + SECOND / 2).await;
+            quota.bound(None, Instant::now());
+        };
+        let (polled, ()) = tokio::join!(polled, change);
+        assert_eq!(polled, Ok(began + 11 * SECOND));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_an_instance_used_counts_also_without_a_bound_and_when_it_is_dropped() {
+        let (quota, account) = (CpuQuota::default(), Account::new(1));
+        // The account's clock is the paused one, which goes on only here.
+        account.poll_begins();
+        tokio::time::advance(Duration::from_micros(700)).await;
+        account.poll_ends();
+        let mut user = CpuUser::new(&quota, &account);
+        user.poll_ends(Instant::now());
+        assert_eq!(quota.used(), Duration::ZERO, "it is a small piece");
+        drop(user);
+        assert_eq!(quota.used(), Duration::from_micros(700));
+    }
+}
