@@ -27,7 +27,7 @@ pub struct Account {
     began: Instant,
     poll_began: AtomicU64,
     poll_ended: AtomicU64,
-    /// The running poll ends because the guest gives way to others.
+    /// The running poll ends because the guest gives way to others, or the next one is held back.
     gives_way: AtomicBool,
     waited: AtomicU64,
     moved: AtomicU64,
@@ -379,6 +379,15 @@ impl Account {
     pub(crate) fn gives_way(&self) {
         self.gives_way.store(true, Relaxed);
         self.cpu.gives_way();
+    }
+
+    /// Says that the instance is not polled from now on although it could go on: it does not wait.
+    pub(crate) fn is_held(&self, now: Instant) {
+        let ended = self.poll_ended.load(Relaxed);
+        if ended != NEVER && !self.gives_way.load(Relaxed) {
+            add(&self.waited, self.nanos_at(now).saturating_sub(ended));
+        }
+        self.gives_way.store(true, Relaxed);
     }
 
     /// A number that differs between two polls.

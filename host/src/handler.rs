@@ -18,6 +18,7 @@ use crate::heavy::Heavy;
 use crate::hostcalls;
 use crate::memory_budget::MemoryBudget;
 use crate::plugin::{Entry, Import, Plugin, PluginError, Tables};
+use crate::tenant::{Tenant, Tenants};
 
 /// Unknown imports that are named in an error; more are counted.
 const NAMED: usize = 20;
@@ -28,6 +29,8 @@ const LONG_NAME: usize = 100;
 /// One version of a handler, as it is put into service.
 pub struct Handler {
     config: Arc<HandlerConfig>,
+    /// Whose it is.
+    tenant: Arc<Tenant>,
     version: u64,
     connections: Arc<Connections>,
     pub(crate) code: Arc<Code>,
@@ -44,8 +47,6 @@ pub(crate) struct Code {
     pub(crate) pre: Heavy<InstancePre<Guest>>,
     pub(crate) start: ModuleExport,
     pub(crate) initialize: Option<ModuleExport>,
-    /// What its instances' memory is taken from.
-    pub(crate) memory: Arc<MemoryBudget>,
 }
 
 /// Loads handlers: an engine, the host calls that guests are linked to, and a compiler.
@@ -54,7 +55,7 @@ pub struct Loader {
     linker: Linker<Guest>,
     /// Everything that the linker defines: module, name, and signature.
     offered: Vec<Import>,
-    memory: Arc<MemoryBudget>,
+    tenants: Tenants,
     compiler: Compiler,
     stop: Stop,
     compiled: AtomicU64,
@@ -156,11 +157,12 @@ impl Loader {
     pub fn new(engine: Engine, compiler: Compiler) -> Result<Self, LoaderError> {
         let linker = hostcalls::linker(engine.wasm())?;
         let offered = hostcalls::offered(engine.wasm())?;
+        let memory = Arc::new(MemoryBudget::new("server.max_memory", None));
         Ok(Self {
             engine,
             linker,
             offered,
-            memory: Arc::new(MemoryBudget::new("server.max_memory", None)),
+            tenants: Tenants::new(memory),
             compiler,
             stop: Stop::new()?,
             compiled: AtomicU64::new(0),
@@ -190,7 +192,12 @@ impl Loader {
 
     /// The memory that all instances of all handlers share.
     pub const fn memory(&self) -> &Arc<MemoryBudget> {
-        &self.memory
+        self.tenants.memory()
+    }
+
+    /// Whose the handlers are.
+    pub const fn tenants(&self) -> &Tenants {
+        &self.tenants
     }
 
     /// Has the module of `config` compiled, or takes it from the cache, and links it. This may take
@@ -215,7 +222,7 @@ impl Loader {
     ) -> Result<Handler, LoadError> {
         let plugin = Plugin::read(&config.module, loading.most)?;
         match known.iter().find(|known| known.digest() == plugin.digest()) {
-            Some(known) => known.again(config),
+            Some(known) => known.again(config, &self.tenants.of(&config.tenant)),
             None => self.link(config, next, &plugin, loading),
         }
     }
@@ -261,10 +268,10 @@ impl Loader {
             pre: Heavy::new(pre),
             start,
             initialize,
-            memory: Arc::clone(&self.memory),
         };
         Ok(Handler {
             config: Arc::clone(config),
+            tenant: self.tenants.of(&config.tenant),
             version,
             connections: Arc::default(),
             code: Arc::new(code),
@@ -389,10 +396,15 @@ fn check_tables(plugin: &Plugin) -> Result<(), LoadError> {
 impl Handler {
     /// The same version with this configuration, which can be its own. It has no connections yet,
     /// and the code in common.
-    pub fn again(&self, config: &Arc<HandlerConfig>) -> Result<Self, LoadError> {
+    pub fn again(
+        &self,
+        config: &Arc<HandlerConfig>,
+        tenant: &Arc<Tenant>,
+    ) -> Result<Self, LoadError> {
         check_memory(self.code.minimum, config)?;
         Ok(Self {
             config: Arc::clone(config),
+            tenant: Arc::clone(tenant),
             version: self.version,
             connections: Arc::default(),
             code: Arc::clone(&self.code),
@@ -427,6 +439,11 @@ impl Handler {
     /// The sha256 of the module.
     pub fn digest(&self) -> &str {
         &self.code.digest
+    }
+
+    /// Whose it is.
+    pub const fn tenant(&self) -> &Arc<Tenant> {
+        &self.tenant
     }
 
     /// How it is called.

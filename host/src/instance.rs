@@ -18,6 +18,7 @@ use crate::handler::Handler;
 use crate::host_calls::HostCalls;
 use crate::memory_budget::{MemoryBudget, Share};
 use crate::plugin::Entry;
+use crate::tenant::TENANT_MEMORY;
 use crate::watchdog::{Limits, watch};
 
 /// What one host call may make the WASI library allocate, in bytes.
@@ -49,12 +50,13 @@ pub async fn run(
 ) -> Ended {
     let account = Arc::clone(connection.account());
     connection.limit_bytes(limits.bytes_in, limits.bytes_out);
-    let mut store = store(handler, connection, &handler.code.memory);
+    let tenant = handler.tenant();
+    let mut store = store(handler, connection, tenant.memory());
     let call = async {
         let instance = make(handler, &mut store, made).await?;
         enter(handler, instance, &mut store).await
     };
-    let ended = watch(&account, &limits, pin!(call)).await;
+    let ended = watch(&account, &limits, tenant.cpu(), pin!(call)).await;
     if let (Ok(Err(error)), Some(dumps)) = (&ended, dumps) {
         dump(handler, &mut store, error, dumps).await;
     }
@@ -98,7 +100,9 @@ pub(crate) async fn make(
     made: impl FnOnce(bool),
 ) -> wasmtime::Result<Instance> {
     let instance = handler.code.pre.instantiate_async(&mut *store).await;
-    made(instance.as_ref().map_or_else(is_of_the_guest, |_| true));
+    // A tenant that has no memory left is no trouble of the host's, which others would feel.
+    let is_of_the_tenant = store.data().meter.denied == Some(TENANT_MEMORY);
+    made(instance.as_ref().map_or_else(is_of_the_guest, |_| true) || is_of_the_tenant);
     let instance = instance?;
     store.data_mut().memory = instance.get_memory(&mut *store, "memory");
     if let Some(initialize) = &handler.code.initialize {

@@ -78,6 +78,7 @@ pub mod account;
 mod allowance;
 pub mod capacity;
 pub mod coredumps;
+pub mod cpu_quota;
 mod cpu_time;
 pub mod drain;
 pub mod exit;
@@ -89,6 +90,7 @@ pub mod presence;
 pub mod receipt;
 pub mod tally;
 pub mod telemetry;
+pub mod tenant;
 pub mod text;
 pub mod watchdog;
 

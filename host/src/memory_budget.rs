@@ -33,6 +33,11 @@ impl MemoryBudget {
         self.limit.store(bytes, Relaxed);
     }
 
+    /// Its bound; `None` is none.
+    pub fn limit(&self) -> Option<u64> {
+        Some(self.limit.load(Relaxed)).filter(|limit| *limit < u64::MAX)
+    }
+
     /// What instances have of it.
     pub fn used(&self) -> u64 {
         self.used.load(Relaxed)

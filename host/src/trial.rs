@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crate::account::Account;
 use crate::connection::{Connection, Placement};
+use crate::cpu_quota::CpuQuota;
 use crate::exit::Exit;
 use crate::handler::Handler;
 use crate::instance::{enter, exit_of, make, store};
@@ -78,7 +79,7 @@ pub async fn trial(handler: &Handler) -> Result<(), TrialError> {
             Poll::Pending if found_out.load(Relaxed) => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         });
-        watch(&account, &limits, pin!(until_known)).await
+        watch(&account, &limits, &CpuQuota::default(), pin!(until_known)).await
     };
     let guest = store.into_data();
     let exit = match ended {

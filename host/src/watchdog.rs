@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::account::{Account, Excess};
 use crate::config::MinRate;
+use crate::cpu_quota::{CpuQuota, CpuUser};
 use crate::exit::Exit;
 use crate::pace::Pace;
 
@@ -76,28 +77,45 @@ impl Limits {
 }
 
 /// Polls `instance` to its end, or until a bound of `limits` is reached; then it is left where it
-/// is, for the caller to drop.
+/// is, for the caller to drop. Its CPU time counts in `quota`, which may hold it back: it is not
+/// polled meanwhile, and nobody is blamed for what it could not do then.
 pub async fn watch<F: Future>(
     account: &Account,
     limits: &Limits,
+    quota: &CpuQuota,
     mut instance: Pin<&mut F>,
 ) -> Result<F::Output, Exit> {
     let mut timer = pin!(None);
     let mut pace = limits.min_rate.map(Pace::new);
+    let mut cpu = CpuUser::new(quota, account);
     // When the timer fires, and whom it wakes.
     let mut due: Option<(Instant, Waker)> = None;
     poll_fn(|cx| {
         // Before the poll: an order given during it must find someone to wake.
         account.register(cx.waker());
-        account.poll_begins();
-        if let Some(pace) = &mut pace {
-            pace.poll_begins(account.recently());
-        }
-        let polled = instance.as_mut().poll(cx);
-        let now = account.poll_ends();
-        if let Poll::Ready(output) = polled {
-            return Poll::Ready(Ok(output));
-        }
+        let held = cpu.held_until();
+        let now = if held.is_some() {
+            let now = Instant::now();
+            if let Some(pace) = &mut pace {
+                pace.poll_begins(now);
+            }
+            now
+        } else {
+            account.poll_begins();
+            if let Some(pace) = &mut pace {
+                pace.poll_begins(account.recently());
+            }
+            let polled = instance.as_mut().poll(cx);
+            let now = account.poll_ends();
+            cpu.poll_ends(now);
+            if let Poll::Ready(output) = polled {
+                return Poll::Ready(Ok(output));
+            }
+            if let Some(pace) = &mut pace {
+                pace.poll_ends(account, now);
+            }
+            now
+        };
         if account.is_cut() {
             let exit = if account.is_killed() { Exit::Killed } else { Exit::Cut };
             return Poll::Ready(Err(exit));
@@ -107,23 +125,23 @@ pub async fn watch<F: Future>(
         }
         // Bytes that move push deadlines back. The timer is left to fire early then: once a
         // deadline instead of once a read.
-        let slow = pace.as_mut().and_then(|pace| {
-            pace.poll_ends(account, now);
-            pace.deadline()
-        });
-        let is_set = due.as_ref().is_some_and(|(at, waker)| {
-            now < *at && slow.is_none_or(|slow| *at <= slow) && waker.will_wake(cx.waker())
-        });
+        let slow = pace.as_ref().and_then(Pace::deadline);
+        let is_set = held.is_none()
+            && due.as_ref().is_some_and(|(at, waker)| {
+                now < *at && slow.is_none_or(|slow| *at <= slow) && waker.will_wake(cx.waker())
+            });
         if is_set && !account.deadline_came_nearer() {
             return Poll::Pending;
         }
-        let deadlines = limits.deadlines(account, slow);
+        let write = limits.write.filter(|_| held.is_none());
+        let deadlines = Limits { write, ..*limits }.deadlines(account, slow);
         if let Some((_, exit)) = deadlines.iter().flatten().find(|(at, _)| *at <= now) {
             return Poll::Ready(Err(exit.clone()));
         }
-        let nearest =
-            deadlines.into_iter().flatten().map(|(at, _)| at).chain(account.alarm()).min();
-        due = nearest.map(|nearest| (nearest, cx.waker().clone()));
+        let wake = held.or_else(|| account.alarm());
+        let nearest = deadlines.into_iter().flatten().map(|(at, _)| at).chain(wake).min();
+        // The timer of one that is held says nothing of when it has to fire afterwards.
+        due = nearest.filter(|_| held.is_none()).map(|nearest| (nearest, cx.waker().clone()));
         let Some(nearest) = nearest else { return Poll::Pending };
         match timer.as_mut().as_pin_mut() {
             None => timer.set(Some(sleep_until(nearest))),
@@ -156,7 +174,7 @@ mod tests {
         limits: &Limits,
         instance: F,
     ) -> Result<F::Output, Exit> {
-        watch(account, limits, pin!(instance)).await
+        watch(account, limits, &CpuQuota::default(), pin!(instance)).await
     }
 
     #[tokio::test(start_paused = true)]

@@ -464,7 +464,7 @@ fn one_port_of_tcp_and_udp_is_bound_twice() {
 fn every_key_of_the_table_is_checked() {
     let keys = |home: Home| {
         let keys = KEYS.iter().filter(|key| key.home == home);
-        keys.fold(String::new(), |text, key| text + key.name + " = 1.5\n")
+        keys.fold(String::new(), |text, key| text + key.name + " = 2026-01-01\n")
     };
     let homes = [
         ("[server]", Home::Server),
@@ -473,6 +473,7 @@ fn every_key_of_the_table_is_checked() {
         ("[[listener.tls.name]]", Home::TlsName),
         ("[handler.echo]", Home::Handler),
         ("[pool.x]", Home::Pool),
+        ("[tenant.x]", Home::Tenant),
     ];
     let text = homes.map(|(header, home)| format!("{header}\n{}", keys(home))).concat();
     let file = File::new(&text);
@@ -504,7 +505,17 @@ fn flags_and_keys_have_one_meaning_each() {
         .filter(|key| key.flag.is_none() && !of_names(key))
         .map(|key| key.name)
         .collect();
-    let none = ["name", "handler", "max_connections", "max_flows", "module", "size"];
+    let none = [
+        "name",
+        "handler",
+        "max_connections",
+        "max_flows",
+        "module",
+        "size",
+        "max_connections",
+        "memory",
+        "cpu",
+    ];
     assert_eq!(without, none);
 }
 

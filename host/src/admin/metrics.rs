@@ -13,7 +13,7 @@ use prometheus::proto::{
 
 use super::body::Refusal;
 use crate::listener::State;
-use crate::server::{ListenerStatus, Status, Traffic};
+use crate::server::{ListenerStatus, Status, TenantStatus, Traffic};
 use crate::tally::{BUCKETS, Histogram, Numbers};
 
 /// What the text is.
@@ -30,6 +30,7 @@ pub(super) fn text(status: &Status, traffic: &[Traffic]) -> Result<String, Refus
     let mut page = Page::default();
     of_server(&mut page, status);
     of_listeners(&mut page, &status.listeners);
+    of_tenants(&mut page, &status.tenants);
     of_traffic(&mut page, traffic);
     TextEncoder::new().encode_to_string(&page.0).map_err(|error| {
         Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot write metrics: {error}"))
@@ -132,6 +133,60 @@ const COUNTS: [(&str, &str, Count); 8] = [
     ("datagrams_kernel_dropped_total", "Datagrams that the kernel dropped.", |l| l.kernel_dropped),
     ("datagrams_unsent_total", "Answers that were not sent.", |l| l.unsent),
     ("flows_evicted_total", "Flows that made room for others.", |l| l.evicted),
+];
+
+fn of_tenants(page: &mut Page, tenants: &[TenantStatus]) {
+    for (name, help, kind, value) in OF_TENANTS {
+        page.family(name, help, kind, |family| {
+            for tenant in tenants {
+                if let Some(value) = value(tenant) {
+                    family.add(&[("tenant", &tenant.name)], value);
+                }
+            }
+        });
+    }
+}
+
+type OfTenant = fn(&TenantStatus) -> Option<f64>;
+
+/// Numbers of a tenant; those that there are.
+const OF_TENANTS: [(&str, &str, MetricType, OfTenant); 9] = [
+    ("tenant_connections", "Connections and flows of a tenant.", MetricType::GAUGE, |t| {
+        Some(number(t.connections as u64))
+    }),
+    ("tenant_max_connections", "How many there may be.", MetricType::GAUGE, |t| {
+        Some(number(t.max_connections? as u64))
+    }),
+    (
+        "tenant_refused_total",
+        "Clients turned away because their tenant has no place.",
+        MetricType::COUNTER,
+        |t| Some(number(t.refused)),
+    ),
+    ("tenant_memory_bytes", "Memory of a tenant's instances.", MetricType::GAUGE, |t| {
+        Some(number(t.memory))
+    }),
+    ("tenant_max_memory_bytes", "How much there may be.", MetricType::GAUGE, |t| {
+        Some(number(t.max_memory?))
+    }),
+    (
+        "tenant_memory_denied_total",
+        "How often a tenant's memory was not enough for an instance.",
+        MetricType::COUNTER,
+        |t| Some(number(t.memory_denied)),
+    ),
+    ("tenant_cpu_seconds_total", "CPU time of a tenant's instances.", MetricType::COUNTER, |t| {
+        Some(seconds(Duration::from_micros(t.cpu_us)))
+    }),
+    ("tenant_max_cpu", "How many processors they may keep busy.", MetricType::GAUGE, |t| {
+        Some(seconds(Duration::from_micros(t.max_cpu_us?.get().into())))
+    }),
+    (
+        "tenant_held_seconds_total",
+        "How long instances of a tenant were held because it had used more CPU time.",
+        MetricType::COUNTER,
+        |t| Some(seconds(Duration::from_millis(t.held_ms))),
+    ),
 ];
 
 fn of_traffic(page: &mut Page, traffic: &[Traffic]) {

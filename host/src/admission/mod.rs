@@ -18,7 +18,8 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
 use self::handshakes::{Handshakes, UnderWay};
-use self::places::{Place, Places};
+pub use self::places::Place;
+pub(crate) use self::places::Places;
 use self::turn::{Turn, Turns};
 
 /// The bounds of a server, over all of its listeners.

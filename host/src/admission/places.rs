@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 /// A number of places, which can change while they are taken.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(crate) struct Places {
     most: AtomicUsize,
     taken: AtomicUsize,
     freed: Notify,
@@ -16,15 +16,17 @@ pub(super) struct Places {
 
 /// One of them; given back when it is dropped.
 #[derive(Debug)]
-pub(super) struct Place(Arc<Places>);
+pub struct Place(Arc<Places>);
 
 impl Places {
-    pub(super) fn new(most: usize) -> Arc<Self> {
+    /// So many.
+    pub(crate) fn new(most: usize) -> Arc<Self> {
         let (most, taken) = (AtomicUsize::new(most), AtomicUsize::new(0));
         Arc::new(Self { most, taken, freed: Notify::new() })
     }
 
-    pub(super) fn try_take(self: &Arc<Self>) -> Option<Place> {
+    /// One of them, unless all are taken.
+    pub(crate) fn try_take(self: &Arc<Self>) -> Option<Place> {
         let most = self.most.load(SeqCst);
         let take = |taken: usize| (taken < most).then_some(taken + 1);
         self.taken.fetch_update(SeqCst, SeqCst, take).ok()?;
@@ -46,17 +48,23 @@ impl Places {
     }
 
     /// Those over a smaller number stay.
-    pub(super) fn resize(&self, most: usize) {
+    pub(crate) fn resize(&self, most: usize) {
         self.most.store(most, SeqCst);
         self.freed.notify_waiters();
     }
 
-    pub(super) fn taken(&self) -> usize {
+    /// How many are taken.
+    pub(crate) fn taken(&self) -> usize {
         self.taken.load(SeqCst)
     }
 
+    /// How many there are.
+    pub(crate) fn most(&self) -> usize {
+        self.most.load(SeqCst)
+    }
+
     pub(super) fn free(&self) -> usize {
-        self.most.load(SeqCst).saturating_sub(self.taken())
+        self.most().saturating_sub(self.taken())
     }
 }
 

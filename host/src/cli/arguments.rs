@@ -157,6 +157,7 @@ fn run_command() -> Command {
             Home::Handler => "The handler: what bounds and is granted to the guest",
             Home::Server => "The server",
             Home::Pool => "Pools",
+            Home::Tenant => "Tenants",
         };
         let doc = joined(flag, " ", |key| plain(key.doc));
         let takes = match joined(flag, " and ", |key| key.kind.in_flag()) {

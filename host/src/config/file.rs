@@ -105,6 +105,7 @@ fn empty(path: &Path, place: &Place) -> Document {
         listeners: Vec::new(),
         handlers: Vec::new(),
         pools: Vec::new(),
+        tenants: Vec::new(),
         whole: true,
     }
 }
@@ -136,6 +137,10 @@ impl Walk {
                     let pools = self.named(Home::Pool, "pool", fields);
                     self.document.pools.extend(pools);
                 }
+                ("tenant", Data::Table(fields)) => {
+                    let tenants = self.named(Home::Tenant, "tenant", fields);
+                    self.document.tenants.extend(tenants);
+                }
                 ("server", _) => self.malformed(field.origin, "[server] is one table"),
                 ("listener", _) => self.malformed(
                     field.origin,
@@ -148,6 +153,10 @@ impl Walk {
                 ("pool", _) => self.malformed(
                     field.origin,
                     "a pool has a name; write [pool.NAME], with one bracket",
+                ),
+                ("tenant", _) => self.malformed(
+                    field.origin,
+                    "a tenant has a name; write [tenant.NAME], with one bracket",
                 ),
                 (name, data) => {
                     let message = unknown_table(name, &data);
@@ -245,6 +254,9 @@ fn belongs(name: &str) -> Option<String> {
     (!homes.is_empty()).then(|| format!("; it belongs in {}", homes.join(" or ")))
 }
 
+/// Names that an unknown table may be meant to have.
+const TABLES: [&str; 6] = ["server", "listener", "handler", "pool", "tenant", "tls"];
+
 fn unknown_table(name: &str, data: &Data) -> String {
     let written = match data {
         Data::Table(_) => format!("[{name}]"),
@@ -257,19 +269,20 @@ fn unknown_table(name: &str, data: &Data) -> String {
             return format!("unknown key `{name}` outside of a table{hint}");
         }
     };
-    let header = match nearest::nearest(name, ["server", "listener", "handler", "pool", "tls"]) {
+    let header = match nearest::nearest(name, TABLES) {
         Some("server") => Some(Home::Server),
         Some("listener") => Some(Home::Listener),
         Some("handler") => Some(Home::Handler),
         Some("tls") => Some(Home::Tls),
+        Some("tenant") => Some(Home::Tenant),
         Some(_) => Some(Home::Pool),
         None => None,
     };
     match header {
         Some(home) => format!("unknown table {written}; did you mean {}?", home.header()),
         None => format!(
-            "unknown table {written}; there are [server], [[listener]], [handler.NAME] and \
-             [pool.NAME]"
+            "unknown table {written}; there are [server], [[listener]], [handler.NAME], \
+             [pool.NAME] and [tenant.NAME]"
         ),
     }
 }

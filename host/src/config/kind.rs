@@ -25,6 +25,8 @@ pub enum Kind {
     Count(&'static [&'static str]),
     /// A number from 1 to 2^64-1, or `"none"`.
     Amount,
+    /// A number of processors, which can be a fraction, or `"none"`.
+    Processors,
     /// A duration above zero, or `"none"`.
     Limit,
     /// A duration above zero and up to this one, or `"none"`.
@@ -105,6 +107,7 @@ impl Kind {
             }
             Self::Count(words) => or("a number from 1 on, like 100".to_owned(), words),
             Self::Amount => r#"a number from 1 on, like 1000000000, or "none""#.to_owned(),
+            Self::Processors => r#"a number from 0.001 to 1000, like 0.5, or "none""#.to_owned(),
             Self::Limit => r#"a duration like "30s", or "none""#.to_owned(),
             Self::LimitTo(most) => {
                 format!(r#"a duration like "30s", up to {}, or "none""#, display_duration(most))

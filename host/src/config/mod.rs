@@ -66,6 +66,9 @@ pub struct Config {
     pub handlers: Vec<Arc<HandlerConfig>>,
     /// In the order of the file; their names differ and each has a listener.
     pub pools: Vec<PoolConfig>,
+    /// In the order of the file; their names differ and each has a handler. Handlers can have
+    /// tenants that are not here.
+    pub tenants: Vec<TenantConfig>,
 }
 
 impl Config {
@@ -189,6 +192,19 @@ pub struct PoolConfig {
     pub name: String,
     /// Handlers that run at once, over all the listeners that spawn into it.
     pub size: NonZeroU32,
+}
+
+/// `[tenant.NAME]`: what bounds all handlers of one owner together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TenantConfig {
+    /// 1 to 64 letters, digits, `-`, `_` or `.`; no other tenant has it.
+    pub name: String,
+    /// Connections and flows at once; `None` is no bound.
+    pub max_connections: Option<NonZeroU32>,
+    /// All memories and tables of all instances together, in bytes; `None` is no bound.
+    pub memory: Option<u64>,
+    /// CPU time of all instances together, in microseconds a second; `None` is no bound.
+    pub cpu: Option<NonZeroU32>,
 }
 
 /// `[[listener]]`: where connections come in, and what bounds the peer.

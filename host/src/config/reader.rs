@@ -134,6 +134,10 @@ impl Reader<'_> {
         self.scalar(key, |value, _, _| scalar::amount(value))
     }
 
+    pub(super) fn processors(&mut self, key: &str) -> Checked<Option<NonZeroU32>> {
+        self.scalar(key, |value, _, _| scalar::processors(value))
+    }
+
     pub(super) fn total_memory(&mut self, key: &str) -> Checked<MemoryBound> {
         self.scalar(key, |value, kind, _| match kind {
             Kind::Size { min, max, .. } => scalar::total_memory(value, min, max),

@@ -8,7 +8,15 @@ use super::keys::{Change, DEFAULT_LISTEN, Home, KEYS, Key};
 /// flag, and what goes wrong without it.
 pub fn reference() -> String {
     let mut page = START.replace("DEFAULT_LISTEN", DEFAULT_LISTEN);
-    let homes = [Home::Server, Home::Listener, Home::Tls, Home::TlsName, Home::Handler, Home::Pool];
+    let homes = [
+        Home::Server,
+        Home::Listener,
+        Home::Tls,
+        Home::TlsName,
+        Home::Handler,
+        Home::Pool,
+        Home::Tenant,
+    ];
     for home in homes {
         let (title, about) = match home {
             Home::Server => {
@@ -42,6 +50,12 @@ pub fn reference() -> String {
                 "[pool.NAME]",
                 "A number of places that listeners share: those with \
                  `spawn = { pool = \"NAME\" }`. Each is used by a listener. `NAME` is like a handler's.",
+            ),
+            Home::Tenant => (
+                "[tenant.NAME]",
+                "What bounds all handlers of one owner together: those with `tenant = \"NAME\"`. \
+                 Each is used by a handler; a tenant without bounds needs no table. `NAME` is like \
+                 a handler's.",
             ),
         };
         push(&mut page, format_args!("\n## `{title}`\n\n{about}\n"));

@@ -4,7 +4,9 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::units::{UnitError, display_duration, display_size, parse_duration, parse_size};
+use super::units::{
+    UnitError, display_duration, display_size, parse_decimal, parse_duration, parse_size,
+};
 use super::value::{Data, Value};
 use super::{CacheConfig, MemoryBound, Receipts};
 
@@ -55,6 +57,24 @@ pub(super) fn amount(value: &Value) -> Result<Option<NonZeroU64>, String> {
         _ => Err(this_is(value)),
     }
 }
+
+/// So many processors, as microseconds of CPU time a second; `None` is `"none"`.
+pub(super) fn processors(value: &Value) -> Result<Option<NonZeroU32>, String> {
+    let micros = match &value.data {
+        Data::Text(text) if text == "none" => return Ok(None),
+        Data::Text(text) if parse_decimal(text, SECOND).is_some() => return Err(quoted(text)),
+        Data::Integer(0) => return Err(NO_LIMIT.to_owned()),
+        Data::Integer(n) => u64::try_from(*n).ok().and_then(|n| n.checked_mul(SECOND)),
+        Data::Decimal(text) => parse_decimal(text, SECOND),
+        _ => None,
+    };
+    let micros = micros.filter(|micros| (SECOND / 1000..=1000 * SECOND).contains(micros));
+    let micros = micros.and_then(|micros| u32::try_from(micros).ok()).and_then(NonZeroU32::new);
+    micros.map(Some).ok_or_else(|| this_is(value))
+}
+
+/// A second, in microseconds.
+const SECOND: u64 = 1_000_000;
 
 /// All memory of all instances; `"auto"` or `"none"` where it is no size.
 pub(super) fn total_memory(value: &Value, min: u64, max: u64) -> Result<MemoryBound, String> {

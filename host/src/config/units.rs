@@ -106,6 +106,14 @@ pub fn parse_size(text: &str) -> Result<u64, UnitError> {
     part.times(scale).map(|(bytes, _)| bytes).ok_or_else(too_much)
 }
 
+/// `text`, a decimal number like `0.5`, times `scale`, down to a whole one; `None` if it is none or
+/// does not fit.
+pub(super) fn parse_decimal(text: &str, scale: u64) -> Option<u64> {
+    let part = Part::split(text, text).ok()?;
+    let is_plain = part.unit.is_empty() && part.rest.is_empty();
+    is_plain.then(|| part.times(scale)).flatten().map(|(number, _)| number)
+}
+
 /// Writes a duration the way [`parse_duration`] reads it, `1m30s`; less than a millisecond is
 /// dropped.
 pub fn display_duration(duration: Duration) -> String {

@@ -21,6 +21,8 @@ pub(super) enum Data {
     Path(PathBuf),
     /// Saturates at the bounds of `i128`.
     Integer(i128),
+    /// A number with a fraction or an exponent, as it was written.
+    Decimal(String),
     Bool(bool),
     List(Vec<Value>),
     Table(Vec<Field>),
@@ -51,7 +53,7 @@ impl Value {
                 Data::Integer(i128::from_str_radix(n.as_str(), n.radix()).unwrap_or(limit))
             }
             DeValue::Boolean(value) => Data::Bool(*value),
-            DeValue::Float(n) => Data::Other(format!("the number {}", n.as_str())),
+            DeValue::Float(n) => Data::Decimal(n.as_str().to_owned()),
             DeValue::Datetime(date) => Data::Other(format!("the date {date}")),
             DeValue::Array(list) => {
                 Data::List(list.iter().map(|value| Self::from_toml(value, at)).collect())
@@ -75,6 +77,7 @@ impl Value {
             Data::Text(text) => format!("the text \"{text}\""),
             Data::Path(path) => format!("the path {}", path.display()),
             Data::Integer(n) => format!("the number {n}"),
+            Data::Decimal(n) => format!("the number {n}"),
             Data::Bool(value) => value.to_string(),
             Data::List(_) => "a list".to_owned(),
             Data::Table(_) => "a table".to_owned(),

@@ -98,11 +98,14 @@ pub enum Refused {
     Descriptors,
     /// The handler that it asks for is gone.
     Gone,
+    /// The tenant of its handler has no place.
+    Tenant,
 }
 
 impl Refused {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Full, Self::Waited, Self::Descriptors, Self::Gone];
+    pub const ALL: [Self; 5] =
+        [Self::Full, Self::Waited, Self::Descriptors, Self::Gone, Self::Tenant];
 
     /// The word for it in status and metrics.
     pub const fn name(self) -> &'static str {
@@ -111,6 +114,7 @@ impl Refused {
             Self::Waited => "waited",
             Self::Descriptors => "descriptors",
             Self::Gone => "gone",
+            Self::Tenant => "tenant",
         }
     }
 }

@@ -128,7 +128,7 @@ impl Server {
 
     /// The bounds that can change while it runs.
     pub(super) fn set_bounds(&self) {
-        let Config { server, pools, .. } = &self.config;
+        let Config { server, pools, tenants, .. } = &self.config;
         self.admission.set_pools(pools.iter().map(|pool| (pool.name.as_str(), pool.size)));
         let most = server.max_connections.map_or(self.room, NonZeroU32::get);
         self.admission.resize(most);
@@ -137,6 +137,7 @@ impl Server {
             MemoryBound::Unbounded => u64::MAX,
             MemoryBound::Bytes(bytes) => bytes,
         });
+        self.loader.tenants().bound(tenants);
         self.receipts.set_for_all(server.receipts_for == ReceiptsFor::All);
     }
 

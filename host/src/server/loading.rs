@@ -99,7 +99,7 @@ impl Load {
         let mut all = Vec::with_capacity(wanted.len());
         for ((config, known), compiling) in wanted.iter().zip(under_way) {
             let compiled = compiling.await.flatten().map_err(StartError::Loading)?;
-            all.push(finish(compiled, config, known, returns).await);
+            all.push(finish(compiled, config, known, returns, &loader).await);
         }
         spawn_blocking(move || loading.tidy()).await.map_err(StartError::Loading)?;
         Ok(all)
@@ -140,12 +140,13 @@ async fn finish(
     config: &Arc<HandlerConfig>,
     known: &Known,
     returns: bool,
+    loader: &Loader,
 ) -> Loaded {
     let is_left_behind =
         |handler: &Handler| known.left_behind.contains(&handler.version()) && !returns;
     let stays = compiled.as_ref().is_ok_and(is_left_behind);
     let compiled = match &known.present {
-        Some(present) if stays => present.again(config),
+        Some(present) if stays => present.again(config, &loader.tenants().of(&config.tenant)),
         _ => compiled,
     };
     let handler = match compiled {

@@ -14,6 +14,7 @@ mod loading;
 mod serve;
 mod socket;
 mod status;
+mod tenants;
 mod tls;
 mod versions;
 mod watch;
@@ -57,6 +58,7 @@ pub use self::status::{
     ChangeStatus, FailureStatus, HandlerStatus, LimitStatus, ListenerStatus, Outcomes, ServerState,
     Status, VersionState, VersionStatus,
 };
+pub use self::tenants::TenantStatus;
 pub use self::tls::check_certificates;
 use self::watch::Watched;
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::account::Account;
-use crate::admission::{Entry, Full, Permit};
-use crate::connection::{Connection, Socket, Upgrade, dismiss};
+use crate::admission::{Entry, Full, Permit, Place};
+use crate::connection::{Connection, Socket, Transport, Upgrade, dismiss};
 use crate::coredumps::Coredumps;
 use crate::drain::{Connections, Registration};
 use crate::exit::Exit;
@@ -41,6 +41,8 @@ struct Admitted {
     socket: Socket,
     route: Arc<Route>,
     _permit: Permit,
+    /// In its tenant's number.
+    _place: Place,
 }
 
 /// One connection, from its arrival to its receipt.
@@ -54,7 +56,7 @@ pub(super) async fn serve(
     let socket = client.into_socket();
     account.presence().arrived(socket.peer(), socket.transport());
     let Some(admitted) = service.admit(socket, entry, &account).await else { return };
-    let Admitted { socket, route, _permit } = admitted;
+    let Admitted { socket, route, _permit, _place } = admitted;
     account.presence().landed(&route.placement, socket.transport());
     let mut connection =
         Connection::new(socket, Arc::clone(&account), Arc::clone(&route.placement));
@@ -128,6 +130,18 @@ impl Service {
             dismiss(socket, "").await;
             return None;
         };
-        Some(Admitted { socket, route, _permit: permit })
+        let tenant = route.handler.tenant();
+        let Some(place) = tenant.enter() else {
+            let why = format!("tenant.max_connections of {}", tenant.name());
+            self.life.turns_away(&socket, Some(account), Refused::Tenant, &why);
+            match (&self.tls, socket.transport()) {
+                // A datagram, whose sender may be forged, is not answered.
+                (_, Transport::Udp) => {}
+                (Tls::First(_), _) => dismiss(socket, "").await,
+                (Tls::Never | Tls::OnRequest(_), _) => dismiss(socket, &self.farewell).await,
+            }
+            return None;
+        };
+        Some(Admitted { socket, route, _permit: permit, _place: place })
     }
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::Server;
 use super::listener::{Listener, Run};
+use super::tenants::{TenantStatus, statuses};
 use super::versions::{Failure, Handlers, Versions};
 use crate::handler::Handler;
 use crate::listener::{Counts, Phase, Refused, State};
@@ -44,6 +45,8 @@ pub struct Status {
     pub listeners: Vec<ListenerStatus>,
     /// By name.
     pub handlers: Vec<HandlerStatus>,
+    /// By name.
+    pub tenants: Vec<TenantStatus>,
     /// The server's own, then those of listeners and pools.
     pub limits: Vec<LimitStatus>,
     /// What became of configurations that were to be applied while it runs.
@@ -241,6 +244,7 @@ impl Status {
             from_cache: server.loader.from_cache(),
             listeners: server.listeners.values().map(ListenerStatus::of).collect(),
             handlers: handlers.collect(),
+            tenants: statuses(server.loader.tenants()),
             limits: limits(server),
             reloads: server.tried.reloads.clone(),
             swaps: server.tried.swaps.clone(),

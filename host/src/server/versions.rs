@@ -144,7 +144,7 @@ impl Handlers {
         let present = Arc::clone(&versions.present);
         let before = versions.kept.iter().rfind(|kept| kept.version() < present.version());
         let Some(before) = before else { return Some(Err(NoWayBack::First(present.version()))) };
-        let again = match before.again(present.config()) {
+        let again = match before.again(present.config(), present.tenant()) {
             Ok(again) => again,
             Err(error) => return Some(Err(NoWayBack::Load(error))),
         };
@@ -213,7 +213,7 @@ impl Handlers {
         versions.kept.retain(|kept| kept.version() != version);
         if old.version() != version {
             // It fits under its own configuration: it was loaded with it.
-            versions.kept.extend(old.again(old.config()).map(Arc::new));
+            versions.kept.extend(old.again(old.config(), old.tenant()).map(Arc::new));
             versions.kept.sort_by_key(|kept| kept.version());
             let over = versions.kept.len().saturating_sub(KEPT);
             versions.kept.drain(..over);

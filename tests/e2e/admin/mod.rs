@@ -10,6 +10,7 @@ mod metrics;
 mod nobody;
 mod pages;
 mod receipts;
+mod tenants;
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;

@@ -14,7 +14,7 @@ use super::reader::{Checked, Reader, Section};
 use super::value::Value;
 use super::{
     AdminConfig, Config, ConfigError, DrainInput, Errors, HandlerConfig, ListenerConfig, Meter,
-    Origin, PoolConfig, ReceiptsFor, ServerConfig, Stdout,
+    Origin, PoolConfig, ReceiptsFor, ServerConfig, Stdout, TenantConfig,
 };
 use crate::address::Address;
 
@@ -31,6 +31,8 @@ pub(super) struct Document {
     pub(super) handlers: Vec<(String, Section)>,
     /// With the pools' names.
     pub(super) pools: Vec<(String, Section)>,
+    /// With the tenants' names.
+    pub(super) tenants: Vec<(String, Section)>,
     /// No table was left out for being unknown or malformed.
     pub(super) whole: bool,
 }
@@ -57,12 +59,18 @@ pub(super) fn check(document: &Document, mut errors: Vec<ConfigError>) -> Result
         .iter()
         .map(|(name, section)| pool(name, &mut reader(document, section, &mut errors)))
         .collect();
+    let tenants: Vec<_> = document
+        .tenants
+        .iter()
+        .map(|(name, section)| tenant(name, &mut reader(document, section, &mut errors)))
+        .collect();
     references::check(document, &mut errors);
     let config = || -> Checked<_> {
         let listeners = listeners.into_iter().collect::<Checked<_>>()?;
         let handlers = handlers.into_iter().collect::<Checked<_>>()?;
         let pools = pools.into_iter().collect::<Checked<_>>()?;
-        Ok(Config { server: server?, listeners, handlers, pools })
+        let tenants = tenants.into_iter().collect::<Checked<_>>()?;
+        Ok(Config { server: server?, listeners, handlers, pools, tenants })
     };
     Errors::or(errors, config().ok())
 }
@@ -191,6 +199,18 @@ fn handler(name: &str, meter: Meter, read: &mut Reader<'_>) -> Checked<Arc<Handl
 
 fn pool(name: &str, read: &mut Reader<'_>) -> Checked<PoolConfig> {
     Ok(PoolConfig { name: name.to_owned(), size: read.count("size")? })
+}
+
+fn tenant(name: &str, read: &mut Reader<'_>) -> Checked<TenantConfig> {
+    let max_connections = read.count_or_none("max_connections");
+    let memory = read.long_size_or_none("memory");
+    let cpu = read.processors("cpu");
+    Ok(TenantConfig {
+        name: name.to_owned(),
+        max_connections: max_connections?,
+        memory: memory?,
+        cpu: cpu?,
+    })
 }
 
 fn origin_of(section: &Section, key: &str) -> Origin {

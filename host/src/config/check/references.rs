@@ -1,15 +1,16 @@
 //! Names that refer to each other, and those that may be there once.
 
 use super::Document;
+use crate::config::keys::DEFAULT_TENANT;
 use crate::config::kind::SPAWN;
 use crate::config::reader::Section;
 use crate::config::value::{Data, Value};
 use crate::config::{ConfigError, Origin, nearest, scalar};
 
-/// Every listener has a name of its own and what it names is there, and every handler and pool is
-/// named by a listener. What a mistake that was reported before would cause is not reported again.
+/// Every listener has a name of its own and what it names is there, every handler and pool is
+/// named by a listener, and every tenant by a handler. What a mistake that was reported before would cause is not reported again.
 pub(super) fn check(document: &Document, errors: &mut Vec<ConfigError>) {
-    let Document { listeners, handlers, pools, .. } = document;
+    let Document { listeners, handlers, pools, tenants, .. } = document;
     listener_names(document, errors);
     if listeners.is_empty() && document.whole {
         errors.push(ConfigError::new(
@@ -23,6 +24,12 @@ pub(super) fn check(document: &Document, errors: &mut Vec<ConfigError>) {
     references("handler", &used, handlers, document, errors);
     let used: Vec<_> = listeners.iter().map(pool_of).collect();
     references("pool", &used, pools, document, errors);
+    // A tenant without quotas needs no table.
+    let used: Vec<_> = handlers.iter().map(|(_, section)| tenant_of(section)).collect();
+    let is_clear = used.iter().all(|used| matches!(used, Named::This(..)));
+    if document.whole && is_clear && !used.is_empty() {
+        unused("handler", "tenant", &used, tenants, errors);
+    }
 }
 
 fn listener_names(document: &Document, errors: &mut Vec<ConfigError>) {
@@ -74,10 +81,23 @@ fn references(
             errors.push(ConfigError::new(origin.clone(), message));
         }
     }
+    if all_found {
+        unused("listener", kind, used, defined, errors);
+    }
+}
+
+/// Reports the tables `[kind.NAME]` whose names are not among those that the `users` have `used`.
+fn unused(
+    users: &str,
+    kind: &str,
+    used: &[Named<'_>],
+    defined: &[(String, Section)],
+    errors: &mut Vec<ConfigError>,
+) {
     let is_used =
         |name: &str| used.iter().any(|used| matches!(used, Named::This(this, _) if *this == name));
-    for (name, section) in defined.iter().filter(|(name, _)| all_found && !is_used(name)) {
-        let message = format!("no listener uses [{kind}.{name}]; name it in one, or take it out");
+    for (name, section) in defined.iter().filter(|(name, _)| !is_used(name)) {
+        let message = format!("no {users} uses [{kind}.{name}]; name it in one, or take it out");
         errors.push(ConfigError::new(section.origin.clone(), message));
     }
 }
@@ -89,6 +109,11 @@ fn handler_of(section: &Section) -> Named<'_> {
 /// That of a server name, which need not have one.
 fn own_handler_of(section: &Section) -> Named<'_> {
     section.value("handler").map_or(Named::Nothing, named)
+}
+
+/// Its owner, which it need not name.
+fn tenant_of(section: &Section) -> Named<'_> {
+    section.value("tenant").map_or(Named::This(DEFAULT_TENANT, &section.origin), named)
 }
 
 fn pool_of(section: &Section) -> Named<'_> {

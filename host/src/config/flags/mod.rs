@@ -59,6 +59,7 @@ pub(super) fn read(plugin: &Path, flags: &[(&str, &str)]) -> Result<Config, Erro
         listeners: vec![listener],
         handlers: vec![(name, handler)],
         pools: Vec::new(),
+        tenants: Vec::new(),
         whole: true,
     };
     check(&document, errors)

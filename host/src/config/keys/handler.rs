@@ -9,6 +9,9 @@ use crate::config::{Kind, MEMORY_SLOT, WASM_PAGE};
 /// With more, one guest could keep others from a worker for longer than they wait.
 const MAX_SLICE: Duration = Duration::from_secs(1);
 
+/// The tenant of handlers that name none; its default below, as it is.
+pub(in crate::config) const DEFAULT_TENANT: &str = "default";
+
 pub(super) const KEYS: &[Key] = &[
     Key {
         name: "module",

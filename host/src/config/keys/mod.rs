@@ -7,10 +7,13 @@ mod listener;
 mod pool;
 mod server;
 mod socket;
+mod tenant;
 mod tls;
 mod udp;
 
 use super::Kind;
+
+pub(super) use handler::DEFAULT_TENANT;
 
 /// Where `portcell run` listens if it is not told.
 pub const DEFAULT_LISTEN: &str = "tcp://127.0.0.1:7000";
@@ -51,6 +54,8 @@ pub enum Home {
     Handler,
     /// `[pool.NAME]`
     Pool,
+    /// `[tenant.NAME]`
+    Tenant,
 }
 
 impl Home {
@@ -63,6 +68,7 @@ impl Home {
             Self::TlsName => "[[listener.tls.name]]",
             Self::Handler => "[handler.NAME]",
             Self::Pool => "[pool.NAME]",
+            Self::Tenant => "[tenant.NAME]",
         }
     }
 
@@ -212,6 +218,7 @@ const PARTS: &[&[Key]] = &[
     tls::NAME_KEYS,
     handler::KEYS,
     pool::KEYS,
+    tenant::KEYS,
 ];
 
 const fn count(parts: &[&[Key]]) -> usize {

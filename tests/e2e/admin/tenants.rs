@@ -1,0 +1,109 @@
+//! Tenants: what all handlers of one may have together, and that others do not feel it.
+
+use serde_json::Value;
+
+use super::{Steered, config};
+use crate::harness::wait_until;
+
+/// Two handlers of `acme`, bounded by `quota`, and one of another tenant.
+fn with(quota: &str) -> Steered {
+    Steered::with("receipts_for = \"all\"", &more(quota))
+}
+
+fn more(quota: &str) -> String {
+    // It goes on in the table of the handler `told`.
+    format!(
+        r#"
+        tenant = "acme"
+        [[listener]]
+        name = "second"
+        bind = "tcp://127.0.0.1:0"
+        handler = "second"
+        [handler.second]
+        module = "does_as_told.wasm"
+        cpu = "none"
+        tenant = "acme"
+        [tenant.acme]
+        {quota}
+        "#
+    )
+}
+
+fn tenant(steered: &Steered, name: &str) -> Value {
+    let status = steered.json(&["status", "--json"]);
+    let tenants = status["tenants"].as_array().unwrap();
+    tenants.iter().find(|tenant| tenant["name"] == name).unwrap().clone()
+}
+
+fn is_empty(steered: &Steered) {
+    wait_until("all is given back", || {
+        let acme = tenant(steered, "acme");
+        acme["connections"] == 0 && acme["memory"] == 0
+    });
+}
+
+#[test]
+fn a_client_over_the_connections_of_its_tenant_is_turned_away() {
+    let steered = with("max_connections = 1");
+    let mut first = steered.server.connect_to("told");
+    first.send("e");
+    assert_eq!(first.receive(1), "e");
+    steered.server.connect_to("second").ends_in_good_order();
+    let receipt = steered.server.find_receipt(|receipt| receipt["exit"]["kind"] == "refused");
+    assert_eq!(receipt["exit"]["detail"], "tenant.max_connections of acme");
+    assert_eq!(tenant(&steered, "acme")["refused"], 1);
+    // The other tenant has its own.
+    steered.echoed();
+    // A reload raises it.
+    steered
+        .folder
+        .write("portcell.toml", &config("receipts_for = \"all\"", &more("max_connections = 2")));
+    steered.said(&["reload"]);
+    let mut second = steered.server.connect_to("second");
+    second.send("e");
+    assert_eq!(second.receive(1), "e");
+    drop((first, second));
+    is_empty(&steered);
+}
+
+#[test]
+fn a_tenant_has_its_places_and_memory_back_however_connections_end() {
+    let steered = with("max_connections = 8\nmemory = \"64MiB\"");
+    for told in ["o", "f", "t", "r", "c", "m"] {
+        let mut client = steered.server.connect_to("told");
+        client.send(told);
+        let reset = steered.server.connect_to("second");
+        reset.reset();
+    }
+    is_empty(&steered);
+}
+
+#[test]
+fn instances_of_a_tenant_share_its_memory() {
+    let steered = with("memory = \"1MiB\"");
+    let mut client = steered.server.connect_to("told");
+    client.send("m");
+    let receipt = steered.server.receipt();
+    assert_eq!(receipt["exit"]["kind"], "memory_limit");
+    assert_eq!(receipt["exit"]["detail"], "tenant.memory");
+    steered.echoed();
+    is_empty(&steered);
+}
+
+#[test]
+fn a_tenant_that_computes_too_much_is_held_and_nobody_else() {
+    let steered = with("cpu = 0.1");
+    let mut spinning = steered.server.connect_to("told");
+    spinning.send("s");
+    wait_until("it is held", || tenant(&steered, "acme")["held_ms"].as_u64().unwrap() > 0);
+    steered.echoed();
+    // The second handler of the tenant is slow, but has its turn.
+    let mut second = steered.server.connect_to("second");
+    second.send("e");
+    assert_eq!(second.receive(1), "e");
+    let status = steered.json(&["status", "--json"]);
+    let acme = tenant(&steered, "acme");
+    let uptime = status["uptime_ms"].as_u64().unwrap();
+    let most = 2 * (uptime / 10 + 100) + 1000;
+    assert!(acme["cpu_us"].as_u64().unwrap() / 1000 <= most, "{acme} in {uptime}ms");
+}
