@@ -29,7 +29,8 @@ fn status_says_what_the_server_its_listeners_and_its_handlers_do() {
     let echo = &status["listeners"][0];
     assert_eq!((&echo["name"], &echo["state"]), (&json!("echo"), &json!("accepting")));
     assert_eq!((&echo["accepted"], &echo["connections"]), (&json!(1), &json!(1)));
-    assert_eq!(echo["refusals"], json!({ "descriptors": 0, "full": 0, "gone": 0, "waited": 0 }));
+    let nobody = json!({ "descriptors": 0, "full": 0, "gone": 0, "tenant": 0, "waited": 0 });
+    assert_eq!(echo["refusals"], nobody);
     let handler = &status["handlers"][0];
     let [version] = &handler["versions"].as_array().unwrap()[..] else { panic!("{handler}") };
     assert_eq!(names(version), ["connections", "digest", "loaded", "state", "version"]);

@@ -23,7 +23,8 @@ const HOGS: &[Row] = &[
     Row::new("spins_in_initialize", Waits, "cpu_limit").handler(SOON),
     Row::new("spins_in_host_calls", Waits, "cpu_limit").handler(SOON),
     Row::new("spins_in_polls", Waits, "cpu_limit").handler(SOON),
-    Row::new("spins_in_naps", Waits, "cpu_limit").handler(SOON),
+    // It hardly computes: what it uses up is time.
+    Row::new("spins_in_naps", Waits, "lifetime").handler("cpu = \"none\"\nlifetime = \"100ms\""),
     Row::new("spins_in_yields", Waits, "cpu_limit").handler(SOON),
     Row::new("spins_in_copies", Waits, "cpu_limit").handler(SOON),
     Row::new("ends_then_spins", Vanishes, "cpu_limit").handler(SOON),

@@ -165,7 +165,7 @@ fn room_for_handshakes_is_made_by_a_reload_or_it_is_refused() {
     server.connect().is_echoed();
     folder.write("portcell.toml", limited("\"auto\"").replacen("[handler", tls, 1));
     server.signal(Signal::HUP);
-    server.find_line("room for 148 connections");
+    server.find_line("room for 82 connections");
     server.find_line("the configuration was applied");
     shown(server.port(), &Arc::new(authority.client()));
 }
