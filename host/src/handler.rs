@@ -239,7 +239,7 @@ impl Loader {
         check_memory(plugin.minimum(), config)?;
         check_tables(plugin)?;
         let invalid = |error: wasmtime::Error| LoadError::Invalid(one_line(&error));
-        let module = self.module(&plugin, config, loading)?;
+        let module = self.module(plugin, config, loading)?;
         // Now, so that the first connection does not pay for it.
         module.initialize_copy_on_write_image().map_err(invalid)?;
         let pre = self.linker.instantiate_pre(&module).map_err(invalid)?;

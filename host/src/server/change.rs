@@ -86,10 +86,10 @@ impl Server {
     }
 
     /// Goes on with the change whose configuration is read.
-    pub(super) fn was_read(&mut self, read: Result<Config, ControlError>) {
+    pub(super) fn was_read(&mut self, read: Result<Box<Config>, ControlError>) {
         if let Some(Change::Reload(reply)) = self.changes.under_way.take() {
             match read {
-                Ok(config) => self.begin(Change::Apply(Box::new(config), reply)),
+                Ok(config) => self.begin(Change::Apply(config, reply)),
                 Err(error) => self.answer_apply(reply, Err(error)),
             }
         }
@@ -143,7 +143,7 @@ impl Server {
                 let (source, sender) = (self.source.clone(), self.sender.clone());
                 tokio::spawn(async move {
                     // A server that has ended hears no more.
-                    let _ = sender.send(Event::Read(read(source).await));
+                    let _ = sender.send(Event::Read(read(source).await.map(Box::new)));
                 });
                 return;
             }

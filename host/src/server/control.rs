@@ -123,7 +123,7 @@ pub(super) enum Event {
     /// The connections of the listener with this life have ended.
     Drained(Arc<Life>),
     /// The configuration's file, as it is now, for the change that is under way.
-    Read(Result<Config, ControlError>),
+    Read(Result<Box<Config>, ControlError>),
     /// The modules of the change that is under way.
     Loaded(Result<Vec<Loaded>, StartError>),
 }

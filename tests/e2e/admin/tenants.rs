@@ -57,7 +57,7 @@ fn a_client_over_the_connections_of_its_tenant_is_turned_away() {
     // A reload raises it.
     steered
         .folder
-        .write("portcell.toml", &config("receipts_for = \"all\"", &more("max_connections = 2")));
+        .write("portcell.toml", config("receipts_for = \"all\"", &more("max_connections = 2")));
     steered.said(&["reload"]);
     let mut second = steered.server.connect_to("second");
     second.send("e");
