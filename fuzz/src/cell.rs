@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use portcell::{Compiler, Config};
 use portcell::account::Account;
 use portcell::admission::Opening;
 use portcell::connection::{Connection, Socket, Upgrade};
@@ -17,6 +16,7 @@ use portcell::instance::{self, Ended};
 use portcell::listener::{Handshaking, Life, Phase};
 use portcell::route::Route;
 use portcell::tls::Profile;
+use portcell::{Compiler, Config};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
@@ -43,8 +43,8 @@ impl Cells {
     pub fn new() -> Self {
         let folder = folder();
         fs::write(folder.path().join("secret"), SECRET).expect("a file");
-        let loader = Loader::new(Engine::new(4).expect("an engine"), Compiler::InProcess)
-            .expect("a loader");
+        let loader =
+            Loader::new(Engine::new(4).expect("an engine"), Compiler::InProcess).expect("a loader");
         let route = |entry: &str| {
             let text = GUEST.replace("\"handle\"", &format!("\"{entry}\""));
             let module = folder.path().join(format!("{entry}.wasm"));
@@ -64,8 +64,13 @@ impl Cells {
                 .load(&config.handlers[0], 1, &Loading::without_cache(&config.server))
                 .expect("the guest can serve");
             let listener = Arc::clone(&config.listeners[0]);
-            let route =
-                Route::new(&config.server, &listener, Arc::new(handler), Opening::Plaintext, Arc::default());
+            let route = Route::new(
+                &config.server,
+                &listener,
+                Arc::new(handler),
+                Opening::Plaintext,
+                Arc::default(),
+            );
             (route, listener)
         };
         fs::create_dir(granted(folder.path())).expect("a folder");
