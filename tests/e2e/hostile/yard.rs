@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -34,10 +34,15 @@ impl Yard {
     /// A server with a listener and a handler for each row, both of its name, and `victim`, which
     /// echoes.
     pub(super) fn new(rows: &[Row], flags: &[&str]) -> Self {
+        Self::with(rows, "", flags)
+    }
+
+    /// The same with keys of `[server]`.
+    pub(super) fn with(rows: &[Row], server: &str, flags: &[&str]) -> Self {
         let folder = Folder::new();
         fs::create_dir(folder.at("granted")).unwrap();
         let mut config = format!(
-            "[server]\nreceipts = \"stderr\"\nmax_connections = {PLACES}\n\
+            "[server]\nreceipts = \"stderr\"\nmax_connections = {PLACES}\n{server}\n\
              [[listener]]\nname = \"victim\"\nhandler = \"victim\"\nbind = \"tcp://127.0.0.1:0\"\n\
              [handler.victim]\nmodule = \"echo.wasm\"\ncpu = \"none\"\n"
         );
@@ -62,6 +67,8 @@ impl Yard {
         victim.is_echoed();
         let (victim, clients) = (RefCell::new(victim), Cell::new(1));
         let mut this = Self { folder, server, victim, clients, descriptors: 0 };
+        // Those of the rows, the victim's and that of the admin socket.
+        this.loops_have_begun(rows.len() + 2);
         // What is opened once and stays, such as a thread's, is there after the first clients.
         this.others_are_served();
         this.server.receipts(1);
@@ -171,11 +178,21 @@ impl Yard {
         newcomer.ends_in_good_order();
     }
 
-    /// Waits until the server has no more descriptors open than before. It may have fewer: one that
-    /// is opened for a moment may have been counted then.
+    /// Waits until the server has as many descriptors open as before.
     pub(super) fn descriptors_are_given_back(&self, name: &str) {
-        let what = format!("no more than {} descriptors are open after {name}", self.descriptors);
-        wait_until(&what, || self.open() <= self.descriptors);
+        let what = format!("{} descriptors are open after {name}", self.descriptors);
+        wait_until(&what, || self.open() == self.descriptors);
+    }
+
+    /// Waits until so many accept loops have begun: each opens the descriptor then that it keeps in
+    /// reserve, after others are served already.
+    fn loops_have_begun(&self, count: usize) {
+        let server = PathBuf::from(format!("/proc/{}", self.server.pid().as_raw_nonzero()));
+        let inherited = nulls(Path::new("/proc/self"), is_inherited);
+        wait_until(&format!("{count} accept loops have begun"), || {
+            let all = nulls(&server, |number, _| number > 2);
+            all.iter().filter(|&it| !inherited.contains(it)).count() == count
+        });
     }
 
     fn open(&self) -> usize {
@@ -222,4 +239,25 @@ impl Yard {
         assert_eq!(self.server.receipts(clients).len(), clients);
         assert_eq!(self.server.stop().len(), clients);
     }
+}
+
+/// The descriptors of a process that are `/dev/null`, and of which `is_meant` is true: it is told
+/// the number, and what `/proc/PID/fdinfo` says of it. One that is closed meanwhile is left out.
+fn nulls(process: &Path, is_meant: impl Fn(u32, &str) -> bool) -> Vec<u32> {
+    let numbers = fs::read_dir(process.join("fd")).unwrap();
+    let numbers = numbers.map(|it| it.unwrap().file_name().to_str().unwrap().parse().unwrap());
+    let is_null = |&number: &u32| {
+        let target = fs::read_link(process.join(format!("fd/{number}")));
+        let info = fs::read_to_string(process.join(format!("fdinfo/{number}")));
+        target.is_ok_and(|it| it == Path::new("/dev/null"))
+            && info.is_ok_and(|it| is_meant(number, &it))
+    };
+    numbers.filter(is_null).collect()
+}
+
+/// Whether children get this descriptor: its flags (proc(5)) do not close it on exec.
+fn is_inherited(_: u32, info: &str) -> bool {
+    const CLOSES_ON_EXEC: u32 = 0o2_000_000;
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap();
+    u32::from_str_radix(flags.trim(), 8).unwrap() & CLOSES_ON_EXEC == 0
 }
