@@ -23,6 +23,9 @@ const LONG: Duration = Duration::from_secs(3);
 /// What is kept of a compiler's last words, in bytes.
 const LAST_WORDS: usize = 4096;
 
+/// What is said before the end for want of memory: by Rust's allocator, by Cranelift's collections.
+const WANT_OF_MEMORY: [&str; 2] = ["memory allocation of", "unhandled out-of-memory"];
+
 /// What is moved at once, in bytes: a pipe's usual room.
 const PIECE: usize = 64 << 10;
 
@@ -219,8 +222,7 @@ fn passes(error: &io::Error) -> bool {
 /// Why it ended without an answer.
 fn crashed(status: ExitStatus, words: &[u8], bounds: Bounds) -> CompileError {
     let words = shown(words);
-    // What Rust says before it aborts.
-    if words.contains("memory allocation of") {
+    if WANT_OF_MEMORY.iter().any(|it| words.contains(it)) {
         return CompileError::Memory(bounds.memory);
     }
     let signal = status.signal().and_then(Signal::from_named_raw);
