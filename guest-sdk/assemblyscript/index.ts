@@ -1,0 +1,2 @@
+// What `import ... from "portcell"` finds.
+export * from "./assembly/index";
