@@ -29,6 +29,8 @@ pub struct Account {
     poll_ended: AtomicU64,
     /// The running poll ends because the guest gives way to others, or the next one is held back.
     gives_way: AtomicBool,
+    /// The instance has computed for a whole slice since somebody asked.
+    used_up_slice: AtomicBool,
     waited: AtomicU64,
     moved: AtomicU64,
     write_waits_since: AtomicU64,
@@ -108,6 +110,7 @@ impl Account {
             poll_began: AtomicU64::new(0),
             poll_ended: AtomicU64::new(NEVER),
             gives_way: AtomicBool::new(false),
+            used_up_slice: AtomicBool::new(false),
             waited: AtomicU64::new(0),
             moved: AtomicU64::new(0),
             write_waits_since: AtomicU64::new(NEVER),
@@ -379,6 +382,17 @@ impl Account {
     pub(crate) fn gives_way(&self) {
         self.gives_way.store(true, Relaxed);
         self.cpu.gives_way();
+    }
+
+    /// Says that it has computed for a whole slice.
+    pub(crate) fn uses_up_slice(&self) {
+        self.used_up_slice.store(true, Relaxed);
+    }
+
+    /// Whether it has since this was asked last.
+    pub(crate) fn has_used_up_slice(&self) -> bool {
+        // Mostly it has not: reading is cheaper than taking.
+        self.used_up_slice.load(Relaxed) && self.used_up_slice.swap(false, Relaxed)
     }
 
     /// Says that the instance is not polled from now on although it could go on: it does not wait.

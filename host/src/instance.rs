@@ -162,13 +162,15 @@ fn on_tick(mut store: StoreContextMut<'_, Guest>) -> UpdateDeadline {
     let account = Arc::clone(guest.connection.account());
     account.gives_way();
     guest.connection.flush();
-    match paid_at {
-        Some(at) => {
-            UpdateDeadline::YieldCustom(1, Box::pin(async move { account.sleep_until(at).await }))
-        }
-        // tokio's own yield lets its driver run: others get the worker, and sockets are looked at.
-        None => UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())),
+    if let Some(at) = paid_at {
+        return UpdateDeadline::YieldCustom(
+            1,
+            Box::pin(async move { account.sleep_until(at).await }),
+        );
     }
+    account.uses_up_slice();
+    // tokio's own yield lets its driver run: others get the worker, and sockets are looked at.
+    UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))
 }
 
 /// Whether an instance could not be made because of what the guest does when it begins.

@@ -61,6 +61,7 @@ pub mod connection;
 pub mod instance;
 pub mod trial;
 
+mod background;
 mod backtrace;
 mod cache;
 mod call_meter;

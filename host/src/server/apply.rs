@@ -229,6 +229,7 @@ impl Server {
             Arc::new(Service {
                 routes: Routes::new(table),
                 connections: Arc::clone(&connections),
+                background: Arc::clone(&self.background),
                 receipts: Arc::clone(&self.receipts),
                 dumps: self.dumps.as_ref().map(Arc::clone),
                 life: Arc::clone(&life),

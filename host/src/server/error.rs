@@ -19,6 +19,9 @@ pub enum StartError {
     /// The pool cannot be made.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The machine has no threads left for guests that compute.
+    #[error("cannot start the threads for guests that compute")]
+    Background(#[source] std::io::Error),
     /// Nothing can be loaded.
     #[error(transparent)]
     Loader(#[from] LoaderError),

@@ -265,8 +265,10 @@ impl Drain {
 fn hand_over(service: &Arc<Service>, client: Accepted, entry: Entry) {
     // Not in the task, which begins later: a drain must know of it already.
     let registration = service.connections.register();
-    // Boxed here, or the runtime moves all of it several times.
-    tokio::spawn(Box::pin(serve(Arc::clone(service), registration, client, entry)));
+    let (background, account) = (Arc::clone(&service.background), registration.account());
+    let account = Arc::clone(account);
+    let work = Box::pin(serve(Arc::clone(service), registration, client, entry));
+    tokio::spawn(async move { background.serve(&account, work).await });
 }
 
 /// Reports a loop that ends by itself: a server must not go on as if it accepted when nobody does.

@@ -29,6 +29,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::address::Address;
 use crate::admission::{Admission, Opening};
+use crate::background::Background;
 use crate::capacity::{Capacity, Needs, TooMany};
 use crate::compile::Compiler;
 use crate::config::{Config, HandlerConfig, ListenerConfig, WhenFull};
@@ -78,6 +79,8 @@ pub struct Server {
     flows: u32,
     loader: Arc<Loader>,
     admission: Arc<Admission>,
+    /// Where connections go whose guests compute.
+    background: Arc<Background>,
     receipts: Arc<Receipts>,
     /// Where coredumps go, if they are wanted.
     dumps: Option<Arc<Coredumps>>,
@@ -148,6 +151,7 @@ impl Server {
         let (sender, events) = mpsc::unbounded_channel();
         let mut this = Self {
             admission,
+            background: Arc::new(Background::start().map_err(StartError::Background)?),
             receipts: Arc::new(Receipts::open(&server.receipts)?),
             room: capacity.connections,
             dumps: match &server.coredumps {

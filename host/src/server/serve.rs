@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::account::Account;
 use crate::admission::{Entry, Full, Permit, Place};
+use crate::background::Background;
 use crate::connection::{Connection, Socket, Transport, Upgrade, dismiss};
 use crate::coredumps::Coredumps;
 use crate::drain::{Connections, Registration};
@@ -18,6 +19,8 @@ use crate::route::{Route, Routes};
 pub(super) struct Service {
     pub(super) routes: Routes,
     pub(super) connections: Arc<Connections>,
+    /// Where those go whose guests compute.
+    pub(super) background: Arc<Background>,
     pub(super) receipts: Arc<Receipts>,
     pub(super) dumps: Option<Arc<Coredumps>>,
     pub(super) life: Arc<Life>,
