@@ -1,5 +1,5 @@
 //! The compiler's own process: bounds itself, reads a module from stdin, writes its code to
-//! stdout, and ends. It opens nothing and keeps nothing.
+//! stdout, and ends. It has nothing of the server's and keeps nothing.
 
 use std::io::{self, Read as _, Write as _};
 use std::process::ExitCode;
