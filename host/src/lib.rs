@@ -61,7 +61,7 @@ pub mod connection;
 pub mod instance;
 pub mod trial;
 
-mod backtrace;
+pub mod backtrace;
 mod cache;
 mod call_meter;
 pub mod compile;
