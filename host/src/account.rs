@@ -25,6 +25,8 @@ const NEVER: u64 = u64::MAX;
 pub struct Account {
     id: u64,
     began: Instant,
+    /// When its instance began.
+    served: AtomicU64,
     poll_began: AtomicU64,
     poll_ended: AtomicU64,
     /// The running poll ends because the guest gives way to others, or the next one is held back.
@@ -105,6 +107,7 @@ impl Account {
         Self {
             id,
             began: Instant::now(),
+            served: AtomicU64::new(0),
             poll_began: AtomicU64::new(0),
             poll_ended: AtomicU64::new(NEVER),
             gives_way: AtomicBool::new(false),
@@ -214,9 +217,12 @@ impl Account {
         self.began.elapsed()
     }
 
-    /// Says that its handshake is done: silence counts from here.
-    pub fn handshake_is_done(&self) {
-        self.moved.store(self.nanos_at(Instant::now()), Relaxed);
+    /// Says that its instance begins: silence and its lifetime count from here, and nobody is
+    /// blamed for a handshake or for a wait in a queue.
+    pub(crate) fn is_served(&self) {
+        let now = self.nanos_at(Instant::now());
+        self.served.store(now, Relaxed);
+        self.moved.store(now, Relaxed);
     }
 
     /// Says that the guest has read this many bytes.
@@ -412,9 +418,9 @@ impl Account {
         Duration::from_nanos(self.cpu.used().saturating_sub(self.cpu_when_moved.load(Relaxed)))
     }
 
-    /// When the connection began.
-    pub(crate) const fn began(&self) -> Instant {
-        self.began
+    /// When its instance began.
+    pub(crate) fn served_at(&self) -> Instant {
+        self.began + Duration::from_nanos(self.served.load(Relaxed))
     }
 
     /// When bytes last moved; the beginning, if none have.
@@ -478,14 +484,6 @@ mod tests {
         account.cpu.poll_ends(2_000);
         assert_eq!(account.cpu_since_move(), Duration::from_micros(2));
         assert_eq!(account.cpu(), Duration::from_micros(7));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_handshake_is_no_silence() {
-        let account = Account::new(1);
-        tokio::time::advance(Duration::from_secs(5)).await;
-        account.handshake_is_done();
-        assert_eq!(account.moved_at().elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]

@@ -44,9 +44,9 @@ pub(crate) enum Stop {
     /// `abort` of AssemblyScript, with its message.
     #[error("{0}")]
     Abort(String),
-    /// `start_tls`, whose handshake failed.
-    #[error("the handshake failed")]
-    Handshake,
+    /// `start_tls`, whose handshake failed; why.
+    #[error("the handshake failed: {0}")]
+    Handshake(String),
     /// A pointer of the guest's is outside its memory.
     #[error("{call}: {pointer:#x}..+{length} is outside the guest's memory")]
     OutOfBounds {

@@ -138,7 +138,7 @@ pub(crate) async fn enter(
 /// Has a coredump written of an instance that trapped, if it is its turn.
 async fn dump(handler: &Handler, store: &mut Store<Guest>, error: &Error, dumps: &Arc<Coredumps>) {
     // A guest may also end inside a host call because it wants to.
-    if matches!(error.downcast_ref(), Some(Stop::Code(_) | Stop::Handshake))
+    if matches!(error.downcast_ref(), Some(Stop::Code(_) | Stop::Handshake(_)))
         || !backtrace::is_in(error)
     {
         return;
@@ -198,8 +198,8 @@ fn exit_of_error(error: &Error, guest: &Guest) -> Exit {
     if let Some(Stop::Code(code)) = error.downcast_ref() {
         return exit_of_code(*code, guest);
     }
-    if let Some(Stop::Handshake) = error.downcast_ref() {
-        return Exit::HandshakeFailed(None);
+    if let Some(Stop::Handshake(why)) = error.downcast_ref() {
+        return Exit::HandshakeFailed(why.clone());
     }
     if let Some(Trap::OutOfFuel) = error.downcast_ref() {
         return Exit::CpuLimit("handler.fuel");

@@ -105,7 +105,8 @@ fn cpu_time_in_all_is_a_limit_too() {
 
 #[test]
 fn silence_is_an_idle_timeout() {
-    let receipt = check(&["--idle-timeout", "100ms"], "e", Seen::GoodOrder, &kind("idle_timeout"));
+    let exit = limit("idle_timeout", "listener.idle_timeout");
+    let receipt = check(&["--idle-timeout", "100ms"], "e", Seen::GoodOrder, &exit);
     assert_eq!(receipt["bytes_out"], 1);
     let lasted = receipt["duration_ms"].as_u64().unwrap();
     assert!((100..5_000).contains(&lasted), "{lasted} ms");
@@ -113,12 +114,14 @@ fn silence_is_an_idle_timeout() {
 
 #[test]
 fn an_old_instance_is_a_lifetime() {
-    check(&["--lifetime", "100ms"], "e", Seen::GoodOrder, &kind("lifetime"));
+    let exit = limit("lifetime", "handler.lifetime");
+    check(&["--lifetime", "100ms"], "e", Seen::GoodOrder, &exit);
 }
 
 #[test]
 fn a_guest_that_sleeps_is_silent() {
-    check(&["--idle-timeout", "100ms"], "i", Seen::GoodOrder, &kind("idle_timeout"));
+    let exit = limit("idle_timeout", "listener.idle_timeout");
+    check(&["--idle-timeout", "100ms"], "i", Seen::GoodOrder, &exit);
 }
 
 #[test]
@@ -141,7 +144,7 @@ fn a_peer_that_does_not_read_is_a_write_timeout() {
     let mut client = server.connect();
     client.send("w");
     let receipt = server.receipt();
-    assert_eq!(receipt["exit"], kind("write_timeout"));
+    assert_eq!(receipt["exit"], limit("write_timeout", "listener.write_timeout"));
     client.is_reset();
 }
 
@@ -175,7 +178,8 @@ fn more_bytes_than_may_go_out_are_a_bytes_limit() {
 
 #[test]
 fn a_peer_that_sends_too_little_is_a_slow_peer() {
-    check(&["--min-rate", "1KiB:100ms"], "ee", Seen::Reset, &kind("slow_peer"));
+    let exit = limit("slow_peer", "listener.min_rate");
+    check(&["--min-rate", "1KiB:100ms"], "ee", Seen::Reset, &exit);
 }
 
 #[test]
@@ -195,7 +199,7 @@ fn a_drain_that_ends_silent_connections_is_drained() {
     server.drain();
     client.ends_in_good_order();
     drop(client);
-    assert_eq!(server.receipt()["exit"], kind("drained"));
+    assert_eq!(server.receipt()["exit"], limit("drained", "server.drain_idle"));
     assert_eq!(server.wait().0, 0);
 }
 
