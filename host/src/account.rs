@@ -177,6 +177,13 @@ impl Account {
         self.memory_peak.fetch_max(bytes, Relaxed);
     }
 
+    /// Says that the instance has not more than this, in bytes: its last growth came to nothing.
+    pub(crate) fn memory_stays(&self, bytes: u64) {
+        // It never shrinks, so what it has is the most that it has had.
+        self.memory.store(bytes, Relaxed);
+        self.memory_peak.store(bytes, Relaxed);
+    }
+
     /// What else is known of the connection.
     pub const fn presence(&self) -> &Presence {
         &self.presence

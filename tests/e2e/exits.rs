@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use rustix::process::Signal;
+use rustix::process::{Resource, Rlimit, Signal, prlimit};
 use serde_json::{Value, json};
 
 use crate::harness::{Client, Folder, Server, plugin};
@@ -82,6 +82,40 @@ fn a_growth_beyond_what_all_instances_may_have_is_a_memory_limit_too() {
     let exit = limit("memory_limit", "server.max_memory");
     let receipt = check(&["--max-memory", "1MiB"], "m", Seen::Reset, &exit);
     assert_eq!(receipt["memory_peak"], 1 << 20);
+}
+
+#[test]
+fn a_machine_that_gives_no_memory_is_a_host_error_and_others_go_on() {
+    let folder = Folder::new();
+    let server = Server::run(folder.guest("does_as_told")).start();
+    let [mut grows, mut stays] = [(); 2].map(|()| server.connect());
+    for client in [&mut grows, &mut stays] {
+        client.send("e");
+        assert_eq!(client.receive(1), "e");
+    }
+    // From here on it gets no page more that it could write to (setrlimit(2), RLIMIT_DATA).
+    let none = Rlimit { current: Some(0), maximum: None };
+    let before = prlimit(Some(server.pid()), Resource::Data, none).unwrap();
+    let mut comes = server.connect();
+    comes.send("e");
+    comes.is_reset();
+    grows.send("m");
+    grows.is_reset();
+    stays.send("e");
+    assert_eq!(stays.receive(1), "e");
+    let receipts = server.receipts(2);
+    prlimit(Some(server.pid()), Resource::Data, before).unwrap();
+    let exits: Vec<_> = receipts.iter().map(|receipt| &receipt["exit"]).collect();
+    let why = "Cannot allocate memory (os error 12)";
+    for exit in &exits {
+        assert_eq!(exit["kind"], "host_error");
+        assert!(exit["detail"].as_str().unwrap().contains(why), "{exit}");
+    }
+    assert_eq!(exits[1]["detail"], format!("the machine gives no more memory: {why}"));
+    assert_eq!(receipts[1]["memory_peak"], 2 << 16, "what it had before");
+    let mut client = server.connect();
+    client.send("e");
+    assert_eq!(client.receive(1), "e");
 }
 
 #[test]
