@@ -273,7 +273,8 @@ impl Account {
         self.peer_awaited.load(Relaxed)
     }
 
-    /// Says that a write waits for the peer to read.
+    /// Says that a write waits for the peer to read, until [`Account::write_moves`]: also from one
+    /// call of the guest to the next.
     pub fn write_waits(&self) {
         self.waits_for_peer();
         if self.write_waits_since.load(Relaxed) == NEVER {
@@ -282,7 +283,7 @@ impl Account {
         }
     }
 
-    /// Says that no write waits for the peer any more.
+    /// Says that no write waits for the peer any more: it has read, or nobody waits for that.
     pub fn write_moves(&self) {
         self.write_waits_since.store(NEVER, Relaxed);
     }
@@ -430,7 +431,7 @@ impl Account {
         self.began + Duration::from_nanos(self.served.load(Relaxed))
     }
 
-    /// When bytes last moved; the beginning, if none have.
+    /// When bytes last moved; if none have, when its instance began, and before that when it came.
     pub(crate) fn moved_at(&self) -> Instant {
         self.began + Duration::from_nanos(self.moved.load(Relaxed))
     }

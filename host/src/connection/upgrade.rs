@@ -80,6 +80,7 @@ impl Connection {
         if reply.len() as u64 > self.most[1].saturating_sub(self.account.bytes_out()) {
             return exceed(&self.account, Excess::Out).await;
         }
+        self.account.write_moves();
         // If this is dropped while it waits, the socket closes, and nobody has it any more.
         let Link::Open(socket) = std::mem::replace(&mut self.link, Link::Reset) else {
             return Err(NotSecured::Refused(Errno::BadFd));
