@@ -39,6 +39,15 @@ test-plugins: ## Unit tests of the guests, on this machine
 test-host: guests ## All other tests, with the end-to-end ones
 	cargo test $(LOCKED) --workspace
 
+# Nothing is optimised, dependencies neither: host calls need the most room on a stack then. It is a
+# build of its own and takes minutes.
+UNOPTIMISED := --config profile.dev.opt-level=0 --config 'profile.dev.package."*".opt-level=0'
+
+.PHONY: test-stack
+test-stack: ## The tests of how much stack host calls need, without optimisation
+	cargo test $(LOCKED) $(UNOPTIMISED) --target-dir $(TARGET_DIR)/unoptimised \
+		-p portcell --test sandbox --test e2e stack
+
 .PHONY: test-browser
 test-browser: guests ## The http plugin in a real browser (installs chromium on Debian as root)
 	@scripts/need-programs chromium

@@ -25,6 +25,8 @@ const NEVER: u64 = u64::MAX;
 pub struct Account {
     id: u64,
     began: Instant,
+    /// When its instance began.
+    served: AtomicU64,
     poll_began: AtomicU64,
     poll_ended: AtomicU64,
     /// The running poll ends because the guest gives way to others, or the next one is held back.
@@ -107,6 +109,7 @@ impl Account {
         Self {
             id,
             began: Instant::now(),
+            served: AtomicU64::new(0),
             poll_began: AtomicU64::new(0),
             poll_ended: AtomicU64::new(NEVER),
             gives_way: AtomicBool::new(false),
@@ -177,6 +180,13 @@ impl Account {
         self.memory_peak.fetch_max(bytes, Relaxed);
     }
 
+    /// Says that the instance has not more than this, in bytes: its last growth came to nothing.
+    pub(crate) fn memory_stays(&self, bytes: u64) {
+        // It never shrinks, so what it has is the most that it has had.
+        self.memory.store(bytes, Relaxed);
+        self.memory_peak.store(bytes, Relaxed);
+    }
+
     /// What else is known of the connection.
     pub const fn presence(&self) -> &Presence {
         &self.presence
@@ -217,9 +227,12 @@ impl Account {
         self.began.elapsed()
     }
 
-    /// Says that its handshake is done: silence counts from here.
-    pub fn handshake_is_done(&self) {
-        self.moved.store(self.nanos_at(Instant::now()), Relaxed);
+    /// Says that its instance begins: silence and its lifetime count from here, and nobody is
+    /// blamed for a handshake or for a wait in a queue.
+    pub(crate) fn is_served(&self) {
+        let now = self.nanos_at(Instant::now());
+        self.served.store(now, Relaxed);
+        self.moved.store(now, Relaxed);
     }
 
     /// Says that the guest has read this many bytes.
@@ -263,7 +276,8 @@ impl Account {
         self.peer_awaited.load(Relaxed)
     }
 
-    /// Says that a write waits for the peer to read.
+    /// Says that a write waits for the peer to read, until [`Account::write_moves`]: also from one
+    /// call of the guest to the next.
     pub fn write_waits(&self) {
         self.waits_for_peer();
         if self.write_waits_since.load(Relaxed) == NEVER {
@@ -272,7 +286,7 @@ impl Account {
         }
     }
 
-    /// Says that no write waits for the peer any more.
+    /// Says that no write waits for the peer any more: it has read, or nobody waits for that.
     pub fn write_moves(&self) {
         self.write_waits_since.store(NEVER, Relaxed);
     }
@@ -426,12 +440,12 @@ impl Account {
         Duration::from_nanos(self.cpu.used().saturating_sub(self.cpu_when_moved.load(Relaxed)))
     }
 
-    /// When the connection began.
-    pub(crate) const fn began(&self) -> Instant {
-        self.began
+    /// When its instance began.
+    pub(crate) fn served_at(&self) -> Instant {
+        self.began + Duration::from_nanos(self.served.load(Relaxed))
     }
 
-    /// When bytes last moved; the beginning, if none have.
+    /// When bytes last moved; if none have, when its instance began, and before that when it came.
     pub(crate) fn moved_at(&self) -> Instant {
         self.began + Duration::from_nanos(self.moved.load(Relaxed))
     }
@@ -492,14 +506,6 @@ mod tests {
         account.cpu.poll_ends(2_000);
         assert_eq!(account.cpu_since_move(), Duration::from_micros(2));
         assert_eq!(account.cpu(), Duration::from_micros(7));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_handshake_is_no_silence() {
-        let account = Account::new(1);
-        tokio::time::advance(Duration::from_secs(5)).await;
-        account.handshake_is_done();
-        assert_eq!(account.moved_at().elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]

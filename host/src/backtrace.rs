@@ -42,8 +42,9 @@ fn name(frame: &FrameInfo) -> String {
     frame.func_name().map_or_else(|| format!("#{}", frame.func_index()), demangled)
 }
 
-/// A function's name as it was written in Rust or C++, or as it is.
-fn demangled(name: &str) -> String {
+/// A function's name as it was written in Rust or C++, or as it is; escaped, so that it is fit for a
+/// terminal, and cut after about 256 bytes.
+pub fn demangled(name: &str) -> String {
     let mut shown = Shown::default();
     // What fails is a name that is cut, or is none of that language in the end.
     let _ = if name.len() > MANGLED {

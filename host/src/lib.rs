@@ -62,7 +62,7 @@ pub mod instance;
 pub mod trial;
 
 mod background;
-mod backtrace;
+pub mod backtrace;
 mod cache;
 mod call_meter;
 pub mod compile;

@@ -185,6 +185,12 @@ fn a_compiler_is_bounded_and_has_nothing_of_the_server() {
         assert!(limited(name, limit), "{name}: {}", limits());
     }
     assert!(!limited("Max cpu time", "unlimited"), "{}", limits());
+    let seconds = limits().lines().find_map(|line| {
+        let fields = line.strip_prefix("Max cpu time")?.split_whitespace();
+        fields.take(2).map(|field| field.parse::<u64>().ok()).collect::<Option<Vec<_>>>()
+    });
+    // At the first it gets a SIGXCPU, which says why it ends; a SIGKILL does not.
+    assert!(seconds.is_some_and(|both| both[1] == both[0] + 1), "{}", limits());
     let addresses = limits().lines().find_map(|line| {
         line.strip_prefix("Max address space")?.split_whitespace().next()?.parse::<u64>().ok()
     });

@@ -93,8 +93,12 @@ fn bound(order: &Order) -> io::Result<()> {
         (Resource::Nofile, DESCRIPTORS),
     ] {
         // What is bounded more already stays so.
-        let most = Some(getrlimit(resource).maximum.map_or(most, |hard| hard.min(most)));
-        setrlimit(resource, Rlimit { current: most, maximum: most })?;
+        let least = |most: u64| getrlimit(resource).maximum.map_or(most, |hard| hard.min(most));
+        // Where both are the same, the end by CPU time is a SIGKILL, which has other reasons, too:
+        // setrlimit(2).
+        let later = u64::from(resource == Resource::Cpu);
+        let (current, maximum) = (Some(least(most)), Some(least(most.saturating_add(later))));
+        setrlimit(resource, Rlimit { current, maximum })?;
     }
     Ok(())
 }

@@ -114,16 +114,19 @@ impl Service {
             }
             Tls::Never | Tls::OnRequest(_) => {
                 let permit = tokio::select! {
-                    permit = entry.connection() => permit,
-                    () = account.cut() => Err(Full),
+                    permit = entry.connection() => {
+                        permit.map_err(|Full| "no place became free in time (when_full)")
+                    }
+                    () = account.cut() => Err("it was cut by a drain or a command"),
                 };
-                let Ok(permit) = permit else {
-                    let why = "no place became free in time";
-                    self.life.turns_away(&socket, Some(account), Refused::Waited, why);
-                    dismiss(socket, &self.farewell).await;
-                    return None;
-                };
-                (socket, permit, None)
+                match permit {
+                    Ok(permit) => (socket, permit, None),
+                    Err(why) => {
+                        self.life.turns_away(&socket, Some(account), Refused::Waited, why);
+                        dismiss(socket, &self.farewell).await;
+                        return None;
+                    }
+                }
             }
         };
         let Some(route) = self.routes.find(handler.as_deref()) else {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Steered, config};
-use crate::harness::wait_until;
+use crate::harness::{Folder, Server, wait_until};
 
 /// Two handlers of `acme`, bounded by `quota`, and one of another tenant.
 fn with(quota: &str) -> Steered {
@@ -76,6 +76,80 @@ fn a_tenant_has_its_places_and_memory_back_however_connections_end() {
         reset.reset();
     }
     is_empty(&steered);
+}
+
+#[test]
+fn a_tenant_has_its_places_and_memory_back_when_its_connections_are_killed() {
+    let steered = with("max_connections = 1\nmemory = \"64MiB\"");
+    for (told, state) in [("e", "waiting"), ("s", "running"), ("w", "writing"), ("eo", "closing")] {
+        let mut client = steered.server.connect_to("told");
+        client.send(told);
+        let id = steered.only_one_is(state)["id"].to_string();
+        assert_eq!(tenant(&steered, "acme")["connections"], 1, "{told}");
+        steered.said(&["kill", &id]);
+        let _ = client.rest();
+        is_empty(&steered);
+    }
+    let mut killed = steered.server.receipts(4);
+    killed.retain(|receipt| receipt["exit"]["kind"] == "killed");
+    assert_eq!(killed.len(), 4);
+}
+
+#[test]
+fn one_that_is_held_can_be_killed_and_gives_back_what_it_has() {
+    let steered = with("cpu = 0.001");
+    let mut client = steered.server.connect_to("told");
+    client.send("s");
+    wait_until("it is held", || tenant(&steered, "acme")["held_ms"].as_u64().unwrap() > 0);
+    let id = steered.connections()[0]["id"].to_string();
+    steered.said(&["kill", &id]);
+    client.is_reset();
+    assert_eq!(steered.server.receipt()["exit"]["kind"], "killed");
+    is_empty(&steered);
+}
+
+#[test]
+fn flows_are_among_the_connections_of_their_tenant() {
+    let flows = r#"
+        tenant = "acme"
+        [[listener]]
+        name = "udp"
+        bind = "udp://127.0.0.1:0"
+        handler = "datagrams"
+        [handler.datagrams]
+        module = "echoes_datagrams.wasm"
+        tenant = "acme"
+        [tenant.acme]
+        max_connections = 1
+        "#;
+    let folder = Folder::new();
+    for guest in ["echo", "does_as_told", "echoes_datagrams"] {
+        folder.guest(guest);
+    }
+    let server = Server::serve(&folder, &config("receipts_for = \"all\"", flows)).start();
+    let steered = Steered { server, folder };
+    let (first, second) = (steered.server.peer_of("udp"), steered.server.peer_of("udp"));
+    first.is_echoed();
+    let acme = tenant(&steered, "acme");
+    assert_eq!((&acme["connections"], &acme["memory"]), (&1.into(), &(1 << 16).into()));
+    // Neither another flow nor a connection: its sender hears nothing, and the client an end.
+    second.send("x");
+    let refused = |transport: &str| {
+        steered.server.find_receipt(|receipt| {
+            receipt["exit"]["kind"] == "refused" && receipt["transport"] == transport
+        })
+    };
+    assert_eq!(refused("udp")["exit"]["detail"], "tenant.max_connections of acme");
+    assert_eq!(refused("udp")["peer"], second.address());
+    assert!(second.hears_nothing());
+    steered.server.connect_to("told").ends_in_good_order();
+    assert_eq!(refused("tcp")["exit"]["detail"], "tenant.max_connections of acme");
+    assert_eq!(tenant(&steered, "acme")["refused"], 2);
+    first.is_echoed();
+    let id = steered.only_one_is("waiting")["id"].to_string();
+    steered.said(&["kill", &id]);
+    is_empty(&steered);
+    second.is_echoed();
 }
 
 #[test]

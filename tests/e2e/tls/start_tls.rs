@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 
 use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
+use serde_json::json;
 
 use super::Secured;
 use crate::harness::{Folder, PATIENCE, Server, TlsClient};
@@ -68,7 +69,7 @@ fn a_handshake_that_fails_ends_the_connection() {
     let alert = rest(&mut stream);
     assert!(matches!(alert[..], [21, 3, 3, 0, 2, 2, _]), "{alert:?}");
     let receipt = secured.server.receipt();
-    assert_eq!(receipt["exit"]["kind"], "handshake_failed");
+    assert_eq!(receipt["exit"], json!({ "kind": "handshake_failed", "detail": "this is not TLS" }));
     assert_eq!(receipt["transport"], "tcp");
 }
 
@@ -77,7 +78,9 @@ fn a_handshake_that_stalls_ends_the_connection() {
     let secured = start(&["--handshake-timeout", "300ms"]);
     let mut stream = ask(secured.server.port(), "STARTTLS\n");
     assert_eq!(rest(&mut stream), b"");
-    assert_eq!(secured.server.receipt()["exit"]["kind"], "handshake_failed");
+    let why = "it took longer than 300ms (handshake_timeout)";
+    let exit = json!({ "kind": "handshake_failed", "detail": why });
+    assert_eq!(secured.server.receipt()["exit"], exit);
 }
 
 #[test]
