@@ -145,9 +145,9 @@ pub struct ListenerStatus {
     pub backoffs: u64,
     /// How long those that are over were together, in milliseconds.
     pub backoff_ms: u64,
-    /// Handshakes of TLS that are done.
+    /// Handshakes of TLS that are done, those that guests began included.
     pub handshakes_done: u64,
-    /// Handshakes of TLS that failed.
+    /// Handshakes of TLS that failed, those that guests began included.
     pub handshakes_failed: u64,
     /// Bytes that clients sent in plaintext before they were told to begin TLS.
     pub discarded: u64,
