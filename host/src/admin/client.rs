@@ -13,7 +13,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -25,6 +24,8 @@ use super::filter::Filter;
 use super::metrics;
 use super::patient::Patient;
 use super::routes::{Action, Route, find};
+use super::upgrades::Upgrades;
+use super::words::{Cut, Different, Draining, Killed, Most, Upgraded, Version, Within, Written};
 use crate::admission::Entry;
 use crate::config::{Difference, nearest, parse_duration};
 use crate::connection::Socket;
@@ -52,6 +53,8 @@ pub(super) struct Api {
     control: Control,
     access: Access,
     ends: CancellationToken,
+    /// Nobody can start this program anew without it.
+    upgrades: Option<Upgrades>,
 }
 
 /// Answers one client, in its place among them.
@@ -84,85 +87,14 @@ async fn serve_at<S: AsyncRead + AsyncWrite + Unpin>(api: Arc<Api>, stream: S) {
     }
 }
 
-/// `{"deadline": "10s"}`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Within {
-    deadline: Option<String>,
-}
-
-/// `{"most": 100}`, `{"most": null}`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Most {
-    #[serde(default)]
-    most: Written,
-}
-
-/// A bound as it was written.
-#[derive(Debug, Default, Deserialize)]
-#[serde(from = "Option<NonZeroU32>")]
-enum Written {
-    #[default]
-    Nowhere,
-    /// `None` is `null`.
-    Here(Option<NonZeroU32>),
-}
-
-impl From<Option<NonZeroU32>> for Written {
-    fn from(most: Option<NonZeroU32>) -> Self {
-        Self::Here(most)
-    }
-}
-
-#[derive(Serialize)]
-struct Cut {
-    /// Connections that were cut.
-    cut: usize,
-}
-
-#[derive(Serialize)]
-struct Version {
-    handler: String,
-    /// The version in service now.
-    version: u64,
-}
-
-/// Something that a reload would change.
-#[derive(Serialize)]
-struct Different {
-    /// The table, and the key if it is one.
-    path: String,
-    /// What is different, for people.
-    difference: String,
-    /// Whether the server has to be started again for it: a reload would be refused.
-    needs_restart: bool,
-}
-
-impl Different {
-    fn of(difference: &Difference) -> Self {
-        Self {
-            path: difference.path(),
-            difference: difference.to_string(),
-            needs_restart: difference.needs_restart(),
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct Draining {
-    /// Connections that are open.
-    connections: usize,
-}
-
-#[derive(Serialize)]
-struct Killed {
-    killed: u64,
-}
-
 impl Api {
-    pub(super) const fn new(control: Control, access: Access, ends: CancellationToken) -> Self {
-        Self { control, access, ends }
+    pub(super) const fn new(
+        control: Control,
+        access: Access,
+        ends: CancellationToken,
+        upgrades: Option<Upgrades>,
+    ) -> Self {
+        Self { control, access, ends, upgrades }
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
@@ -244,6 +176,7 @@ impl Api {
                 let version = control.rollback(&handler).await?;
                 json(&Version { handler, version })
             }
+            Route::Upgrade => self.upgrade().await,
             Route::Diff => {
                 let differences = control.difference().await?;
                 json(&differences.iter().map(Different::of).collect::<Vec<_>>())
@@ -326,6 +259,15 @@ impl Api {
         json(&limits.iter().find(|limit| limit.name == name))
     }
 
+    async fn upgrade(&self) -> Result<Response<Body>, Refusal> {
+        let refuse = |why| Refusal::new(StatusCode::CONFLICT, why);
+        let Some(upgrades) = &self.upgrades else {
+            return Err(refuse("this program is not made to be started anew in its place".into()));
+        };
+        let successor = upgrades.ask().await.map_err(refuse)?;
+        json(&Upgraded { pid: std::process::id(), successor })
+    }
+
     /// A line for each connection that ends, as long as the client reads.
     fn receipts(&self) -> Response<Body> {
         let mut following = self.control.follow_receipts();
@@ -405,9 +347,13 @@ mod tests {
 
     /// A client of an admin whose server has ended.
     fn client() -> DuplexStream {
+        client_of(Control::of_nobody())
+    }
+
+    fn client_of(control: Control) -> DuplexStream {
         let (near, far) = duplex(4096);
-        let (control, ends) = (Control::of_nobody(), CancellationToken::new());
-        tokio::spawn(serve_at(Arc::new(Api::new(control, Access::Everything, ends)), far));
+        let api = Api::new(control, Access::Everything, CancellationToken::new(), None);
+        tokio::spawn(serve_at(Arc::new(api), far));
         near
     }
 
@@ -445,11 +391,27 @@ mod tests {
         assert!(answer.ends_with("{\"error\":\"the server has ended\"}"), "{answer}");
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_is_told_what_the_server_is_about() {
+        for (path, does) in [("status", "reads certificates"), ("limits", "binds a listener")] {
+            let began = Instant::now();
+            let (control, _server) = Control::of_one_who(does);
+            let mut client = client_of(control);
+            let request = format!("GET /v1/{path} HTTP/1.1\r\nhost: x\r\n\r\n");
+            client.write_all(request.as_bytes()).await.unwrap();
+            let answer = answer(client).await;
+            assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+            let said = format!("the server {does}, and does this when that is done; look again");
+            assert!(answer.contains(&said), "{answer}");
+            assert_eq!(began.elapsed(), MOMENT);
+        }
+    }
+
     #[tokio::test]
     async fn a_follower_that_goes_is_forgotten_at_once() {
         let receipts = Control::of_nobody();
         let (near, far) = duplex(4096);
-        let api = Api::new(receipts.clone(), Access::Everything, CancellationToken::new());
+        let api = Api::new(receipts.clone(), Access::Everything, CancellationToken::new(), None);
         let served = tokio::spawn(serve_at(Arc::new(api), far));
         let mut client = near;
         client.write_all(b"GET /v1/receipts HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();

@@ -10,6 +10,8 @@ mod metrics;
 mod patient;
 mod routes;
 mod token;
+mod upgrades;
+mod words;
 
 use std::io;
 use std::num::NonZeroU32;
@@ -17,12 +19,14 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::client::Api;
+use self::upgrades::Upgrades;
 use crate::address::Address;
 use crate::admission::{Admission, Opening};
 use crate::config::{ListenerConfig, ServerConfig, SocketOptions, WhenFull};
@@ -30,6 +34,7 @@ use crate::listener::{BindError, Life, Listening, Made, Phase, accept_until, bin
 use crate::server::Control;
 
 pub use self::token::{Token, TokenError};
+pub use self::upgrades::UpgradeRequest;
 
 /// Clients of the admin socket at once.
 const CLIENTS: u32 = 64;
@@ -54,6 +59,7 @@ const TOO_MANY: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: applic
 pub struct Admin {
     doors: Vec<Door>,
     control: Control,
+    upgrades: Option<Upgrades>,
 }
 
 /// One address that answers.
@@ -136,7 +142,7 @@ impl Admin {
             let door = Door::bind("metrics", address, SCRAPERS, Access::Metrics);
             doors.push(door.await.map_err(AdminError::Metrics)?);
         }
-        Ok(Self { doors, control })
+        Ok(Self { doors, control, upgrades: None })
     }
 
     /// Where it is: `admin at unix:/run/portcell.sock`.
@@ -147,6 +153,14 @@ impl Admin {
             door.listening.iter().map(at).collect::<Vec<_>>()
         };
         self.doors.iter().flat_map(at).collect()
+    }
+
+    /// Those who ask for another process in the place of this one. Before this is called they are
+    /// refused.
+    pub fn upgrades(&mut self) -> mpsc::Receiver<UpgradeRequest> {
+        let (upgrades, requests) = Upgrades::new();
+        self.upgrades = Some(upgrades);
+        requests
     }
 
     /// Begins to answer, in tasks of its own.
@@ -160,7 +174,9 @@ impl Admin {
             let most = config.max_connections.map_or(0, NonZeroU32::get);
             let gate = Admission::new(most, NonZeroU32::MIN, 0)
                 .gate(&crate::admission::Bounds::default(), Opening::Plaintext);
-            let api = Arc::new(Api::new(self.control.clone(), access, ends.clone()));
+            let upgrades = self.upgrades.clone();
+            let api = Api::new(self.control.clone(), access, ends.clone(), upgrades);
+            let api = Arc::new(api);
             let config = Arc::new(config);
             for listening in listening {
                 let (life, gate, clients) = (Arc::clone(&life), gate.clone(), clients.clone());

@@ -18,6 +18,7 @@ pub(super) enum Route {
     Reload,
     ReloadHandler(String),
     RollBack(String),
+    Upgrade,
     Diff,
     Limits,
     Limit(String),
@@ -44,7 +45,7 @@ const ACTIONS: [(&str, Action); 5] = [
 ];
 
 /// Every path, for whoever has mistyped one.
-const PATHS: [&str; 14] = [
+const PATHS: [&str; 15] = [
     "/metrics",
     "/v1/connections",
     "/v1/connections/ID",
@@ -59,6 +60,7 @@ const PATHS: [&str; 14] = [
     "/v1/receipts",
     "/v1/reload",
     "/v1/status",
+    "/v1/upgrade",
 ];
 
 /// The route of a request, or why there is none, with the methods that there are.
@@ -110,6 +112,7 @@ fn of_path(path: &str, query: &str) -> Result<Vec<(Method, Route)>, Refusal> {
         ["v1", "limits"] => vec![(Method::GET, Route::Limits)],
         ["v1", "limits", name] => vec![(Method::PUT, Route::Limit((*name).into()))],
         ["v1", "receipts"] => vec![(Method::GET, Route::Receipts)],
+        ["v1", "upgrade"] => vec![(Method::POST, Route::Upgrade)],
         _ => {
             let hint = nearest::did_you_mean(path, PATHS);
             return Err(missing(&format!("there is no {path}{hint}")));

@@ -11,6 +11,7 @@ mod nobody;
 mod pages;
 mod receipts;
 mod tenants;
+mod upgrade;
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;

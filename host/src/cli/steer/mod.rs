@@ -12,11 +12,19 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use portcell::config::parse_duration;
 use serde_json::{Value, json};
 
-use self::server::Server;
+pub(super) use self::server::Server;
+
+use super::upgrade::START;
 use super::{Failure, print};
 
 const WHERE: &str = "Where the server is asked: --admin, else PORTCELL_ADMIN, else `admin` of \
                      portcell.toml in this folder, else portcell.sock in this folder.";
+
+const ANEW: &str = "\
+Starts the program of the server anew, by the name and with the arguments that it was started \
+with, and gives it the sockets. Waits until the new process serves, for up to 5 minutes; the old \
+one then takes nobody in any more and ends when its connections have. If the new process does not \
+come to serve, the old one serves on as before.";
 
 /// How often `--follow` looks.
 const LOOK: Duration = Duration::from_secs(1);
@@ -25,7 +33,11 @@ const LOOK: Duration = Duration::from_secs(1);
 const UNBOUNDED: Option<Duration> = None;
 
 /// What takes it a moment, unless it binds listeners meanwhile.
-const MOMENT: Option<Duration> = Some(Duration::from_secs(15));
+const MOMENT: Option<Duration> = Some(ANSWER);
+const ANSWER: Duration = Duration::from_secs(15);
+
+/// An upgrade, which the server gives up after [`START`].
+const UPGRADE: Option<Duration> = Some(START.saturating_add(Duration::from_mins(1)));
 
 /// What can be typed.
 pub(super) fn commands() -> Vec<Command> {
@@ -57,6 +69,9 @@ pub(super) fn commands() -> Vec<Command> {
                     .value_parser(deadline)
                     .help("Cut what is left after this long, or `none` [default: drain_timeout]"),
             ),
+        command("upgrade", "Start the program anew in the place of the server, which then drains")
+            .long_about(ANEW)
+            .arg(json_flag()),
         command("reload", "Read the configuration again, and apply it or leave all as it is").arg(
             Arg::new("handler")
                 .value_name("HANDLER")
@@ -140,6 +155,10 @@ async fn ask(command: &str, matches: &ArgMatches) -> Result<(), Failure> {
             let path = format!("/v1/handlers/{}/rollback", segment(handler)?);
             let answer = server(matches)?.ask("POST", &path, None, UNBOUNDED).await?;
             print(&format!("{handler} has version {}\n", answer["version"]));
+        }
+        "upgrade" => {
+            let answer = server(matches)?.ask("POST", "/v1/upgrade", None, UPGRADE).await?;
+            show(matches, &answer, show::upgraded);
         }
         "diff" => {
             let differences = server(matches)?.get("/v1/diff").await?;

@@ -78,6 +78,12 @@ pub(super) fn draining(answer: &Value) -> String {
     format!("draining; {}\n", counted(number(&answer["connections"]), "is", "are", "open"))
 }
 
+/// What has become of its process.
+pub(super) fn upgraded(answer: &Value) -> String {
+    let (old, new) = (&answer["pid"], &answer["successor"]);
+    format!("process {new} serves from now on; process {old} drains, and then ends\n")
+}
+
 const LISTENERS: &[Column] = &[
     Column { name: "listener", cell: |row| text(&row["name"]) },
     Column { name: "state", cell: |row| text(&row["state"]) },
