@@ -142,7 +142,7 @@ impl Api {
     async fn act(&self, route: Route, body: Incoming) -> Result<Response<Body>, Refusal> {
         let control = &self.control;
         match route {
-            Route::Status => json(&moment(control.status()).await?),
+            Route::Status => json(&self.moment(control.status()).await?),
             Route::Connections(query) => self.connections(&query).await,
             Route::Connection(id) => {
                 let found = control.connections(|one| one.id == id);
@@ -166,7 +166,7 @@ impl Api {
             }
             Route::Reload => {
                 control.reload().await?;
-                json(&moment(control.status()).await?.reloads)
+                json(&self.moment(control.status()).await?.reloads)
             }
             Route::ReloadHandler(handler) => {
                 let version = control.reload_handler(&handler).await?;
@@ -185,7 +185,7 @@ impl Api {
             Route::Limit(name) => self.limit(&name, body).await,
             Route::Receipts => Ok(self.receipts()),
             Route::Metrics => {
-                let status = moment(control.status()).await?;
+                let status = self.moment(control.status()).await?;
                 let control = control.clone();
                 let text = elsewhere(move || metrics::text(&status, &control.traffic())).await??;
                 Ok(respond(StatusCode::OK, metrics::CONTENT_TYPE, text))
@@ -213,9 +213,9 @@ impl Api {
     ) -> Result<Response<Body>, Refusal> {
         let control = &self.control;
         match action {
-            Action::Suspend => moment(control.suspend(name)).await?,
-            Action::Resume => moment(control.resume(name)).await?,
-            Action::Start => moment(control.start(name)).await?,
+            Action::Suspend => self.moment(control.suspend(name)).await?,
+            Action::Resume => self.moment(control.resume(name)).await?,
+            Action::Start => self.moment(control.start(name)).await?,
             Action::Stop => return json(&Cut { cut: control.stop_listener(name).await? }),
             Action::Drain => {
                 let within: Within = read(body).await?;
@@ -226,8 +226,21 @@ impl Api {
                 return json(&Cut { cut: control.drain_listener(name, deadline).await? });
             }
         }
-        let status = moment(control.status()).await?;
+        let status = self.moment(control.status()).await?;
         json(&status.listener(name))
+    }
+
+    /// Waits for what takes a moment, or says what the server is about instead.
+    async fn moment<T>(
+        &self,
+        asked: impl Future<Output = Result<T, ControlError>>,
+    ) -> Result<T, Refusal> {
+        if let Ok(answer) = timeout(MOMENT, asked).await {
+            return Ok(answer?);
+        }
+        let about = self.control.about().unwrap_or("has much to do");
+        let error = format!("the server {about}, and does this when that is done; look again");
+        Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error))
     }
 
     async fn limit(&self, name: &str, body: Incoming) -> Result<Response<Body>, Refusal> {
@@ -235,7 +248,7 @@ impl Api {
         let Written::Here(most) = most.most else {
             return Err(Refusal::bad_request("write {\"most\": N}, or {\"most\": null} for none"));
         };
-        let limits = moment(self.control.status()).await?.limits;
+        let limits = self.moment(self.control.status()).await?.limits;
         let names = limits.iter().filter(|limit| limit.live).map(|limit| &*limit.name);
         let limit = match name.split_once('.') {
             None if name == "server" => Limit::Server,
@@ -254,8 +267,8 @@ impl Api {
                 return Err(Refusal::new(StatusCode::NOT_FOUND, error));
             }
         };
-        moment(self.control.limit(limit, most)).await?;
-        let limits = moment(self.control.status()).await?.limits;
+        self.moment(self.control.limit(limit, most)).await?;
+        let limits = self.moment(self.control.status()).await?.limits;
         json(&limits.iter().find(|limit| limit.name == name))
     }
 
@@ -303,16 +316,6 @@ fn bound(text: &str) -> Result<Option<Duration>, Refusal> {
         Refusal::bad_request(format!("`deadline` takes a duration like 30s, or none; {error}"))
     };
     parse_duration(text).map(Some).map_err(wrong)
-}
-
-/// Waits for what takes a moment, or says that the server is about something else.
-async fn moment<T>(asked: impl Future<Output = Result<T, ControlError>>) -> Result<T, Refusal> {
-    if let Ok(answer) = timeout(MOMENT, asked).await {
-        return Ok(answer?);
-    }
-    let error = "the server loads modules or a configuration, and does this when that is done; \
-                 look again";
-    Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error))
 }
 
 /// Computes on a thread that serves nobody.

@@ -168,6 +168,7 @@ impl Server {
     async fn start_again(&mut self, name: &str) -> Result<(), ControlError> {
         let Some(listener) = self.listeners.get(name) else { return Ok(()) };
         let config = Arc::clone(&listener.config);
+        let _doing = self.about.begins("binds a listener");
         match self.sockets(std::slice::from_ref(&config)).await {
             Ok(sockets) => {
                 for sockets in sockets {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::about::About;
 use super::change::Change;
 use super::error::StartError;
 use super::handover::HandOver;
@@ -27,6 +28,7 @@ pub struct Control {
     pub(super) registry: Arc<Registry>,
     pub(super) tallies: Arc<Tallies>,
     pub(super) receipts: Arc<Receipts>,
+    pub(super) about: Arc<About>,
 }
 
 /// A server could not do what it was told, and goes on as before.
@@ -182,7 +184,16 @@ impl Control {
     pub(crate) fn of_nobody() -> Self {
         let (sender, _) = mpsc::unbounded_channel();
         let (registry, tallies) = (Arc::default(), Arc::default());
-        Self { sender, registry, tallies, receipts: Arc::default() }
+        Self { sender, registry, tallies, receipts: Arc::default(), about: Arc::default() }
+    }
+
+    /// That of a server that does not answer because it does this, as long as the rest is there.
+    #[cfg(test)]
+    pub(crate) fn of_one_who(does: &'static str) -> (Self, impl Sized) {
+        let (sender, events) = mpsc::unbounded_channel();
+        let control = Self { sender, ..Self::of_nobody() };
+        let doing = control.about.begins(does);
+        (control, (events, doing))
     }
 
     /// Accept no more, let connections end, then end. Does not wait.
@@ -327,6 +338,12 @@ impl Control {
     /// What the server is doing.
     pub async fn status(&self) -> Result<Status, ControlError> {
         self.ask(Command::Status).await
+    }
+
+    /// What the server does now, if whoever asks it something has to wait for that; in words that
+    /// follow "the server". Does not wait.
+    pub fn about(&self) -> Option<&'static str> {
+        self.about.now()
     }
 
     /// The sockets of the server, for a process that is to take its place. Nothing changes by
