@@ -257,6 +257,7 @@ impl Api {
                 return Err(Refusal::bad_request("a pool has a size; write {\"most\": N}"));
             }
             Some(("pool", pool)) => Limit::Pool(pool.into()),
+            Some(("tenant", tenant)) => Limit::Tenant(tenant.into()),
             _ if limits.iter().any(|limit| limit.name == name) => {
                 let error = format!("`{name}` is fixed while the server runs; restart it");
                 return Err(Refusal::new(StatusCode::CONFLICT, error));
@@ -334,6 +335,7 @@ impl From<ControlError> for Refusal {
             ControlError::NoListener { .. }
             | ControlError::NoHandler { .. }
             | ControlError::NoPool { .. }
+            | ControlError::NoTenant { .. }
             | ControlError::NoConnection(_) => StatusCode::NOT_FOUND,
             _ => StatusCode::CONFLICT,
         };

@@ -115,6 +115,13 @@ impl Server {
                 let pool = pool.ok_or_else(none)?;
                 pool.size = most.unwrap_or(pool.size);
             }
+            Limit::Tenant(name) => {
+                let tenants = &mut self.config.tenants;
+                let hint = nearest::did_you_mean(name, tenants.iter().map(|tenant| &*tenant.name));
+                let tenant = tenants.iter_mut().find(|tenant| tenant.name == *name);
+                let none = || ControlError::NoTenant { name: name.into(), hint };
+                tenant.ok_or_else(none)?.max_connections = most;
+            }
             Limit::Listener(name) => {
                 let hint = self.nearest_listener(name);
                 let Some(listener) = self.listeners.get_mut(name) else {

@@ -81,6 +81,14 @@ pub enum ControlError {
         /// The nearest that there is.
         hint: String,
     },
+    /// There is no such tenant, or none with bounds.
+    #[error("there is no [tenant.{name}]{hint}")]
+    NoTenant {
+        /// What was asked for.
+        name: String,
+        /// The nearest that there is.
+        hint: String,
+    },
     /// It does not run, so it cannot be suspended or resumed.
     #[error("listener {0} is stopped; start it first")]
     Stopped(String),
@@ -112,6 +120,8 @@ pub enum Limit {
     Listener(String),
     /// `size` of the pool with this name; `None` changes nothing.
     Pool(String),
+    /// `max_connections` of the tenant with this name, which has a table; `None` is no bound.
+    Tenant(String),
 }
 
 #[derive(Debug)]

@@ -87,7 +87,7 @@ pub(super) fn commands() -> Vec<Command> {
                     .arg(required(
                         "name",
                         "NAME",
-                        "server, listener.NAME or pool.NAME, as `limits` lists them",
+                        "server, listener.NAME, pool.NAME or tenant.NAME, as `limits` lists them",
                     ))
                     .arg(
                         required("most", "N", "How many there may be at once, or none")
