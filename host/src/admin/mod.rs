@@ -127,7 +127,8 @@ pub(crate) fn descriptors(config: &ServerConfig) -> u32 {
 
 impl Admin {
     /// Binds what `config` names; `control` is what it steers. Clients wait in the kernel's
-    /// backlog until [`Admin::run`].
+    /// backlog until [`Admin::run`]. Where a socket that nobody has asked for cannot be made, the
+    /// log says so, and it is done without.
     pub async fn bind(config: &ServerConfig, control: Control) -> Result<Self, AdminError> {
         let mut doors = Vec::new();
         if let Some(admin) = &config.admin {
@@ -135,8 +136,18 @@ impl Admin {
                 None => Access::Everything,
                 Some(file) => Access::WithToken(Arc::new(Token::read(file)?)),
             };
-            let door = Door::bind("admin", &admin.address, CLIENTS, access);
-            doors.push(door.await.map_err(AdminError::Admin)?);
+            match Door::bind("admin", &admin.address, CLIENTS, access).await {
+                Ok(door) => doors.push(door),
+                // Commands would steer the server that has it.
+                Err(error) if admin.is_written || error.is_taken() => {
+                    return Err(AdminError::Admin(error));
+                }
+                Err(error) => tracing::warn!(
+                    "no command can steer this server: the admin socket: {error}; write where it \
+                     can be, such as `admin = \"unix:/run/portcell/admin.sock\"` in [server], or \
+                     `admin = \"off\"`"
+                ),
+            }
         }
         if let Some(address) = &config.metrics {
             let door = Door::bind("metrics", address, SCRAPERS, Access::Metrics);

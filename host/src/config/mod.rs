@@ -163,6 +163,9 @@ pub struct AdminConfig {
     /// The file with the token that is to be shown: there is one at a TCP address, and none at a
     /// Unix socket.
     pub token: Option<PathBuf>,
+    /// Whether somebody has asked for it: then a server that cannot have it does not start. The
+    /// default is done without where its place does not allow it.
+    pub is_written: bool,
 }
 
 /// Where receipts go.

@@ -40,7 +40,11 @@ impl Server {
     /// `portcell serve` with this configuration, written to portcell.toml in `folder`, to which
     /// relative paths in it are relative.
     pub(crate) fn serve(folder: &Folder, config: &str) -> Builder {
-        let config = folder.write("portcell.toml", config);
+        Self::serve_at(&folder.write("portcell.toml", config))
+    }
+
+    /// `portcell serve` with the configuration in this file.
+    pub(crate) fn serve_at(config: &Path) -> Builder {
         Builder { arguments: vec!["serve".into(), config.into()], listen: Vec::new() }
     }
 

@@ -34,7 +34,7 @@ const SOCKET: &str = "portcell.sock";
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// The server that a command talks to.
-pub(super) struct Server {
+pub(in crate::cli) struct Server {
     address: Address,
     token: Option<Token>,
     /// Who says that it is there.
@@ -43,7 +43,13 @@ pub(super) struct Server {
 
 impl Server {
     /// The server that was typed, or the one that belongs to this folder.
-    pub(super) fn find(matches: &ArgMatches) -> Result<Self, Failure> {
+    pub(in crate::cli) fn find(matches: &ArgMatches) -> Result<Self, Failure> {
+        Self::find_by(matches, Path::new(CONFIG))
+    }
+
+    /// The server that was typed, or the one of this configuration.
+    pub(in crate::cli) fn find_by(matches: &ArgMatches, config: &Path) -> Result<Self, Failure> {
+        let shown = config.display().to_string();
         let usage = |error: Error| Failure::Usage(error);
         let typed_token = matches.get_one::<PathBuf>("admin-token");
         let (admin, found) = if let Some(typed) = matches.get_one::<String>("admin") {
@@ -51,16 +57,17 @@ impl Server {
             let found = if is_typed { "--admin" } else { "PORTCELL_ADMIN" };
             let address = typed.parse::<Address>();
             let address = address.map_err(|error| usage(anyhow!("{found}: {error}")))?;
-            (AdminConfig { address, token: None }, found)
-        } else if Path::new(CONFIG).exists() {
-            let admin = Config::read_admin(Path::new(CONFIG));
+            (AdminConfig { address, token: None, is_written: true }, found)
+        } else if config.exists() {
+            let admin = Config::read_admin(config);
             let admin = admin.map_err(|errors| usage(errors.into()))?.ok_or_else(|| {
-                Failure::Failed(anyhow!("{CONFIG}: `admin` is off: its server cannot be asked"))
+                Failure::Failed(anyhow!("{shown}: `admin` is off: its server cannot be asked"))
             })?;
-            (admin, CONFIG)
+            (admin, &*shown)
         } else {
             let address = Address::Unix(SOCKET.into());
-            (AdminConfig { address, token: None }, "no portcell.toml is here")
+            let admin = AdminConfig { address, token: None, is_written: false };
+            (admin, "no portcell.toml is here")
         };
         let token = typed_token.or(admin.token.as_ref()).map(|file| Token::read(file));
         let token = token.transpose().map_err(|error| usage(error.into()))?;

@@ -248,7 +248,11 @@ mod tests {
             receipts: Receipts::Stderr,
             receipts_for: ReceiptsFor::All,
             coredumps: Some("cores".into()),
-            admin: Some(AdminConfig { address: address.clone(), token: Some("token".into()) }),
+            admin: Some(AdminConfig {
+                address: address.clone(),
+                token: Some("token".into()),
+                is_written: true,
+            }),
             metrics: Some(address),
             max_module_size: 1,
             compile_timeout: Duration::from_secs(1),
