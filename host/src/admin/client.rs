@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::Access;
-use super::body::{Body, Lines, Refusal, json, read, respond, with_body};
+use super::body::{Body, Lines, Refusal, json, read, respond, whole, with_body};
 use super::filter::Filter;
 use super::metrics;
 use super::patient::Patient;
@@ -27,7 +27,7 @@ use super::routes::{Action, Route, find};
 use super::upgrades::Upgrades;
 use super::words::{Cut, Different, Draining, Killed, Most, Upgraded, Version, Within, Written};
 use crate::admission::Entry;
-use crate::config::{Difference, nearest, parse_duration};
+use crate::config::{MAX_FILE_SIZE, nearest, parse_duration};
 use crate::connection::Socket;
 use crate::followers::Heard;
 use crate::server::{Control, ControlError, Limit};
@@ -46,6 +46,9 @@ const MOMENT: Duration = Duration::from_secs(10);
 
 /// Lines of a stream that may wait for the client, beside those that it is behind already.
 const AHEAD: usize = 16;
+
+/// What messages call a configuration that was sent without a name.
+const SENT: &str = "configuration";
 
 /// What clients of one door are answered.
 #[derive(Debug)]
@@ -181,7 +184,8 @@ impl Api {
                 let differences = control.difference().await?;
                 json(&differences.iter().map(Different::of).collect::<Vec<_>>())
             }
-            Route::Limits => json(&moment(control.status()).await?.limits),
+            Route::DiffWith(query) => self.diff_with(&query, body).await,
+            Route::Limits => json(&self.moment(control.status()).await?.limits),
             Route::Limit(name) => self.limit(&name, body).await,
             Route::Receipts => Ok(self.receipts()),
             Route::Metrics => {
@@ -191,6 +195,25 @@ impl Api {
                 Ok(respond(StatusCode::OK, metrics::CONTENT_TYPE, text))
             }
         }
+    }
+
+    async fn diff_with(&self, query: &str, body: Incoming) -> Result<Response<Body>, Refusal> {
+        let mut name = PathBuf::from(SENT);
+        for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*key {
+                "name" => name = value.into_owned().into(),
+                _ => return Err(Refusal::bad_request(format!("there is no `{key}` here"))),
+            }
+        }
+        let most = usize::try_from(MAX_FILE_SIZE).unwrap_or(usize::MAX);
+        let text = whole(body, most).await?.to_vec();
+        let differences = self.control.difference_with(text, name).await;
+        let differences = differences.map_err(|error| match error {
+            // It is not the server's that is wrong.
+            ControlError::Config(errors) => Refusal::bad_request(errors.to_string()),
+            error => error.into(),
+        })?;
+        json(&differences.iter().map(Different::of).collect::<Vec<_>>())
     }
 
     async fn connections(&self, query: &str) -> Result<Response<Body>, Refusal> {

@@ -20,6 +20,8 @@ pub(super) enum Route {
     RollBack(String),
     Upgrade,
     Diff,
+    /// With the query.
+    DiffWith(String),
     Limits,
     Limit(String),
     Receipts,
@@ -108,7 +110,9 @@ fn of_path(path: &str, query: &str) -> Result<Vec<(Method, Route)>, Refusal> {
         ["v1", "handlers", name, "rollback"] => {
             vec![(Method::POST, Route::RollBack((*name).into()))]
         }
-        ["v1", "diff"] => vec![(Method::GET, Route::Diff)],
+        ["v1", "diff"] => {
+            vec![(Method::GET, Route::Diff), (Method::POST, Route::DiffWith(query.into()))]
+        }
         ["v1", "limits"] => vec![(Method::GET, Route::Limits)],
         ["v1", "limits", name] => vec![(Method::PUT, Route::Limit((*name).into()))],
         ["v1", "receipts"] => vec![(Method::GET, Route::Receipts)],

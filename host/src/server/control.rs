@@ -1,7 +1,7 @@
 //! What a running server is told, by signals, by programs, and by its own parts.
 
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -248,6 +248,23 @@ impl Control {
     pub async fn difference(&self) -> Result<Vec<Difference>, ControlError> {
         let (config, source) = self.ask(Command::Config).await?;
         let wanted = read(source).await?;
+        Ok(difference(&config, &wanted))
+    }
+
+    /// What [`Control::reload`] would find different if its file had this text: it is checked as
+    /// that file would be, with relative paths relative to its folder, and nothing is changed or
+    /// loaded. `name` is what errors call it. Fails where there is no such file, too.
+    pub async fn difference_with(
+        &self,
+        text: Vec<u8>,
+        name: PathBuf,
+    ) -> Result<Vec<Difference>, ControlError> {
+        let (config, source) = self.ask(Command::Config).await?;
+        let source = source.ok_or(ControlError::NoSource)?;
+        let checking = tokio::task::spawn_blocking(move || {
+            Config::from_text(&text, &name, source.parent().unwrap_or(Path::new("")))
+        });
+        let wanted = checking.await.map_err(StartError::Loading)??;
         Ok(difference(&config, &wanted))
     }
 

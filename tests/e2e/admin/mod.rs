@@ -3,6 +3,7 @@
 mod access;
 mod bounds;
 mod commands;
+mod diff;
 mod drain;
 mod http;
 mod kill;

@@ -5,17 +5,24 @@ mod show;
 mod table;
 
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use portcell::config::parse_duration;
+use portcell::config::{Config, parse_duration};
 use serde_json::{Value, json};
 
 pub(super) use self::server::Server;
 
 use super::upgrade::START;
 use super::{Failure, print};
+
+const DIFF: &str = "\
+Says what a reload would change, and changes nothing: in the configuration that the server was \
+started with, as its file is now, or if CONFIG were in its place. CONFIG is read here and checked \
+as a whole by the server; relative paths in it are taken from the folder of the server's \
+configuration. Ends with 0 whether there are differences or not.";
 
 const WHERE: &str = "Where the server is asked: --admin, else PORTCELL_ADMIN, else `admin` of \
                      portcell.toml in this folder, else portcell.sock in this folder.";
@@ -79,7 +86,12 @@ pub(super) fn commands() -> Vec<Command> {
         ),
         command("rollback", "Give a handler the version that came before its present one")
             .arg(required("handler", "HANDLER", "The handler's name")),
-        command("diff", "Say what a reload would change, and change nothing").arg(json_flag()),
+        command("diff", "Say what a reload would change, and change nothing")
+            .long_about(DIFF)
+            .arg(Arg::new("config").value_name("CONFIG").value_parser(value_parser!(PathBuf)).help(
+                "A file that would be the server's configuration; without it, the one that is",
+            ))
+            .arg(json_flag()),
         command("limits", "Show the bounds of a running server, or set one")
             .arg(json_flag())
             .subcommand(
@@ -161,7 +173,17 @@ async fn ask(command: &str, matches: &ArgMatches) -> Result<(), Failure> {
             show(matches, &answer, show::upgraded);
         }
         "diff" => {
-            let differences = server(matches)?.get("/v1/diff").await?;
+            let server = server(matches)?;
+            let differences = match matches.get_one::<PathBuf>("config") {
+                None => server.get("/v1/diff").await?,
+                Some(path) => {
+                    let text = Config::text_of(path);
+                    let text = text.map_err(|errors| Failure::Usage(errors.into()))?;
+                    let mut query = form_urlencoded::Serializer::new(String::new());
+                    query.append_pair("name", &path.to_string_lossy());
+                    server.send(&format!("/v1/diff?{}", query.finish()), text).await?
+                }
+            };
             show(matches, &differences, show::differences);
         }
         "limits" => match matches.subcommand() {

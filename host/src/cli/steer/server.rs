@@ -1,5 +1,6 @@
 //! A running server: where it is found, and what it answers.
 
+use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -87,41 +88,70 @@ impl Server {
         body: Option<Value>,
         bound: Option<Duration>,
     ) -> Result<Value, Failure> {
-        let answer = async {
-            let response = self.open(method, path, body).await?;
+        let body = body.map(|body| ("application/json", Bytes::from(body.to_string())));
+        self.answer(self.open(method, path, body), bound).await
+    }
+
+    /// The answer to a configuration.
+    pub(super) async fn send(&self, path: &str, config: Vec<u8>) -> Result<Value, Failure> {
+        let body = Some(("application/toml", Bytes::from(config)));
+        self.answer(self.open("POST", path, body), super::MOMENT).await
+    }
+
+    /// What comes from `path` until the server ends.
+    pub(in crate::cli) async fn stream(&self, path: &str) -> Result<Incoming, Failure> {
+        let opened = async {
+            let response = self.open("GET", path, None).await?;
             let status = response.status();
-            let body = response.into_body().collect().await.map_err(|error| self.broke(&error))?;
-            let answer: Value =
-                serde_json::from_slice(&body.to_bytes()).map_err(|_| self.no_portcell(status))?;
-            self.accepted(status, answer)
+            if status.is_success() {
+                return Ok(response.into_body());
+            }
+            self.whole(response).await.and(Err(self.no_portcell(status)))
         };
+        timeout(super::ANSWER, opened).await.unwrap_or_else(|_| Err(self.late(super::ANSWER)))
+    }
+
+    async fn answer(
+        &self,
+        opened: impl Future<Output = Result<Response<Incoming>, Failure>>,
+        bound: Option<Duration>,
+    ) -> Result<Value, Failure> {
+        let answer = async { self.whole(opened.await?).await };
         match bound {
             None => answer.await,
-            Some(bound) => timeout(bound, answer).await.unwrap_or_else(|_| {
-                let seconds = bound.as_secs();
-                let error = anyhow!("{}: no answer within {seconds} s", self.address);
-                Err(Failure::Failed(error))
-            }),
+            Some(bound) => timeout(bound, answer).await.unwrap_or_else(|_| Err(self.late(bound))),
         }
     }
 
-    /// Sends a request, and waits until the answer begins.
+    fn late(&self, bound: Duration) -> Failure {
+        let seconds = bound.as_secs();
+        Failure::Failed(anyhow!("{}: no answer within {seconds} s", self.address))
+    }
+
+    async fn whole(&self, response: Response<Incoming>) -> Result<Value, Failure> {
+        let status = response.status();
+        let body = response.into_body().collect().await.map_err(|error| self.broke(&error))?;
+        let answer: Value =
+            serde_json::from_slice(&body.to_bytes()).map_err(|_| self.no_portcell(status))?;
+        self.accepted(status, answer)
+    }
+
+    /// Sends a request, and waits until the answer begins. The body is of a type.
     async fn open(
         &self,
         method: &str,
         path: &str,
-        body: Option<Value>,
+        body: Option<(&'static str, Bytes)>,
     ) -> Result<Response<Incoming>, Failure> {
         let mut request = Request::builder().method(method).uri(path).header(HOST, "portcell");
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, token.as_header());
         }
-        let body = body.map(|body| Bytes::from(body.to_string()));
-        if body.is_some() {
-            request = request.header(CONTENT_TYPE, "application/json");
+        if let Some((content_type, _)) = body {
+            request = request.header(CONTENT_TYPE, content_type);
         }
         let request = request
-            .body(Full::new(body.unwrap_or_default()))
+            .body(Full::new(body.map(|(_, body)| body).unwrap_or_default()))
             .map_err(|error| Failure::Usage(anyhow!("{path}: {error}")))?;
         let connected = timeout(CONNECT, async {
             Ok(match &self.address {
