@@ -5,6 +5,7 @@ mod bounds;
 mod commands;
 mod diff;
 mod drain;
+mod follow;
 mod http;
 mod kill;
 mod metrics;

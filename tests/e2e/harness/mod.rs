@@ -21,6 +21,7 @@ pub(crate) use self::authority::Authority;
 pub(crate) use self::client::Client;
 pub(crate) use self::folder::Folder;
 pub(crate) use self::local::{Local, config, edit, until};
+pub(crate) use self::log::Log;
 pub(crate) use self::passing::{Passed, portcell_with};
 pub(crate) use self::peer::Peer;
 pub(crate) use self::process::Process;

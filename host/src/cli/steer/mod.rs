@@ -12,6 +12,7 @@ use anyhow::{Context as _, anyhow};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use portcell::config::{Config, parse_duration};
 use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 
 pub(super) use self::server::Server;
 
@@ -111,12 +112,13 @@ pub(super) fn commands() -> Vec<Command> {
 
 /// Does what was typed.
 pub(super) fn steer(command: &str, matches: &ArgMatches) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the reactor")
-        .map_err(Failure::Failed)?;
-    runtime.block_on(ask(command, matches))
+    runtime()?.block_on(ask(command, matches))
+}
+
+/// What waits for a server.
+pub(super) fn runtime() -> Result<Runtime, Failure> {
+    let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    built.context("cannot start the reactor").map_err(Failure::Failed)
 }
 
 async fn ask(command: &str, matches: &ArgMatches) -> Result<(), Failure> {
@@ -305,7 +307,7 @@ fn json_flag() -> Arg {
     Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print JSON instead of a table")
 }
 
-fn where_to() -> [Arg; 2] {
+pub(super) fn where_to() -> [Arg; 2] {
     [
         Arg::new("admin")
             .long("admin")
@@ -318,7 +320,7 @@ fn where_to() -> [Arg; 2] {
             .value_name("FILE")
             .env("PORTCELL_ADMIN_TOKEN")
             .hide_env_values(true)
-            .value_parser(value_parser!(std::path::PathBuf))
+            .value_parser(value_parser!(PathBuf))
             .help("The file with the token that a TCP address asks for"),
     ]
 }
