@@ -12,6 +12,7 @@ mod metrics;
 mod nobody;
 mod pages;
 mod receipts;
+mod stays;
 mod tenants;
 mod upgrade;
 

@@ -4,6 +4,7 @@ mod server;
 mod show;
 mod table;
 
+use std::io::{Write as _, stdout};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -247,10 +248,14 @@ async fn list(server: &Server, matches: &ArgMatches) -> Result<(), Failure> {
     }
     loop {
         let found = server.get(&path).await?;
-        if matches.get_flag("json") {
-            print(&format!("{found}\n"));
+        let text = if matches.get_flag("json") {
+            format!("{found}\n")
         } else {
-            print(&format!("{}{}", table::clear(), show::connections(&found)));
+            format!("{}{}", table::clear(), show::connections(&found))
+        };
+        // Whoever reads has seen enough, or is gone.
+        if stdout().write_all(text.as_bytes()).and_then(|()| stdout().flush()).is_err() {
+            return Ok(());
         }
         tokio::time::sleep(LOOK).await;
     }
