@@ -53,6 +53,11 @@ test-browser: guests ## The http plugin in a real browser (installs chromium on 
 	@scripts/need-programs chromium
 	cargo test $(LOCKED) -p portcell --features browser-test --test e2e a_browser
 
+.PHONY: test-promtool
+test-promtool: guests ## The metrics by Prometheus's own tool (installs prometheus on Debian as root)
+	@scripts/need-programs promtool
+	cargo test $(LOCKED) -p portcell --features promtool-test --test e2e promtool
+
 .PHONY: fmt
 fmt: ## Format all Rust code
 	cargo fmt --all

@@ -225,8 +225,10 @@ fn a_server_that_is_asked_to_end_while_it_compiles_ends_at_once_and_says_nothing
     let server = Server::run(slow(&folder)).begin_by(portcell());
     let compiler = Process::of(&server).child();
     wait_until("it is bounded", || compiler.read("limits").contains(" 16 "));
-    // As a service manager does: to all of its processes.
-    kill_process(compiler.pid(), Signal::TERM).unwrap();
+    // As a service manager does: to all of its processes; or `pkill`, by name.
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP, Signal::USR2] {
+        kill_process(compiler.pid(), signal).unwrap();
+    }
     server.find_line("takes a while");
     assert!(compiler.runs(), "it is the server that has to end it");
     server.signal(Signal::TERM);

@@ -3,16 +3,15 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use portcell::admin::{self, Admin, AdminError, Sockets};
+use portcell::admin::{self, Admin, AdminError, UpgradeRequest};
 use portcell::server::{self, ControlError, StartError};
 use portcell::telemetry::{self, Format};
 use portcell::{Compiler, Config, Control, Server};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::mpsc;
 
-use super::upgrade::upgrade;
+use super::upgrade::Upgrades;
 use super::{Failure, notify, print};
 
 /// Reads a configuration.
@@ -54,7 +53,7 @@ async fn serve_until_ended(
         server.bind().await.map_err(classify)?;
         Ok((server, admin))
     };
-    let (server, admin) = tokio::select! {
+    let (server, mut admin) = tokio::select! {
         bound = bound => bound?,
         // Loading takes a while where plugins are large, and nobody is served yet.
         () = signals.asked_to_end() => return Ok(()),
@@ -63,6 +62,7 @@ async fn serve_until_ended(
     for door in admin.listening() {
         tracing::info!("{door}");
     }
+    let requests = admin.upgrades();
     let admin = admin.run();
     for listener in server.listening() {
         telemetry::announce(format, &listener.to_string());
@@ -72,7 +72,8 @@ async fn serve_until_ended(
     }
     notify::ready();
     tokio::spawn(notify::tend(server.control()));
-    tokio::spawn(signals.steer(server.control(), admin.sockets()));
+    let upgrades = Upgrades::of(server.control(), admin.sockets());
+    tokio::spawn(signals.steer(server.control(), upgrades, requests));
     let ended = server.run().await;
     admin.close().await;
     ended.map_err(|error| Failure::Failed(error.into()))?;
@@ -105,9 +106,14 @@ impl Signals {
         }
     }
 
-    async fn steer(mut self, control: Control, admin: Sockets) {
+    /// Does what signals ask for, and starts the program anew for others who ask for that.
+    async fn steer(
+        mut self,
+        control: Control,
+        mut upgrades: Upgrades,
+        mut requests: mpsc::Receiver<UpgradeRequest>,
+    ) {
         let mut draining = false;
-        let mut upgrading: Option<(JoinHandle<()>, CancellationToken)> = None;
         loop {
             tokio::select! {
                 _ = self.hangup.recv() => {
@@ -116,24 +122,18 @@ impl Signals {
                     continue;
                 }
                 _ = self.user2.recv() => {
-                    if upgrading.as_ref().is_some_and(|(upgrade, _)| !upgrade.is_finished()) {
-                        tracing::info!("upgrade: one is under way already");
-                        continue;
-                    }
-                    let cancel = CancellationToken::new();
-                    let upgrade = upgrade(control.clone(), admin.clone(), cancel.clone());
-                    upgrading = Some((tokio::spawn(upgrade), cancel));
+                    upgrades.begin(None);
+                    continue;
+                }
+                Some(request) = requests.recv() => {
+                    upgrades.begin(Some(request));
                     continue;
                 }
                 _ = self.terminate.recv() => {}
                 _ = self.interrupt.recv() => {}
             }
-            if let Some((upgrade, cancel)) = upgrading.take() {
-                // Before anything else: who asked for the end does not want another one to serve.
-                cancel.cancel();
-                // It has nothing to wait for now. If it panicked, the log has it.
-                let _ = upgrade.await;
-            }
+            // Before anything else: who asked for the end does not want another one to serve.
+            upgrades.cancel().await;
             if draining {
                 control.stop();
             } else {

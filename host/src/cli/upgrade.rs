@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use command_fds::{CommandFdExt as _, FdMapping, FdMappingCollision};
 use portcell::Control;
-use portcell::admin::Sockets;
-use portcell::server::ControlError;
+use portcell::admin::{Sockets, UpgradeRequest};
+use portcell::listener::{SERVES, why_not};
+use portcell::server::{ControlError, HandOver};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -20,13 +22,21 @@ use super::notify;
 
 /// How long the new process has until it serves; it compiles plugins meanwhile. Without it one
 /// that hangs would keep others from being tried.
-const START: Duration = Duration::from_mins(5);
+pub(super) const START: Duration = Duration::from_mins(5);
+
+/// How long it has to end after it has said that it does not.
+const END: Duration = Duration::from_secs(2);
+
+/// The most that is read of what the new process says, in bytes.
+const SAID: usize = 8 * 1024;
 
 /// This process serves on.
 #[derive(Debug, thiserror::Error)]
 enum UpgradeError {
-    #[error("the server has ended")]
+    #[error(transparent)]
     Ended(#[from] ControlError),
+    #[error("one is under way already")]
+    UnderWay,
     #[error("cannot pass the sockets on: {0}")]
     Sockets(#[from] io::Error),
     #[error("cannot pass the sockets on: {0}")]
@@ -35,8 +45,10 @@ enum UpgradeError {
     Note(#[from] serde_json::Error),
     #[error("cannot start {program}: {source}")]
     Start { program: String, source: io::Error },
-    #[error("the new process ended before it served ({0}); what it said is above")]
-    Failed(ExitStatus),
+    #[error("the new process could not serve: {0}")]
+    Failed(String),
+    #[error("the new process ended before it served ({0}); the log has what it said")]
+    Vanished(ExitStatus),
     #[error("the new process closed its end and did not serve; it was ended")]
     Silent,
     #[error("the new process did not serve after {} s; it was ended", START.as_secs())]
@@ -45,33 +57,91 @@ enum UpgradeError {
     Cancelled,
 }
 
-/// Starts the program anew and leaves the sockets to it when it serves; this process drains then.
-/// If it does not come to that, it is ended, the log says why, and nothing has changed. `cancel`
-/// ends the attempt.
-pub(super) async fn upgrade(control: Control, admin: Sockets, cancel: CancellationToken) {
-    tracing::info!("upgrade: starting the program anew");
-    if let Err(error) = try_upgrade(&control, &admin, &cancel).await {
-        tracing::error!("upgrade: {error}; this process serves on");
+/// Upgrades of this process, one at a time.
+pub(super) struct Upgrades {
+    control: Control,
+    admin: Sockets,
+    under_way: Option<(JoinHandle<()>, CancellationToken)>,
+}
+
+impl Upgrades {
+    pub(super) const fn of(control: Control, admin: Sockets) -> Self {
+        Self { control, admin, under_way: None }
+    }
+
+    /// Starts the program anew, beside this process, and leaves the sockets to it when it serves;
+    /// this process drains then. If it does not come to that, it is ended, the log and who has
+    /// asked are told why, and nothing has changed.
+    pub(super) fn begin(&mut self, request: Option<UpgradeRequest>) {
+        if self.under_way.as_ref().is_some_and(|(upgrade, _)| !upgrade.is_finished()) {
+            return refused(&UpgradeError::UnderWay, request);
+        }
+        let cancel = CancellationToken::new();
+        let upgrade = upgrade(self.control.clone(), self.admin.clone(), cancel.clone(), request);
+        self.under_way = Some((tokio::spawn(upgrade), cancel));
+    }
+
+    /// Ends the one that is under way; nothing has changed then, unless it was done already.
+    pub(super) async fn cancel(&mut self) {
+        if let Some((upgrade, cancel)) = self.under_way.take() {
+            cancel.cancel();
+            // It has nothing to wait for now. If it panicked, the log has it.
+            let _ = upgrade.await;
+        }
     }
 }
 
+async fn upgrade(
+    control: Control,
+    admin: Sockets,
+    cancel: CancellationToken,
+    request: Option<UpgradeRequest>,
+) {
+    tracing::info!("upgrade: starting the program anew");
+    let (handed_over, successor) = match try_upgrade(&control, &admin, &cancel).await {
+        Ok(done) => done,
+        Err(error) => return refused(&error, request),
+    };
+    notify::successor(successor);
+    tracing::info!("upgrade: process {successor} serves from now on, this one drains");
+    admin.leave();
+    // Before the drain, whose end nobody's answer may wait for.
+    if let Some(request) = request {
+        request.done(successor);
+    }
+    control.leave(handed_over);
+}
+
+fn refused(error: &UpgradeError, request: Option<UpgradeRequest>) {
+    let serves_on = !matches!(error, UpgradeError::Cancelled | UpgradeError::Ended(_));
+    let end = if serves_on { "; this process serves on" } else { "" };
+    tracing::error!("upgrade: {error}{end}");
+    if let Some(request) = request {
+        let end = end.replace("this process", &format!("process {}", std::process::id()));
+        request.refuse(format_args!("{error}{end}"));
+    }
+}
+
+/// The sockets that were passed on, and the number of the process that serves with them.
 async fn try_upgrade(
     control: &Control,
     admin: &Sockets,
     cancel: &CancellationToken,
-) -> Result<(), UpgradeError> {
+) -> Result<(HandOver, u32), UpgradeError> {
     let handed_over = control.hand_over().await?;
     let (ready, theirs) = io::pipe()?;
     let parcel = handed_over.parcel(theirs.into(), admin.duplicates()?)?;
     let mut child = start(parcel)?;
+    // Nobody has waited for it, so it has one.
+    let successor = child.id().unwrap_or_default();
     let mut ready = pipe::Receiver::from_owned_fd(ready.into())?;
-    let mut answer = [0];
     let served = tokio::select! {
-        read = timeout(START, ready.read(&mut answer)) => match read {
-            Ok(Ok(1)) => Ok(()),
+        heard = timeout(START, hear(&mut ready)) => match heard {
+            Ok(Ok(())) => Ok(()),
             // It has ended, most likely: its end of the pipe is closed.
-            Ok(_) => Err(match timeout(Duration::from_secs(1), child.wait()).await {
-                Ok(Ok(status)) => UpgradeError::Failed(status),
+            Ok(Err(said)) => Err(match (timeout(END, child.wait()).await, why_not(&said)) {
+                (_, Some(why)) => UpgradeError::Failed(why),
+                (Ok(Ok(status)), None) => UpgradeError::Vanished(status),
                 _ => UpgradeError::Silent,
             }),
             Err(_) => Err(UpgradeError::Late),
@@ -83,13 +153,18 @@ async fn try_upgrade(
         let _ = child.kill().await;
         return Err(error);
     }
-    if let Some(pid) = child.id() {
-        notify::successor(pid);
-        tracing::info!("upgrade: process {pid} serves from now on, this one drains");
+    Ok((handed_over, successor))
+}
+
+/// Waits until the new process says that it serves, or has said something else and no more.
+async fn hear(ready: &mut pipe::Receiver) -> Result<(), Vec<u8>> {
+    let mut said = Vec::new();
+    while said.len() < SAID && ready.read_buf(&mut said).await.is_ok_and(|read| read > 0) {
+        if said.first() == Some(&SERVES) {
+            return Ok(());
+        }
     }
-    admin.leave();
-    control.leave(handed_over);
-    Ok(())
+    Err(said)
 }
 
 /// Starts the program by the name that it was started by, so that a file that was replaced or a

@@ -70,10 +70,11 @@ fn compile(order: &Order) -> io::Result<ExitCode> {
     Ok(exit.into())
 }
 
-/// Ends this process when its parent ends, and only then: signals to the parent's group, such as
-/// Ctrl-C in a terminal, are for the parent to act upon.
+/// Ends this process when its parent ends, and only then: signals that the parent acts upon are for
+/// the parent, also where they are sent to all processes of the service or of this name.
 fn bind_to(parent: u32) -> io::Result<()> {
-    let ignored = [Ignored::SIGTERM, Ignored::SIGINT, Ignored::SIGHUP, Ignored::SIGQUIT];
+    let ignored =
+        [Ignored::SIGTERM, Ignored::SIGINT, Ignored::SIGHUP, Ignored::SIGUSR2, Ignored::SIGQUIT];
     ignored.into_iter().collect::<SigSet>().thread_block()?;
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     // It may have ended before that.

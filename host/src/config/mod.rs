@@ -80,6 +80,17 @@ impl Config {
         file::read(path)
     }
 
+    /// Reads the text of a file, for [`Config::from_text`]; not more than [`MAX_FILE_SIZE`].
+    pub fn text_of(path: &Path) -> Result<Vec<u8>, Errors> {
+        file::text(path)
+    }
+
+    /// Checks text as [`Config::read`] does that of a file. `path` is what errors call it, and
+    /// relative paths in it are relative to `folder`.
+    pub fn from_text(text: &[u8], path: &Path, folder: &Path) -> Result<Self, Errors> {
+        file::read_text(text, path, folder)
+    }
+
     /// Reads only where the server of a TOML file is steered; whatever else is wrong with the file
     /// does not matter.
     pub fn read_admin(path: &Path) -> Result<Option<AdminConfig>, Errors> {
@@ -163,6 +174,9 @@ pub struct AdminConfig {
     /// The file with the token that is to be shown: there is one at a TCP address, and none at a
     /// Unix socket.
     pub token: Option<PathBuf>,
+    /// Whether somebody has asked for it: then a server that cannot have it does not start. The
+    /// default is done without where its place does not allow it.
+    pub is_written: bool,
 }
 
 /// Where receipts go.

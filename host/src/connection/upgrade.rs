@@ -39,6 +39,9 @@ pub trait Upgrade: Debug + Send + Sync {
     /// Hears that a client has sent so many bytes before it was asked to.
     fn discarded(&self, bytes: usize);
 
+    /// Hears that a handshake is done.
+    fn done(&self);
+
     /// Hears that the handshake with this client failed.
     fn failed(&self, peer: &str, why: &UpgradeError);
 }
@@ -89,6 +92,7 @@ impl Connection {
         let upgraded = self.secure(socket, &*upgrade, reply).await;
         let (socket, why) = match upgraded {
             Ok(socket) => {
+                upgrade.done();
                 self.secured = socket.secured().map(Arc::clone);
                 self.account.presence().travels_by(socket.transport());
                 self.link = Link::Open(socket);

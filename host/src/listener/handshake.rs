@@ -234,6 +234,10 @@ impl Upgrade for Handshaking {
         tracing::debug!(listener = self.listener, "{bytes} bytes came before TLS and are dropped");
     }
 
+    fn done(&self) {
+        self.failures.life.counts().handshakes_done.add(1);
+    }
+
     fn failed(&self, peer: &str, why: &UpgradeError) {
         let has_left = matches!(why, UpgradeError::Handshake(HandshakeError::Left));
         self.failures.happened(peer, why, has_left);

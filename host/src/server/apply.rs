@@ -29,7 +29,10 @@ impl Server {
         // Again: a bound may have changed while they were loaded.
         self.check_fixed(&wanted)?;
         let room = self.room(&wanted)?;
+        let doing = self.about.begins("reads certificates");
         let profiles = self.load_profiles(&wanted).await?;
+        drop(doing);
+        let _doing = self.about.begins("binds and closes listeners");
         let changed: Vec<_> =
             wanted.listeners.iter().filter(|config| self.starts(config)).map(Arc::clone).collect();
         let sockets = self.sockets(&changed).await?;

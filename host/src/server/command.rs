@@ -115,6 +115,13 @@ impl Server {
                 let pool = pool.ok_or_else(none)?;
                 pool.size = most.unwrap_or(pool.size);
             }
+            Limit::Tenant(name) => {
+                let tenants = &mut self.config.tenants;
+                let hint = nearest::did_you_mean(name, tenants.iter().map(|tenant| &*tenant.name));
+                let tenant = tenants.iter_mut().find(|tenant| tenant.name == *name);
+                let none = || ControlError::NoTenant { name: name.into(), hint };
+                tenant.ok_or_else(none)?.max_connections = most;
+            }
             Limit::Listener(name) => {
                 let hint = self.nearest_listener(name);
                 let Some(listener) = self.listeners.get_mut(name) else {
@@ -168,6 +175,7 @@ impl Server {
     async fn start_again(&mut self, name: &str) -> Result<(), ControlError> {
         let Some(listener) = self.listeners.get(name) else { return Ok(()) };
         let config = Arc::clone(&listener.config);
+        let _doing = self.about.begins("binds a listener");
         match self.sockets(std::slice::from_ref(&config)).await {
             Ok(sockets) => {
                 for sockets in sockets {

@@ -1,12 +1,13 @@
 //! What a running server is told, by signals, by programs, and by its own parts.
 
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::about::About;
 use super::change::Change;
 use super::error::StartError;
 use super::handover::HandOver;
@@ -27,6 +28,7 @@ pub struct Control {
     pub(super) registry: Arc<Registry>,
     pub(super) tallies: Arc<Tallies>,
     pub(super) receipts: Arc<Receipts>,
+    pub(super) about: Arc<About>,
 }
 
 /// A server could not do what it was told, and goes on as before.
@@ -79,6 +81,14 @@ pub enum ControlError {
         /// The nearest that there is.
         hint: String,
     },
+    /// There is no such tenant, or none with bounds.
+    #[error("there is no [tenant.{name}]{hint}")]
+    NoTenant {
+        /// What was asked for.
+        name: String,
+        /// The nearest that there is.
+        hint: String,
+    },
     /// It does not run, so it cannot be suspended or resumed.
     #[error("listener {0} is stopped; start it first")]
     Stopped(String),
@@ -110,6 +120,8 @@ pub enum Limit {
     Listener(String),
     /// `size` of the pool with this name; `None` changes nothing.
     Pool(String),
+    /// `max_connections` of the tenant with this name, which has a table; `None` is no bound.
+    Tenant(String),
 }
 
 #[derive(Debug)]
@@ -182,7 +194,16 @@ impl Control {
     pub(crate) fn of_nobody() -> Self {
         let (sender, _) = mpsc::unbounded_channel();
         let (registry, tallies) = (Arc::default(), Arc::default());
-        Self { sender, registry, tallies, receipts: Arc::default() }
+        Self { sender, registry, tallies, receipts: Arc::default(), about: Arc::default() }
+    }
+
+    /// That of a server that does not answer because it does this, as long as the rest is there.
+    #[cfg(test)]
+    pub(crate) fn of_one_who(does: &'static str) -> (Self, impl Sized) {
+        let (sender, events) = mpsc::unbounded_channel();
+        let control = Self { sender, ..Self::of_nobody() };
+        let doing = control.about.begins(does);
+        (control, (events, doing))
     }
 
     /// Accept no more, let connections end, then end. Does not wait.
@@ -227,6 +248,23 @@ impl Control {
     pub async fn difference(&self) -> Result<Vec<Difference>, ControlError> {
         let (config, source) = self.ask(Command::Config).await?;
         let wanted = read(source).await?;
+        Ok(difference(&config, &wanted))
+    }
+
+    /// What [`Control::reload`] would find different if its file had this text: it is checked as
+    /// that file would be, with relative paths relative to its folder, and nothing is changed or
+    /// loaded. `name` is what errors call it. Fails where there is no such file, too.
+    pub async fn difference_with(
+        &self,
+        text: Vec<u8>,
+        name: PathBuf,
+    ) -> Result<Vec<Difference>, ControlError> {
+        let (config, source) = self.ask(Command::Config).await?;
+        let source = source.ok_or(ControlError::NoSource)?;
+        let checking = tokio::task::spawn_blocking(move || {
+            Config::from_text(&text, &name, source.parent().unwrap_or(Path::new("")))
+        });
+        let wanted = checking.await.map_err(StartError::Loading)??;
         Ok(difference(&config, &wanted))
     }
 
@@ -327,6 +365,12 @@ impl Control {
     /// What the server is doing.
     pub async fn status(&self) -> Result<Status, ControlError> {
         self.ask(Command::Status).await
+    }
+
+    /// What the server does now, if whoever asks it something has to wait for that; in words that
+    /// follow "the server". Does not wait.
+    pub fn about(&self) -> Option<&'static str> {
+        self.about.now()
     }
 
     /// The sockets of the server, for a process that is to take its place. Nothing changes by

@@ -1,6 +1,7 @@
 //! The server: puts a configuration into service, and takes it out again. The only part that
 //! knows both the listeners and the sandboxes.
 
+mod about;
 mod apply;
 mod change;
 mod command;
@@ -42,6 +43,7 @@ use crate::receipt::Receipts;
 use crate::tally::Tallies;
 use crate::tls::Profile;
 
+use self::about::About;
 use self::change::{Change, Changes};
 use self::control::Event;
 use self::listener::{Listener, Run, Running, opening};
@@ -104,6 +106,8 @@ pub struct Server {
     /// Where its configuration is read from.
     source: Option<PathBuf>,
     began: Instant,
+    /// What whoever asks waits for.
+    about: Arc<About>,
     /// What a listener does that is bound now.
     phase: Phase,
     events: mpsc::UnboundedReceiver<Event>,
@@ -173,6 +177,7 @@ impl Server {
             tallies: Arc::default(),
             source: None,
             began: Instant::now(),
+            about: Arc::default(),
             phase: Phase::Bound,
             events,
             sender,
@@ -231,8 +236,8 @@ impl Server {
     /// Steers it from elsewhere, also before it runs.
     pub fn control(&self) -> Control {
         let (registry, tallies) = (Arc::clone(&self.registry), Arc::clone(&self.tallies));
-        let receipts = Arc::clone(&self.receipts);
-        Control { sender: self.sender.clone(), registry, tallies, receipts }
+        let (receipts, about) = (Arc::clone(&self.receipts), Arc::clone(&self.about));
+        Control { sender: self.sender.clone(), registry, tallies, receipts, about }
     }
 
     /// What it is doing.

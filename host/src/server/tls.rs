@@ -102,6 +102,7 @@ impl Server {
     /// from being renewed.
     pub(super) async fn read_again(&mut self) {
         let old = self.profiles.clone();
+        let _doing = self.about.begins("reads certificates");
         let renewed = match tokio::task::spawn_blocking(move || renew(old)).await {
             Ok(renewed) => renewed,
             Err(panicked) => return tracing::error!("certificates cannot be read: {panicked}"),

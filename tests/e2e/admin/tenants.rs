@@ -181,3 +181,44 @@ fn a_tenant_that_computes_too_much_is_held_and_nobody_else() {
     let most = 2 * (uptime / 10 + 100) + 1000;
     assert!(acme["cpu_us"].as_u64().unwrap() / 1000 <= most, "{acme} in {uptime}ms");
 }
+
+#[test]
+fn status_has_a_table_of_tenants() {
+    let steered = with("max_connections = 8\nmemory = \"64MiB\"\ncpu = 0.5");
+    let _echoed = steered.echoed();
+    let mut told = steered.server.connect_to("told");
+    told.send("e");
+    assert_eq!(told.receive(1), "e");
+    let text = steered.said(&["status"]);
+    let row = |name: &str| {
+        let is_row = |line: &&str| line.split_whitespace().next() == Some(name);
+        let rows: Vec<_> = text.lines().filter(is_row).collect();
+        assert_eq!(rows.len(), 1, "{text}");
+        rows[0].split_whitespace().collect::<Vec<_>>()
+    };
+    let head = ["tenant", "connections", "refused", "memory", "cpu", "quota", "held"];
+    assert_eq!(row("tenant"), head);
+    let acme = row("acme");
+    assert_eq!(acme[..5], ["acme", "1", "of", "8", "0"], "{text}");
+    assert_eq!((acme[6..8].join(" "), acme[9]), ("of 64MiB".into(), "0.5"), "{text}");
+    let default = row("default");
+    assert_eq!((default[..3].join(" "), default[5]), ("default 1 0".into(), "none"), "{text}");
+}
+
+#[test]
+fn the_connections_of_a_tenant_are_bounded_anew_by_a_command() {
+    let steered = with("max_connections = 8");
+    let mut first = steered.server.connect_to("told");
+    first.send("e");
+    assert_eq!(first.receive(1), "e");
+    let said = steered.said(&["limits", "set", "tenant.acme", "1"]);
+    assert_eq!(said, "tenant.acme: at most 1, 1 used\n");
+    steered.server.connect_to("second").ends_in_good_order();
+    assert_eq!(tenant(&steered, "acme")["refused"], 1);
+    assert_eq!(steered.said(&["diff"]), "tenant acme: max_connections 1 -> 8\n");
+    let said = steered.said(&["limits", "set", "tenant.acme", "none"]);
+    assert_eq!(said, "tenant.acme: no bound, 1 used\n");
+    steered.server.connect_to("second").leaves();
+    let said = steered.refused(&["limits", "set", "tenant.acne", "1"]);
+    assert!(said.contains("there is no [tenant.acne]; did you mean `acme`?"), "{said}");
+}
