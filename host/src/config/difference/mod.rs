@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::keys::{self, Change, Home};
-use super::{Config, HandlerConfig, ListenerConfig, NameConfig, PoolConfig};
+use super::{Config, HandlerConfig, ListenerConfig, NameConfig, PoolConfig, TenantConfig};
 
 /// Something that is different in another configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,6 +91,11 @@ pub fn difference(config: &Config, other: &Config) -> Vec<Difference> {
         ("pool", |pool: &PoolConfig| &pool.name),
         (&config.pools, &other.pools),
         |found, table, old, new| found.keys(table, Home::Pool, tables::pool(old, new)),
+    );
+    found.tables(
+        ("tenant", |tenant: &TenantConfig| &tenant.name),
+        (&config.tenants, &other.tenants),
+        |found, table, old, new| found.keys(table, Home::Tenant, tables::tenant(old, new)),
     );
     found.0
 }
@@ -184,15 +189,20 @@ mod tests {
             handler: None,
         };
         let pool = PoolConfig { name: "p".into(), size: NonZeroU32::MIN };
+        let tenant =
+            TenantConfig { name: "t".into(), max_connections: None, memory: None, cpu: None };
         let names = |keys: Vec<tables::Compared>| keys.into_iter().map(|key| key.name).collect();
-        for (home, compared) in [
+        let homes = [
             (Home::Server, tables::server(&config.server, &config.server)),
             (Home::Listener, tables::listener(listener, listener)),
             (Home::Tls, tables::tls(tls, tls)),
             (Home::TlsName, tables::tls_name(&name, &name)),
             (Home::Handler, tables::handler(handler, handler)),
             (Home::Pool, tables::pool(&pool, &pool)),
-        ] {
+            (Home::Tenant, tables::tenant(&tenant, &tenant)),
+        ];
+        assert!(KEYS.iter().all(|key| homes.iter().any(|(home, _)| *home == key.home)));
+        for (home, compared) in homes {
             let keys = KEYS.iter().filter(|key| key.home == home && key.name != "name");
             let mut wanted: Vec<_> = keys.map(|key| key.name).collect();
             let mut found: Vec<_> = names(compared);
@@ -265,6 +275,27 @@ mod tests {
             fixed.map(Difference::path).collect::<Vec<_>>(),
             restart.map(|key| format!("server.{}", key.name)).collect::<Vec<_>>()
         );
+    }
+
+    #[test]
+    fn quotas_of_tenants_are_told() {
+        let quota = |max_connections, memory, cpu| {
+            let name = "t".to_owned();
+            let max_connections = NonZeroU32::new(max_connections);
+            let tenant = TenantConfig { name, max_connections, memory, cpu: NonZeroU32::new(cpu) };
+            Config { tenants: vec![tenant], ..config(&[]) }
+        };
+        let (old, new) = (quota(0, None, 500_000), quota(7, Some(1 << 20), 2_000_000));
+        assert_eq!(
+            said(&old, &new),
+            [
+                "tenant t: max_connections none -> 7",
+                "tenant t: memory none -> 1MiB",
+                "tenant t: cpu 0.5 -> 2",
+            ]
+        );
+        assert_eq!(said(&config(&[]), &old), ["tenant t: new"]);
+        assert_eq!(said(&old, &config(&[])), ["tenant t: gone"]);
     }
 
     #[test]
