@@ -1,6 +1,7 @@
 //! `run`, `serve` and `check`.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use portcell::admin::{self, Admin, AdminError, Sockets};
@@ -9,8 +10,8 @@ use portcell::telemetry::{self, Format};
 use portcell::{Compiler, Config, Control, Server};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
 
 use super::upgrade::upgrade;
 use super::{Failure, notify, print};
@@ -72,8 +73,17 @@ async fn serve_until_ended(
     }
     notify::ready();
     tokio::spawn(notify::tend(server.control()));
-    tokio::spawn(signals.steer(server.control(), admin.sockets()));
+    let (told, upgrades) = (tokio::spawn(notify::stopping(server.control())), TaskTracker::new());
+    tokio::spawn(signals.steer(server.control(), admin.sockets(), upgrades.clone()));
+    let control = server.control();
     let ended = server.run().await;
+    // They have heard of the end, too: no process stays behind that was to take the place of this
+    // one, and the service manager is told.
+    upgrades.close();
+    upgrades.wait().await;
+    if control.is_ending() {
+        let _ = told.await;
+    }
     admin.close().await;
     ended.map_err(|error| Failure::Failed(error.into()))?;
     Ok(())
@@ -105,49 +115,54 @@ impl Signals {
         }
     }
 
-    async fn steer(mut self, control: Control, admin: Sockets) {
+    async fn steer(mut self, control: Control, admin: Sockets, upgrades: TaskTracker) {
         let mut draining = false;
-        let mut upgrading: Option<(JoinHandle<()>, CancellationToken)> = None;
+        let reloads = Arc::new(Notify::new());
+        // Beside this: it takes a while, and whoever asks for the end should be heard.
+        tokio::spawn(reload_when_asked(Arc::clone(&reloads), control.clone()));
         loop {
             tokio::select! {
                 _ = self.hangup.recv() => {
-                    // Beside this: it takes a while, and whoever asks for the end should be heard.
-                    tokio::spawn(reload(control.clone()));
+                    // Whatever becomes of the configuration: a file that was rotated is not
+                    // written to any more.
+                    control.reopen_receipts();
+                    reloads.notify_one();
                     continue;
                 }
                 _ = self.user2.recv() => {
-                    if upgrading.as_ref().is_some_and(|(upgrade, _)| !upgrade.is_finished()) {
+                    if upgrades.is_empty() {
+                        upgrades.spawn(upgrade(control.clone(), admin.clone()));
+                    } else {
                         tracing::info!("upgrade: one is under way already");
-                        continue;
                     }
-                    let cancel = CancellationToken::new();
-                    let upgrade = upgrade(control.clone(), admin.clone(), cancel.clone());
-                    upgrading = Some((tokio::spawn(upgrade), cancel));
                     continue;
                 }
                 _ = self.terminate.recv() => {}
                 _ = self.interrupt.recv() => {}
             }
-            if let Some((upgrade, cancel)) = upgrading.take() {
-                // Before anything else: who asked for the end does not want another one to serve.
-                cancel.cancel();
-                // It has nothing to wait for now. If it panicked, the log has it.
-                let _ = upgrade.await;
-            }
             if draining {
                 control.stop();
             } else {
                 draining = true;
-                notify::stopping();
                 control.drain();
             }
         }
     }
 }
 
-async fn reload(control: Control) {
-    // Whatever becomes of the configuration: a file that was rotated is not written to any more.
-    control.reopen_receipts();
+/// Reloads when it is asked, until the server ends. Who asks while a reload is under way gets one
+/// more, however often: it finds what is in the file then.
+async fn reload_when_asked(asked: Arc<Notify>, control: Control) {
+    loop {
+        tokio::select! {
+            biased;
+            () = control.ending() => return,
+            () = asked.notified() => reload(&control).await,
+        }
+    }
+}
+
+async fn reload(control: &Control) {
     notify::reloading();
     match control.reload().await {
         // The server says what is new.

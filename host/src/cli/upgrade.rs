@@ -14,7 +14,6 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
 use super::notify;
 
@@ -25,7 +24,7 @@ const START: Duration = Duration::from_mins(5);
 /// This process serves on.
 #[derive(Debug, thiserror::Error)]
 enum UpgradeError {
-    #[error("the server has ended")]
+    #[error(transparent)]
     Ended(#[from] ControlError),
     #[error("cannot pass the sockets on: {0}")]
     Sockets(#[from] io::Error),
@@ -42,24 +41,28 @@ enum UpgradeError {
     #[error("the new process did not serve after {} s; it was ended", START.as_secs())]
     Late,
     #[error("this process is to end; the new one was ended")]
-    Cancelled,
+    Ending,
+    #[error("{0}; the new process was ended")]
+    NotLeft(ControlError),
 }
 
 /// Starts the program anew and leaves the sockets to it when it serves; this process drains then.
-/// If it does not come to that, it is ended, the log says why, and nothing has changed. `cancel`
-/// ends the attempt.
-pub(super) async fn upgrade(control: Control, admin: Sockets, cancel: CancellationToken) {
+/// If it does not come to that, or this process begins to end meanwhile, it is ended, the log says
+/// why, and nothing has changed.
+pub(super) async fn upgrade(control: Control, admin: Sockets) {
     tracing::info!("upgrade: starting the program anew");
-    if let Err(error) = try_upgrade(&control, &admin, &cancel).await {
-        tracing::error!("upgrade: {error}; this process serves on");
+    match try_upgrade(&control, &admin).await {
+        Ok(()) => {}
+        Err(
+            error @ (UpgradeError::Ended(_)
+            | UpgradeError::Ending
+            | UpgradeError::NotLeft(ControlError::Ended | ControlError::Ending)),
+        ) => tracing::error!("upgrade: {error}"),
+        Err(error) => tracing::error!("upgrade: {error}; this process serves on"),
     }
 }
 
-async fn try_upgrade(
-    control: &Control,
-    admin: &Sockets,
-    cancel: &CancellationToken,
-) -> Result<(), UpgradeError> {
+async fn try_upgrade(control: &Control, admin: &Sockets) -> Result<(), UpgradeError> {
     let handed_over = control.hand_over().await?;
     let (ready, theirs) = io::pipe()?;
     let parcel = handed_over.parcel(theirs.into(), admin.duplicates()?)?;
@@ -76,19 +79,22 @@ async fn try_upgrade(
             }),
             Err(_) => Err(UpgradeError::Late),
         },
-        () = cancel.cancelled() => Err(UpgradeError::Cancelled),
+        () = control.ending() => Err(UpgradeError::Ending),
     };
-    if let Err(error) = served {
+    let left = match served {
+        Ok(()) => control.leave(handed_over).await.map_err(UpgradeError::NotLeft),
+        Err(error) => Err(error),
+    };
+    if left.is_err() {
         // It may have ended by itself.
         let _ = child.kill().await;
-        return Err(error);
+        return left;
     }
+    admin.leave();
     if let Some(pid) = child.id() {
         notify::successor(pid);
         tracing::info!("upgrade: process {pid} serves from now on, this one drains");
     }
-    admin.leave();
-    control.leave(handed_over);
     Ok(())
 }
 
