@@ -1,6 +1,7 @@
 //! `run`, `serve` and `check`.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use portcell::admin::{self, Admin, AdminError, UpgradeRequest};
@@ -9,7 +10,7 @@ use portcell::telemetry::{self, Format};
 use portcell::{Compiler, Config, Control, Server};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::upgrade::Upgrades;
 use super::{Failure, notify, print};
@@ -72,9 +73,17 @@ async fn serve_until_ended(
     }
     notify::ready();
     tokio::spawn(notify::tend(server.control()));
+    let told = tokio::spawn(notify::stopping(server.control()));
     let upgrades = Upgrades::of(server.control(), admin.sockets());
-    tokio::spawn(signals.steer(server.control(), upgrades, requests));
+    tokio::spawn(signals.steer(server.control(), upgrades.clone(), requests));
+    let control = server.control();
     let ended = server.run().await;
+    // They have heard of the end, too: no process stays behind that was to take the place of this
+    // one, and the service manager is told.
+    upgrades.ended().await;
+    if control.is_ending() {
+        let _ = told.await;
+    }
     admin.close().await;
     ended.map_err(|error| Failure::Failed(error.into()))?;
     Ok(())
@@ -110,15 +119,20 @@ impl Signals {
     async fn steer(
         mut self,
         control: Control,
-        mut upgrades: Upgrades,
+        upgrades: Upgrades,
         mut requests: mpsc::Receiver<UpgradeRequest>,
     ) {
         let mut draining = false;
+        let reloads = Arc::new(Notify::new());
+        // Beside this: it takes a while, and whoever asks for the end should be heard.
+        tokio::spawn(reload_when_asked(Arc::clone(&reloads), control.clone()));
         loop {
             tokio::select! {
                 _ = self.hangup.recv() => {
-                    // Beside this: it takes a while, and whoever asks for the end should be heard.
-                    tokio::spawn(reload(control.clone()));
+                    // Whatever becomes of the configuration: a file that was rotated is not
+                    // written to any more.
+                    control.reopen_receipts();
+                    reloads.notify_one();
                     continue;
                 }
                 _ = self.user2.recv() => {
@@ -132,22 +146,29 @@ impl Signals {
                 _ = self.terminate.recv() => {}
                 _ = self.interrupt.recv() => {}
             }
-            // Before anything else: who asked for the end does not want another one to serve.
-            upgrades.cancel().await;
             if draining {
                 control.stop();
             } else {
                 draining = true;
-                notify::stopping();
                 control.drain();
             }
         }
     }
 }
 
-async fn reload(control: Control) {
-    // Whatever becomes of the configuration: a file that was rotated is not written to any more.
-    control.reopen_receipts();
+/// Reloads when it is asked, until the server ends. Who asks while a reload is under way gets one
+/// more, however often: it finds what is in the file then.
+async fn reload_when_asked(asked: Arc<Notify>, control: Control) {
+    loop {
+        tokio::select! {
+            biased;
+            () = control.ending() => return,
+            () = asked.notified() => reload(&control).await,
+        }
+    }
+}
+
+async fn reload(control: &Control) {
     notify::reloading();
     match control.reload().await {
         // The server says what is new.

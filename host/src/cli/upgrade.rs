@@ -10,13 +10,12 @@ use command_fds::{CommandFdExt as _, FdMapping, FdMappingCollision};
 use portcell::Control;
 use portcell::admin::{Sockets, UpgradeRequest};
 use portcell::listener::{SERVES, why_not};
-use portcell::server::{ControlError, HandOver};
+use portcell::server::ControlError;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::notify;
 
@@ -54,67 +53,63 @@ enum UpgradeError {
     #[error("the new process did not serve after {} s; it was ended", START.as_secs())]
     Late,
     #[error("this process is to end; the new one was ended")]
-    Cancelled,
+    Ending,
+    #[error("{0}; the new process was ended")]
+    NotLeft(ControlError),
 }
 
 /// Upgrades of this process, one at a time.
+#[derive(Clone)]
 pub(super) struct Upgrades {
     control: Control,
     admin: Sockets,
-    under_way: Option<(JoinHandle<()>, CancellationToken)>,
+    under_way: TaskTracker,
 }
 
 impl Upgrades {
-    pub(super) const fn of(control: Control, admin: Sockets) -> Self {
-        Self { control, admin, under_way: None }
+    pub(super) fn of(control: Control, admin: Sockets) -> Self {
+        Self { control, admin, under_way: TaskTracker::new() }
     }
 
     /// Starts the program anew, beside this process, and leaves the sockets to it when it serves;
-    /// this process drains then. If it does not come to that, it is ended, the log and who has
-    /// asked are told why, and nothing has changed.
-    pub(super) fn begin(&mut self, request: Option<UpgradeRequest>) {
-        if self.under_way.as_ref().is_some_and(|(upgrade, _)| !upgrade.is_finished()) {
+    /// this process drains then. If it does not come to that, or this process begins to end
+    /// meanwhile, it is ended, the log and who has asked are told why, and nothing has changed.
+    pub(super) fn begin(&self, request: Option<UpgradeRequest>) {
+        if !self.under_way.is_empty() {
             return refused(&UpgradeError::UnderWay, request);
         }
-        let cancel = CancellationToken::new();
-        let upgrade = upgrade(self.control.clone(), self.admin.clone(), cancel.clone(), request);
-        self.under_way = Some((tokio::spawn(upgrade), cancel));
+        self.under_way.spawn(upgrade(self.control.clone(), self.admin.clone(), request));
     }
 
-    /// Ends the one that is under way; nothing has changed then, unless it was done already.
-    pub(super) async fn cancel(&mut self) {
-        if let Some((upgrade, cancel)) = self.under_way.take() {
-            cancel.cancel();
-            // It has nothing to wait for now. If it panicked, the log has it.
-            let _ = upgrade.await;
-        }
+    /// Waits for the one that is under way.
+    pub(super) async fn ended(self) {
+        self.under_way.close();
+        self.under_way.wait().await;
     }
 }
 
-async fn upgrade(
-    control: Control,
-    admin: Sockets,
-    cancel: CancellationToken,
-    request: Option<UpgradeRequest>,
-) {
+async fn upgrade(control: Control, admin: Sockets, request: Option<UpgradeRequest>) {
     tracing::info!("upgrade: starting the program anew");
-    let (handed_over, successor) = match try_upgrade(&control, &admin, &cancel).await {
-        Ok(done) => done,
+    let successor = match try_upgrade(&control, &admin).await {
+        Ok(successor) => successor,
         Err(error) => return refused(&error, request),
     };
+    admin.leave();
     notify::successor(successor);
     tracing::info!("upgrade: process {successor} serves from now on, this one drains");
-    admin.leave();
-    // Before the drain, whose end nobody's answer may wait for.
     if let Some(request) = request {
         request.done(successor);
     }
-    control.leave(handed_over);
 }
 
 fn refused(error: &UpgradeError, request: Option<UpgradeRequest>) {
-    let serves_on = !matches!(error, UpgradeError::Cancelled | UpgradeError::Ended(_));
-    let end = if serves_on { "; this process serves on" } else { "" };
+    let ends = matches!(
+        error,
+        UpgradeError::Ended(_)
+            | UpgradeError::Ending
+            | UpgradeError::NotLeft(ControlError::Ended | ControlError::Ending)
+    );
+    let end = if ends { "" } else { "; this process serves on" };
     tracing::error!("upgrade: {error}{end}");
     if let Some(request) = request {
         let end = end.replace("this process", &format!("process {}", std::process::id()));
@@ -122,12 +117,8 @@ fn refused(error: &UpgradeError, request: Option<UpgradeRequest>) {
     }
 }
 
-/// The sockets that were passed on, and the number of the process that serves with them.
-async fn try_upgrade(
-    control: &Control,
-    admin: &Sockets,
-    cancel: &CancellationToken,
-) -> Result<(HandOver, u32), UpgradeError> {
+/// The number of the process that serves now.
+async fn try_upgrade(control: &Control, admin: &Sockets) -> Result<u32, UpgradeError> {
     let handed_over = control.hand_over().await?;
     let (ready, theirs) = io::pipe()?;
     let parcel = handed_over.parcel(theirs.into(), admin.duplicates()?)?;
@@ -146,14 +137,17 @@ async fn try_upgrade(
             }),
             Err(_) => Err(UpgradeError::Late),
         },
-        () = cancel.cancelled() => Err(UpgradeError::Cancelled),
+        () = control.ending() => Err(UpgradeError::Ending),
     };
-    if let Err(error) = served {
+    let left = match served {
+        Ok(()) => control.leave(handed_over).await.map_err(UpgradeError::NotLeft),
+        Err(error) => Err(error),
+    };
+    if left.is_err() {
         // It may have ended by itself.
         let _ = child.kill().await;
-        return Err(error);
     }
-    Ok((handed_over, successor))
+    left.map(|()| successor)
 }
 
 /// Waits until the new process says that it serves, or has said something else and no more.

@@ -8,6 +8,7 @@ mod check;
 mod cipher;
 mod compound;
 mod difference;
+mod environment;
 mod error;
 mod file;
 mod flags;
@@ -32,6 +33,7 @@ use crate::address::Address;
 
 pub use cipher::{CIPHERS, Cipher};
 pub use difference::{Difference, What, difference};
+pub use environment::Environment;
 pub use error::{ConfigError, Errors, Origin};
 pub use keys::{Change, DEFAULT_LISTEN, DefaultValue, Flag, Home, KEYS, Key};
 pub use kind::Kind;
@@ -428,8 +430,8 @@ pub struct HandlerConfig {
     pub max_host_calls: Option<NonZeroU32>,
     /// What the guest may write into the log.
     pub log: LogBounds,
-    /// Environment of the guest, in the order written: names without `=`, no NUL, no name twice.
-    pub env: Vec<(String, String)>,
+    /// Environment of the guest.
+    pub env: Environment,
     /// Folders that the guest may open; no guest path twice.
     pub dirs: Vec<Dir>,
     /// What a guest that writes to stdout is told of it.

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use socket2::{SockAddr, SockRef};
 
 use super::bind::Made;
 use super::error::{BindError, Why};
@@ -109,14 +110,20 @@ impl Parcel {
 }
 
 /// Tells the predecessor, if there is one, that this process serves from now on, and closes what
-/// it has left and nobody here listens on. From now on sockets are this process's own.
+/// it has left and nobody here listens on, files of Unix sockets included. From now on sockets are
+/// this process's own.
 pub fn complete() -> io::Result<()> {
     let Some(left) = lock().take() else { return Ok(()) };
     COMPLETE.store(true, Relaxed);
-    match left.ready {
-        Some(ready) => File::from(ready).write_all(&[SERVES]),
-        None => Ok(()),
+    let told = left.ready.map_or(Ok(()), |ready| File::from(ready).write_all(&[SERVES]));
+    for (_, socket) in left.sockets {
+        let address = SockRef::from(&socket).local_addr();
+        if let Some(path) = address.ok().as_ref().and_then(SockAddr::as_pathname) {
+            // Its end removes it, before the socket goes.
+            drop(SocketFile::left_by_predecessor(path));
+        }
     }
+    told
 }
 
 /// Tells the predecessor, if there is one that waits, why this process cannot serve. It is to end

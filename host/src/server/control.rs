@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use super::about::About;
 use super::change::Change;
@@ -29,6 +30,7 @@ pub struct Control {
     pub(super) tallies: Arc<Tallies>,
     pub(super) receipts: Arc<Receipts>,
     pub(super) about: Arc<About>,
+    pub(super) ending: CancellationToken,
 }
 
 /// A server could not do what it was told, and goes on as before.
@@ -40,6 +42,9 @@ pub enum ControlError {
     /// It is about to end, and takes no changes any more.
     #[error("the server is draining, and then ends")]
     Ending,
+    /// As many changes as may be wait for the one that is being made.
+    #[error("{0} changes wait already; try again when they are made")]
+    Busy(usize),
     /// There is no such connection.
     #[error("there is no connection {0}; it may have ended")]
     NoConnection(u64),
@@ -95,6 +100,9 @@ pub enum ControlError {
     /// Its connections are not done; it can be started when they are.
     #[error("listener {0} is draining; start it when it has stopped")]
     Draining(String),
+    /// Its sockets are not those any more that another process was started with.
+    #[error("a listener was changed, started or stopped meanwhile; upgrade again")]
+    OtherSockets,
     /// A listener's address cannot be had. Starting it can be tried again.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -165,7 +173,7 @@ pub(super) enum Command {
     /// What is in force, and where it is read from.
     Config(Reply<(Box<Config>, Option<PathBuf>)>),
     HandOver(Reply<HandOver>),
-    Leave(HandOver),
+    Leave(HandOver, Reply),
     DrainTimeout(Reply<Option<Duration>>),
     Drain(Within),
     Stop,
@@ -193,8 +201,9 @@ impl Control {
     #[cfg(test)]
     pub(crate) fn of_nobody() -> Self {
         let (sender, _) = mpsc::unbounded_channel();
-        let (registry, tallies) = (Arc::default(), Arc::default());
-        Self { sender, registry, tallies, receipts: Arc::default(), about: Arc::default() }
+        let (registry, tallies, receipts) = (Arc::default(), Arc::default(), Arc::default());
+        let (ending, about) = (CancellationToken::new(), Arc::default());
+        Self { sender, registry, tallies, receipts, about, ending }
     }
 
     /// That of a server that does not answer because it does this, as long as the rest is there.
@@ -206,7 +215,8 @@ impl Control {
         (control, (events, doing))
     }
 
-    /// Accept no more, let connections end, then end. Does not wait.
+    /// Accept no more, let connections end within `server.drain_timeout`, then end. While it drains
+    /// for longer, that time counts from now on. Does not wait.
     pub fn drain(&self) {
         // A server that has ended needs no commands.
         let _ = self.send(Command::Drain(Within::Configured));
@@ -379,13 +389,25 @@ impl Control {
         self.ask(Command::HandOver).await
     }
 
-    /// Leave the sockets to the process that has them now, and drain. Does not wait.
+    /// Leave the sockets to the process that has them now, and drain. Waits until they are left.
     ///
     /// Who waits in the kernel to be accepted is left to the other process, too, and so are
-    /// datagrams: flows that are open here get no more.
-    pub fn leave(&self, handed_over: HandOver) {
-        // A server that has ended has left them already.
-        let _ = self.send(Command::Leave(handed_over));
+    /// datagrams: flows that are open here get no more. Fails when the server ends already or has
+    /// other sockets by now: the other process must not serve then, for what was closed here is
+    /// closed there, too.
+    pub async fn leave(&self, handed_over: HandOver) -> Result<(), ControlError> {
+        self.ask(|reply| Command::Leave(handed_over, reply)).await
+    }
+
+    /// Waits until the server begins to end, or is dropped; for ever if it ends because of
+    /// [`Control::leave`], with which its service goes on elsewhere.
+    pub async fn ending(&self) {
+        self.ending.cancelled().await;
+    }
+
+    /// Whether [`Control::ending`] has nothing to wait for.
+    pub fn is_ending(&self) -> bool {
+        self.ending.is_cancelled()
     }
 
     async fn listener(&self, name: &str, action: Action) -> Result<(), ControlError> {

@@ -27,6 +27,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use crate::address::Address;
 use crate::admission::{Admission, Opening};
@@ -50,7 +51,9 @@ use self::listener::{Listener, Run, Running, opening};
 use self::loading::{Load, all_good};
 use self::socket::Socket;
 use self::status::Tried;
+use self::tls::REMIND;
 use self::versions::Handlers;
+use self::watch::Watched;
 
 pub use self::connections::{ConnectionStatus, Traffic};
 pub use self::control::{Control, ControlError, Limit};
@@ -63,7 +66,6 @@ pub use self::status::{
 };
 pub use self::tenants::TenantStatus;
 pub use self::tls::check_certificates;
-use self::watch::Watched;
 
 /// A server. Dropping it ends its listeners; connections end with the runtime.
 ///
@@ -96,6 +98,8 @@ pub struct Server {
     profiles: Profiles,
     /// The files of the profiles.
     watched: Watched,
+    /// When is said again what about them should be looked at.
+    reminder: Instant,
     /// The files of handlers that are watched.
     modules: Watched,
     /// Connections of listeners that are gone.
@@ -103,6 +107,8 @@ pub struct Server {
     /// All of them, for whoever looks at single ones.
     registry: Arc<Registry>,
     tallies: Arc<Tallies>,
+    /// It begins to end.
+    ending: CancellationToken,
     /// Where its configuration is read from.
     source: Option<PathBuf>,
     began: Instant,
@@ -171,10 +177,12 @@ impl Server {
             listeners: BTreeMap::new(),
             profiles: Profiles::new(),
             watched: Watched::certificates(),
+            reminder: Instant::now() + REMIND,
             modules: Watched::modules(),
             retired: Vec::new(),
             registry: Arc::default(),
             tallies: Arc::default(),
+            ending: CancellationToken::new(),
             source: None,
             began: Instant::now(),
             about: Arc::default(),
@@ -236,8 +244,9 @@ impl Server {
     /// Steers it from elsewhere, also before it runs.
     pub fn control(&self) -> Control {
         let (registry, tallies) = (Arc::clone(&self.registry), Arc::clone(&self.tallies));
-        let (receipts, about) = (Arc::clone(&self.receipts), Arc::clone(&self.about));
-        Control { sender: self.sender.clone(), registry, tallies, receipts, about }
+        let (receipts, ending) = (Arc::clone(&self.receipts), self.ending.clone());
+        let (sender, about) = (self.sender.clone(), Arc::clone(&self.about));
+        Control { sender, registry, tallies, receipts, about, ending }
     }
 
     /// What it is doing.
@@ -283,6 +292,10 @@ impl Server {
                     self.change(Change::Watched);
                     continue;
                 }
+                () = sleep_until(self.reminder) => {
+                    self.remind();
+                    continue;
+                }
                 () = until(self.handlers.due(self.config.server.drain_timeout)) => {
                     self.handlers.retire(self.config.server.drain_timeout);
                     continue;
@@ -326,6 +339,7 @@ async fn until(at: Option<Instant>) {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        self.ending.cancel();
         self.loader.stop();
         for life in self.listeners.values().filter_map(Listener::life) {
             life.ask(Phase::Stopped);

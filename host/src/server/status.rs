@@ -12,7 +12,7 @@ use super::listener::{Listener, Run};
 use super::tenants::{TenantStatus, statuses};
 use super::versions::{Failure, Handlers, Versions};
 use crate::handler::Handler;
-use crate::listener::{Counts, Phase, Refused, State};
+use crate::listener::{Phase, Refused, State};
 
 /// A server, as it is now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -120,7 +120,8 @@ impl Outcomes {
     }
 }
 
-/// A listener, as it is now. The counts are those since it was started.
+/// A listener, as it is now. The counts are those since it was first there: they go on when it is
+/// changed, or stopped and started again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ListenerStatus {
     /// Its name.
@@ -297,9 +298,7 @@ fn time(at: SystemTime) -> String {
 
 impl ListenerStatus {
     fn of(listener: &Listener) -> Self {
-        let none = Counts::default();
-        let running = listener.running();
-        let counts = running.map_or(&none, |running| running.life().counts());
+        let (running, counts) = (listener.running(), &listener.counts);
         let addresses = match running {
             Some(running) if !running.sockets.is_empty() => {
                 running.sockets.iter().map(|(_, socket)| socket.address().to_string()).collect()

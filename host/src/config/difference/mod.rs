@@ -196,7 +196,7 @@ mod tests {
         let pool = PoolConfig { name: "p".into(), size: NonZeroU32::MIN };
         let tenant = tenant(None);
         let names = |keys: Vec<tables::Compared>| keys.into_iter().map(|key| key.name).collect();
-        for (home, compared) in [
+        let homes = [
             (Home::Server, tables::server(&config.server, &config.server)),
             (Home::Listener, tables::listener(listener, listener)),
             (Home::Tls, tables::tls(tls, tls)),
@@ -204,7 +204,9 @@ mod tests {
             (Home::Handler, tables::handler(handler, handler)),
             (Home::Pool, tables::pool(&pool, &pool)),
             (Home::Tenant, tables::tenant(&tenant, &tenant)),
-        ] {
+        ];
+        assert!(KEYS.iter().all(|key| homes.iter().any(|(home, _)| *home == key.home)));
+        for (home, compared) in homes {
             let keys = KEYS.iter().filter(|key| key.home == home && key.name != "name");
             let mut wanted: Vec<_> = keys.map(|key| key.name).collect();
             let mut found: Vec<_> = names(compared);
@@ -281,6 +283,27 @@ mod tests {
             fixed.map(Difference::path).collect::<Vec<_>>(),
             restart.map(|key| format!("server.{}", key.name)).collect::<Vec<_>>()
         );
+    }
+
+    #[test]
+    fn quotas_of_tenants_are_told() {
+        let quota = |max_connections, memory, cpu| {
+            let name = "t".to_owned();
+            let max_connections = NonZeroU32::new(max_connections);
+            let tenant = TenantConfig { name, max_connections, memory, cpu: NonZeroU32::new(cpu) };
+            Config { tenants: vec![tenant], ..config(&[]) }
+        };
+        let (old, new) = (quota(0, None, 500_000), quota(7, Some(1 << 20), 2_000_000));
+        assert_eq!(
+            said(&old, &new),
+            [
+                "tenant t: max_connections none -> 7",
+                "tenant t: memory none -> 1MiB",
+                "tenant t: cpu 0.5 -> 2",
+            ]
+        );
+        assert_eq!(said(&config(&[]), &old), ["tenant t: new"]);
+        assert_eq!(said(&old, &config(&[])), ["tenant t: gone"]);
     }
 
     #[test]
