@@ -93,8 +93,9 @@ fn a_machine_that_gives_no_memory_is_a_host_error_and_others_go_on() {
         client.send("e");
         assert_eq!(client.receive(1), "e");
     }
-    // From here on it gets no page more that it could write to (setrlimit(2), RLIMIT_DATA).
-    let none = Rlimit { current: Some(0), maximum: None };
+    // From here on it gets no page more that it could write to (setrlimit(2), RLIMIT_DATA). With 0
+    // the kernel makes an exception.
+    let none = Rlimit { current: Some(1), maximum: None };
     let before = prlimit(Some(server.pid()), Resource::Data, none).unwrap();
     let mut comes = server.connect();
     comes.send("e");

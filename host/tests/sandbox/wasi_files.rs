@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::os::unix::net::UnixListener;
 
 use portcell::exit::Exit;
 use tempfile::TempDir;
@@ -60,17 +59,6 @@ async fn without_a_grant_there_is_no_folder_and_nothing_can_be_opened() {
     for errno in &told[2..] {
         assert!(["8", "54"].contains(&errno.as_str()), "EBADF or ENOTDIR: {told:?}");
     }
-}
-
-#[tokio::test]
-async fn what_the_library_cannot_do_is_a_host_error_without_names_of_the_guest() {
-    let folder = Folder::new();
-    // It knows no word for a socket.
-    fs::remove_file(folder.path("www/page")).unwrap();
-    let _socket = UnixListener::bind(folder.path("www/page")).unwrap();
-    let guest = folder.open("page", 0, READ, &["path_filestat_get 3 0 256 4 512"], false);
-    let exit = guest.serve().await.exit().await;
-    assert_eq!(exit, Exit::HostError("sockets are not currently supported".into()));
 }
 
 #[tokio::test]
