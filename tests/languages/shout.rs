@@ -64,7 +64,8 @@ pub(crate) fn bytes_that_are_no_letters_of_ascii_stay(module: &Path) {
 
 pub(crate) fn a_mebibyte_in_lines_is_answered(module: &Path) {
     let server = Server::run(module).start();
-    let input: String = (0..1 << 14).map(|number| format!("{number:>60} am\n")).collect();
+    let lines: Vec<_> = (0..1 << 14).map(|number| format!("{number:>60} am\n")).collect();
+    let input = lines.concat();
     assert_eq!(input.len(), 1 << 20);
     assert!(converse(&server, &input) == input.to_uppercase().as_bytes());
     assert_eq!(server.receipt()["exit"]["kind"], "ok");
