@@ -48,7 +48,7 @@ test-host: guests languages ## All other tests, with the end-to-end ones
 	cargo test $(LOCKED) --workspace
 
 .PHONY: test-languages
-test-languages: tools guests languages ## What handlers in every language must do; ONLY=go one of them
+test-languages: test-tools guests languages ## What handlers in every language must do; ONLY=go one of them
 	cargo test $(LOCKED) -p portcell-abi --test sdks
 	cargo test $(LOCKED) -p portcell --test languages -- $(addsuffix ::,$(ONLY))
 
@@ -119,4 +119,4 @@ clean: ## Remove all that was built
 tools:
 	@scripts/need-programs cargo cc
 test-tools:
-	@scripts/need-programs cargo cc curl dig nc openssl python3 socat ss wrk /etc/services
+	@scripts/need-programs cargo cc c++ curl dig nc openssl python3 socat ss wrk /etc/services

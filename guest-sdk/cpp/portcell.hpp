@@ -205,7 +205,8 @@ class connection {
     std::errc error_ = {};
 };
 
-/// A buffer for iostreams: `portcell::streambuf buffer(peer); std::iostream stream(&buffer);`.
+/// A buffer for iostreams: `portcell::streambuf buffer(peer); std::istream in(&buffer);
+/// std::ostream out(&buffer);`. They are two, because the end of the input is not that of the output.
 ///
 /// What was written is sent before a read waits, and on std::flush. iostreams cost about 270 KB of
 /// code; getline and write of a connection cost hardly any.

@@ -77,6 +77,8 @@ pub(crate) fn a_timeout_that_runs_out_is_an_error_and_the_connection_goes_on(mod
     let mut client = server.connect();
     assert_eq!(client.ask("timeout 10"), "ETIMEDOUT");
     assert_eq!(client.ask("timeout 10"), "ETIMEDOUT");
+    // It waits for the next command as long as it takes.
+    assert!(client.hears_nothing());
     assert_eq!(client.ask("fact transport"), "transport=tcp");
     client.leaves();
     assert_eq!(server.receipt()["exit"]["kind"], "ok");
@@ -119,6 +121,7 @@ pub(crate) fn the_code_is_that_of_the_receipt(module: &Path) {
         let mut client = server.connect();
         client.send(format!("code {code}\n"));
         client.ends_in_good_order();
+        drop(client);
         assert_eq!(server.receipt()["exit"], exit);
     }
 }
@@ -163,6 +166,7 @@ pub(crate) fn a_drain_is_heard_and_ends_it_in_good_order(module: &Path) {
     let server = Server::run(module).start();
     let mut client = server.connect();
     assert_eq!(client.ask("drain"), "waiting");
+    assert!(client.hears_nothing());
     server.drain();
     assert_eq!(client.line(), "draining");
     client.leaves();

@@ -93,7 +93,8 @@ impl Sdk {
         let declaration = |rest: &str| {
             let (name, rest) = rest.split_at(rest.find(behind).unwrap());
             let parameters = rest.split(['(', ')']).nth(usize::from(behind == ')') + 1).unwrap();
-            let parameters = parameters.split(',').filter(|parameter| !parameter.trim().is_empty());
+            let is_one = |parameter: &&str| !["", "void"].contains(&parameter.trim());
+            let parameters = parameters.split(',').filter(is_one);
             (name.to_owned(), parameters.count())
         };
         text.split(before).skip(1).map(declaration).collect()
