@@ -34,11 +34,15 @@ macro_rules! tests {
 }
 
 #[macro_use]
+mod calc;
+#[macro_use]
 mod chargen;
 #[macro_use]
 mod echo;
 #[macro_use]
 mod hello_inetd;
+#[macro_use]
+mod netstring;
 #[macro_use]
 mod probe;
 #[macro_use]
@@ -57,8 +61,10 @@ macro_rules! table {
 }
 
 table! {
+    assemblyscript: echo shout hello_inetd probe calc;
     c: echo shout hello_inetd probe chargen;
     cpp: echo shout hello_inetd probe rpn;
     // Its other handlers are those of the end-to-end tests.
     rust: echo hello_inetd;
+    zig: echo shout hello_inetd probe netstring;
 }

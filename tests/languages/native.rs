@@ -1,4 +1,4 @@
-//! The SDKs for C and C++ on this machine: their own tests, with its compilers.
+//! SDKs, and handlers, on this machine: their own tests, with its compilers.
 
 use crate::harness::{Folder, Program, repository};
 
@@ -10,6 +10,24 @@ fn the_header_for_c_passes_its_tests_on_this_machine() {
 #[test]
 fn the_header_for_cpp_passes_its_tests_on_this_machine() {
     passes("c++", "-std=c++17", "cpp/test.cpp");
+}
+
+#[test]
+fn the_handlers_in_assemblyscript_pass_their_tests_in_node() {
+    passes_its_own("assemblyscript");
+}
+
+#[test]
+fn the_sdk_and_the_handlers_in_zig_pass_their_tests_on_this_machine() {
+    passes_its_own("zig");
+}
+
+/// Runs the tests that the script of a language knows, where its compiler is.
+fn passes_its_own(language: &str) {
+    if crate::language::module((language, "echo")).is_some() {
+        let script = repository().join("scripts/languages").join(language);
+        Program::new(script.to_str().unwrap()).arguments(&["test"]).output();
+    }
 }
 
 /// Compiles a test of guest-sdk without a warning and runs it.

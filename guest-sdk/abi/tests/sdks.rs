@@ -13,17 +13,36 @@ use std::path::Path;
 use portcell_abi::{Errno, FACTS, IMPORTS, level, poll, shutdown, timeout};
 
 /// Every SDK but that of Rust, which uses the crate.
-const SDKS: &[Sdk] = &[Sdk {
-    file: "c/portcell.h",
-    name: |group, name| match group {
-        Group::Errno | Group::Poll => format!("PORTCELL_{name}"),
-        Group::Shutdown => format!("PORTCELL_SHUTDOWN_{name}"),
-        Group::Timeout => format!("PORTCELL_TIMEOUT_{name}"),
-        Group::Level => format!("PORTCELL_LOG_{name}"),
+const SDKS: &[Sdk] = &[
+    Sdk {
+        file: "assemblyscript/assembly/abi.ts",
+        name: |_, name| name.to_owned(),
+        own: &["CONNECTION"],
+        import: ("declare function ", '('),
     },
-    own: &[],
-    import: ("\nPORTCELL_IMPORT(", ')'),
-}];
+    Sdk {
+        file: "c/portcell.h",
+        name: |group, name| match group {
+            Group::Errno | Group::Poll => format!("PORTCELL_{name}"),
+            Group::Shutdown => format!("PORTCELL_SHUTDOWN_{name}"),
+            Group::Timeout => format!("PORTCELL_TIMEOUT_{name}"),
+            Group::Level => format!("PORTCELL_LOG_{name}"),
+        },
+        own: &[],
+        import: ("\nPORTCELL_IMPORT(", ')'),
+    },
+    Sdk {
+        file: "zig/abi.zig",
+        name: |group, name| match group {
+            Group::Errno | Group::Poll => name.to_owned(),
+            // `error` is a word of the language.
+            Group::Level if name == "ERROR" => "err".into(),
+            Group::Shutdown | Group::Timeout | Group::Level => name.to_lowercase(),
+        },
+        own: &["CONNECTION"],
+        import: (" fn ", '('),
+    },
+];
 
 struct Sdk {
     /// In the folder guest-sdk.
