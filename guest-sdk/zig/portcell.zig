@@ -175,9 +175,9 @@ pub const Connection = struct {
     /// Sends `reply` in plaintext and does the handshake of TLS. `profile` names the settings: empty
     /// for the listener's own. A handshake that fails ends the handler.
     ///
-    /// `ahead` is the reader of this connection, if there is one: what it has read ahead in plaintext
-    /// is forgotten, because anybody may have sent it; so must be what the client said of itself. A
-    /// writer is flushed first. After `InvalidArgument` or `Unsupported` nothing was sent or
+    /// Flush the writer before. `ahead` is the reader of this connection, if there is one: what it
+    /// has read ahead in plaintext is forgotten, because anybody may have sent it; so must be what
+    /// the client said of itself. After `InvalidArgument` or `Unsupported` nothing was sent or
     /// forgotten, and plaintext goes on.
     pub fn startTls(conn: Connection, profile: []const u8, reply: []const u8, ahead: ?*Reader) Error!void {
         const result = abi.imports.start_tls(conn.fd, profile.ptr, profile.len, reply.ptr, reply.len);
@@ -334,4 +334,13 @@ test "a result is a count, or an error also where its number is not in the contr
     try std.testing.expectEqual(7, count(7));
     try std.testing.expectError(error.InputOutput, count(-1));
     try std.testing.expectError(error.InputOutput, count(std.math.minInt(i32)));
+}
+
+test "what needs the host compiles, where there could be one" {
+    if (!builtin.cpu.arch.isWasm()) return error.SkipZigTest;
+    std.testing.refAllDecls(abi.imports);
+    std.testing.refAllDecls(Connection);
+    var reader = (Connection{}).reader(&.{});
+    var writer = (Connection{}).writer(&.{});
+    _ = try reader.interface.streamRemaining(&writer.interface);
 }
