@@ -10,7 +10,7 @@ IN_PLUGINS := cd plugins && CARGO_TARGET_DIR=target
 
 .PHONY: help
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: tools guests ## Build server and guests, then serve portcell.toml
@@ -18,7 +18,7 @@ run: tools guests ## Build server and guests, then serve portcell.toml
 	exec $(TARGET_DIR)/debug/portcell serve portcell.toml
 
 .PHONY: test
-test: test-tools fmt-check guests test-plugins clippy doc test-host ## Everything that CI runs
+test: test-tools fmt-check guests languages test-plugins clippy doc test-host ## Everything that CI runs
 
 .PHONY: check
 check: fmt-check clippy doc ## Formatting, lints and documentation only
@@ -31,18 +31,45 @@ build: ## The server to install, optimised: target/release/portcell
 guests: ## The guests: plugins/*.wasm
 	scripts/build-guests $(LOCKED)
 
+.PHONY: languages
+languages: ## Guests in other languages, plugins/LANGUAGE/*.wasm; ONLY=go one of them
+	scripts/build-languages $(ONLY)
+
+.PHONY: toolchains
+toolchains: ## Install what other languages are compiled with; ONLY=go one of them
+	scripts/toolchains $(ONLY)
+
 .PHONY: test-plugins
 test-plugins: ## Unit tests of the guests, on this machine
 	$(IN_PLUGINS) cargo test $(LOCKED) --workspace
 
 .PHONY: test-host
-test-host: guests ## All other tests, with the end-to-end ones
+test-host: guests languages ## All other tests, with the end-to-end ones
 	cargo test $(LOCKED) --workspace
+
+# Nothing is optimised, dependencies neither: host calls need the most room on a stack then. It is a
+# build of its own and takes minutes.
+UNOPTIMISED := --config profile.dev.opt-level=0 --config 'profile.dev.package."*".opt-level=0'
+
+.PHONY: test-stack
+test-stack: ## The tests of how much stack host calls need, without optimisation
+	cargo test $(LOCKED) $(UNOPTIMISED) --target-dir $(TARGET_DIR)/unoptimised \
+		-p portcell --test sandbox --test e2e stack
+
+.PHONY: test-languages
+test-languages: test-tools guests languages ## What handlers in every language must do; ONLY=go one of them
+	cargo test $(LOCKED) -p portcell-abi --test sdks
+	cargo test $(LOCKED) -p portcell --test languages -- $(addsuffix ::,$(ONLY))
 
 .PHONY: test-browser
 test-browser: guests ## The http plugin in a real browser (installs chromium on Debian as root)
 	@scripts/need-programs chromium
 	cargo test $(LOCKED) -p portcell --features browser-test --test e2e a_browser
+
+.PHONY: test-promtool
+test-promtool: guests ## The metrics by Prometheus's own tool (installs prometheus on Debian as root)
+	@scripts/need-programs promtool
+	cargo test $(LOCKED) -p portcell --features promtool-test --test e2e promtool
 
 .PHONY: fmt
 fmt: ## Format all Rust code
@@ -77,6 +104,11 @@ tls-report: tools guests ## Let testssl.sh look at the default TLS settings: tar
 	cargo build $(LOCKED) -p portcell
 	scripts/tls-report $(TARGET_DIR)/debug/portcell plugins/echo.wasm $(TARGET_DIR)/tls-report
 
+.PHONY: languages-report
+languages-report: tools guests languages build ## What handlers cost in each language: a table
+	@scripts/need-programs python3
+	@scripts/language-report $(TARGET_DIR)/release/portcell
+
 FUZZ_SECONDS ?= 60
 
 .PHONY: fuzz
@@ -94,11 +126,11 @@ deny: ## Licences and sources of all dependencies (needs cargo-deny)
 clean: ## Remove all that was built
 	cargo clean
 	$(IN_PLUGINS) cargo clean
-	rm -rf plugins/*.wasm .wasm-sysroot
+	rm -rf plugins/*.wasm plugins/*/*.wasm .wasm-sysroot
 
 # Programs that a build, or the tests, need.
 .PHONY: tools test-tools
 tools:
 	@scripts/need-programs cargo cc
 test-tools:
-	@scripts/need-programs cargo cc curl dig nc openssl python3 socat ss wrk /etc/services
+	@scripts/need-programs cargo cc c++ curl dig nc openssl python3 socat ss wrk /etc/services

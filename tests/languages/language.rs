@@ -1,0 +1,49 @@
+//! The modules of a language, and whether they are there.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Mutex;
+
+use crate::harness::{plugin, repository};
+
+/// What was compiled from this handler in this language. None if there is no compiler for it here,
+/// which is an error in CI and a line elsewhere.
+pub(crate) fn module((language, handler): (&str, &str)) -> Option<PathBuf> {
+    let handler = handler.replace('_', "-");
+    if language == "rust" {
+        return Some(plugin(&handler));
+    }
+    let path = repository().join(format!("plugins/{language}/{handler}.wasm"));
+    if path.exists() {
+        return Some(path);
+    }
+    let command = what_is_missing(language)
+        .unwrap_or_else(|| panic!("there is no {}: run `make languages` first", path.display()));
+    assert!(!is_ci(), "handlers in {language} need: {command}");
+    skip(language, &command);
+    None
+}
+
+/// The command that installs the compiler of a language; none if it is there.
+fn what_is_missing(language: &str) -> Option<String> {
+    let script = repository().join("scripts/languages").join(language);
+    let output = Command::new(&script).arg("check").output();
+    let output = output.unwrap_or_else(|error| panic!("{}: {error}", script.display()));
+    (!output.status.success()).then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+fn is_ci() -> bool {
+    env::var_os("CI").is_some_and(|value| value == "true")
+}
+
+/// Says once that a language is left out, past the test's own output, which nobody sees when it
+/// succeeds.
+fn skip(language: &str, command: &str) {
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    if SAID.lock().unwrap().insert(language.to_owned()) {
+        let _ = writeln!(io::stderr(), "SKIPPED: handlers in {language}, which need: {command}");
+    }
+}
