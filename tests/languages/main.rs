@@ -59,6 +59,7 @@ macro_rules! table {
 table! {
     c: echo shout hello_inetd probe chargen;
     cpp: echo shout hello_inetd probe rpn;
+    go: echo shout hello_inetd probe;
     // Its other handlers are those of the end-to-end tests.
     rust: echo hello_inetd;
 }

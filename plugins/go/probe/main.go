@@ -57,7 +57,7 @@ func answer(conn *portcell.Connection) error {
 			conn.SetReadTimeout(time.Duration(number) * time.Millisecond)
 			n, failed := lines.Read(make([]byte, lines.Size()))
 			conn.SetReadTimeout(-1)
-			if failed == nil {
+			if failed == nil || errors.Is(failed, io.EOF) {
 				err = say("read %d", n)
 			} else {
 				err = say("%s", name(failed))
