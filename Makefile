@@ -52,10 +52,24 @@ test-languages: test-tools guests languages ## What handlers in every language m
 	cargo test $(LOCKED) -p portcell-abi --test sdks
 	cargo test $(LOCKED) -p portcell --test languages -- $(addsuffix ::,$(ONLY))
 
+# Nothing is optimised, dependencies neither: host calls need the most room on a stack then. It is a
+# build of its own and takes minutes.
+UNOPTIMISED := --config profile.dev.opt-level=0 --config 'profile.dev.package."*".opt-level=0'
+
+.PHONY: test-stack
+test-stack: ## The tests of how much stack host calls need, without optimisation
+	cargo test $(LOCKED) $(UNOPTIMISED) --target-dir $(TARGET_DIR)/unoptimised \
+		-p portcell --test sandbox --test e2e stack
+
 .PHONY: test-browser
 test-browser: guests ## The http plugin in a real browser (installs chromium on Debian as root)
 	@scripts/need-programs chromium
 	cargo test $(LOCKED) -p portcell --features browser-test --test e2e a_browser
+
+.PHONY: test-promtool
+test-promtool: guests ## The metrics by Prometheus's own tool (installs prometheus on Debian as root)
+	@scripts/need-programs promtool
+	cargo test $(LOCKED) -p portcell --features promtool-test --test e2e promtool
 
 .PHONY: fmt
 fmt: ## Format all Rust code

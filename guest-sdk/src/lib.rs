@@ -173,7 +173,7 @@
 //! # Logging
 //!
 //! [`error!`], [`warn!`], [`info!`], [`debug!`] and [`trace!`] write to the host's log, under the
-//! handler's name. So do standard output and standard error, without a level.
+//! handler's name. So do standard output (as info) and standard error (as warn).
 //!
 //! ```
 //! # use portcell_sdk::Connection;

@@ -25,10 +25,14 @@ const NEVER: u64 = u64::MAX;
 pub struct Account {
     id: u64,
     began: Instant,
+    /// When its instance began.
+    served: AtomicU64,
     poll_began: AtomicU64,
     poll_ended: AtomicU64,
     /// The running poll ends because the guest gives way to others, or the next one is held back.
     gives_way: AtomicBool,
+    /// The instance has computed for a whole slice since somebody asked.
+    used_up_slice: AtomicBool,
     waited: AtomicU64,
     moved: AtomicU64,
     write_waits_since: AtomicU64,
@@ -105,9 +109,11 @@ impl Account {
         Self {
             id,
             began: Instant::now(),
+            served: AtomicU64::new(0),
             poll_began: AtomicU64::new(0),
             poll_ended: AtomicU64::new(NEVER),
             gives_way: AtomicBool::new(false),
+            used_up_slice: AtomicBool::new(false),
             waited: AtomicU64::new(0),
             moved: AtomicU64::new(0),
             write_waits_since: AtomicU64::new(NEVER),
@@ -174,6 +180,13 @@ impl Account {
         self.memory_peak.fetch_max(bytes, Relaxed);
     }
 
+    /// Says that the instance has not more than this, in bytes: its last growth came to nothing.
+    pub(crate) fn memory_stays(&self, bytes: u64) {
+        // It never shrinks, so what it has is the most that it has had.
+        self.memory.store(bytes, Relaxed);
+        self.memory_peak.store(bytes, Relaxed);
+    }
+
     /// What else is known of the connection.
     pub const fn presence(&self) -> &Presence {
         &self.presence
@@ -214,9 +227,12 @@ impl Account {
         self.began.elapsed()
     }
 
-    /// Says that its handshake is done: silence counts from here.
-    pub fn handshake_is_done(&self) {
-        self.moved.store(self.nanos_at(Instant::now()), Relaxed);
+    /// Says that its instance begins: silence and its lifetime count from here, and nobody is
+    /// blamed for a handshake or for a wait in a queue.
+    pub(crate) fn is_served(&self) {
+        let now = self.nanos_at(Instant::now());
+        self.served.store(now, Relaxed);
+        self.moved.store(now, Relaxed);
     }
 
     /// Says that the guest has read this many bytes.
@@ -260,7 +276,8 @@ impl Account {
         self.peer_awaited.load(Relaxed)
     }
 
-    /// Says that a write waits for the peer to read.
+    /// Says that a write waits for the peer to read, until [`Account::write_moves`]: also from one
+    /// call of the guest to the next.
     pub fn write_waits(&self) {
         self.waits_for_peer();
         if self.write_waits_since.load(Relaxed) == NEVER {
@@ -269,7 +286,7 @@ impl Account {
         }
     }
 
-    /// Says that no write waits for the peer any more.
+    /// Says that no write waits for the peer any more: it has read, or nobody waits for that.
     pub fn write_moves(&self) {
         self.write_waits_since.store(NEVER, Relaxed);
     }
@@ -381,6 +398,17 @@ impl Account {
         self.cpu.gives_way();
     }
 
+    /// Says that it has computed for a whole slice.
+    pub(crate) fn uses_up_slice(&self) {
+        self.used_up_slice.store(true, Relaxed);
+    }
+
+    /// Whether it has since this was asked last.
+    pub(crate) fn has_used_up_slice(&self) -> bool {
+        // Mostly it has not: reading is cheaper than taking.
+        self.used_up_slice.load(Relaxed) && self.used_up_slice.swap(false, Relaxed)
+    }
+
     /// Says that the instance is not polled from now on although it could go on: it does not wait.
     pub(crate) fn is_held(&self, now: Instant) {
         let ended = self.poll_ended.load(Relaxed);
@@ -412,12 +440,12 @@ impl Account {
         Duration::from_nanos(self.cpu.used().saturating_sub(self.cpu_when_moved.load(Relaxed)))
     }
 
-    /// When the connection began.
-    pub(crate) const fn began(&self) -> Instant {
-        self.began
+    /// When its instance began.
+    pub(crate) fn served_at(&self) -> Instant {
+        self.began + Duration::from_nanos(self.served.load(Relaxed))
     }
 
-    /// When bytes last moved; the beginning, if none have.
+    /// When bytes last moved; if none have, when its instance began, and before that when it came.
     pub(crate) fn moved_at(&self) -> Instant {
         self.began + Duration::from_nanos(self.moved.load(Relaxed))
     }
@@ -478,14 +506,6 @@ mod tests {
         account.cpu.poll_ends(2_000);
         assert_eq!(account.cpu_since_move(), Duration::from_micros(2));
         assert_eq!(account.cpu(), Duration::from_micros(7));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_handshake_is_no_silence() {
-        let account = Account::new(1);
-        tokio::time::advance(Duration::from_secs(5)).await;
-        account.handshake_is_done();
-        assert_eq!(account.moved_at().elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,6 +3,7 @@
 
 use std::fmt::{self, Write};
 
+use cpp_demangle::{DemangleOptions, ParseOptions, Symbol};
 use wasmtime::{Error, FrameInfo, WasmBacktrace};
 
 use crate::text::escape_into;
@@ -13,6 +14,11 @@ const NAME: usize = 256;
 /// The longest name that is demangled, in bytes. What it says can be much longer than it is, and
 /// take as long to make.
 const MANGLED: usize = 1024;
+
+/// How deep a name of C++ may be nested to be demangled. The parser tries several readings at each
+/// level, so without this bound a name of sixty bytes could hold a worker for hours. What people
+/// write needs 41 at most.
+const NESTED: u32 = 48;
 
 /// The functions that were running when `error` happened, from the innermost, each with its place
 /// in the module's file: `core::panicking::panic at 0x1a4f`. As many as the engine captures.
@@ -42,16 +48,18 @@ fn name(frame: &FrameInfo) -> String {
     frame.func_name().map_or_else(|| format!("#{}", frame.func_index()), demangled)
 }
 
-/// A function's name as it was written in Rust or C++, or as it is.
-fn demangled(name: &str) -> String {
+/// A function's name as it was written in Rust or C++, or as it is; escaped, so that it is fit for a
+/// terminal, and cut after about 256 bytes.
+pub fn demangled(name: &str) -> String {
     let mut shown = Shown::default();
+    let parsing = ParseOptions::default().recursion_limit(NESTED);
     // What fails is a name that is cut, or is none of that language in the end.
     let _ = if name.len() > MANGLED {
         shown.write_str(name)
     } else if let Ok(name) = rustc_demangle::try_demangle(name) {
         write!(shown, "{name:#}")
-    } else if let Ok(symbol) = cpp_demangle::Symbol::new(name) {
-        symbol.structured_demangle(&mut shown, &cpp_demangle::DemangleOptions::new())
+    } else if let Ok(symbol) = Symbol::new_with_options(name, &parsing) {
+        symbol.structured_demangle(&mut shown, &DemangleOptions::new().recursion_limit(NESTED))
     } else {
         shown.write_str(name)
     };
@@ -105,6 +113,22 @@ mod tests {
         assert_eq!(demangled("a\n\u{1b}[2J\u{202e}"), "a\\n\\u{1b}[2J\\u{202e}");
         let cut = demangled(&"x\n".repeat(1 << 20));
         assert!(cut.len() <= NAME + "\\u{10ffff}...".len() && cut.ends_with("..."), "{cut}");
+    }
+
+    #[test]
+    fn a_name_that_can_be_read_in_too_many_ways_holds_nobody_up() {
+        for nested in ["S_I", "SaI", "St1aI"] {
+            let name = format!("_Z1PI{}i", nested.repeat(100));
+            // It would not end before this test is given up.
+            assert!(demangled(&name).starts_with("_Z1PI"), "{nested}");
+        }
+        // Real names are nested, too.
+        let shown = demangled(
+            "_ZNSt3__113unordered_mapINS_12basic_stringIcNS_11char_traitsIcEENS_9allocatorIcEEEENS_\
+             6vectorINS_10shared_ptrI3FooEENS4_IS9_EEEENS_4hashIS6_EENS_8equal_toIS6_EENS4_INS_4\
+             pairIKS6_SB_EEEEE6insertEv",
+        );
+        assert!(shown.starts_with("std::__1::unordered_map<std::__1::basic_string<"), "{shown}");
     }
 
     #[test]

@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use rustix::fs::{Access, access};
+use rustix::process::geteuid;
 
 /// A handler has one coredump in this time.
 const APART: Duration = Duration::from_mins(1);
@@ -25,6 +26,10 @@ const SUFFIX: &str = ".coredump";
 
 /// Those that are not whole yet.
 const PART: &str = ".coredump.part";
+
+/// Whoever began to write one this long ago does so no more. Another server may use the folder: at
+/// an upgrade the one before does.
+const ABANDONED: Duration = Duration::from_hours(1);
 
 /// A folder for coredumps.
 #[derive(Debug)]
@@ -59,15 +64,14 @@ pub struct CoredumpsError {
 }
 
 impl Coredumps {
-    /// The folder is made if it is not there, for this user only. Files in it that were not
-    /// finished are removed.
+    /// The folder is made if it is not there, for this user only. Files of this user in it that were
+    /// not finished are removed.
     pub fn open(folder: &Path) -> Result<Self, CoredumpsError> {
         let opened = DirBuilder::new().recursive(true).mode(0o700).create(folder).and_then(|()| {
             access(folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)?;
-            for (path, _, _) in files(folder, PART)? {
-                fs::remove_file(path)?;
-            }
-            Ok(())
+            let is_old = |modified: SystemTime| modified.elapsed().is_ok_and(|age| age > ABANDONED);
+            let parts = files(folder, PART)?;
+            parts.iter().filter(|part| is_old(part.2)).try_for_each(|(path, _, _)| remove(path))
         });
         opened.map_err(|source| CoredumpsError { folder: folder.into(), source })?;
         Ok(Self { folder: folder.into(), state: Mutex::default() })
@@ -103,7 +107,7 @@ impl Coredumps {
             if count < MOST && bytes <= MOST_BYTES {
                 break;
             }
-            fs::remove_file(path)?;
+            remove(&path)?;
             count -= 1;
             bytes = bytes.saturating_sub(size);
         }
@@ -163,18 +167,31 @@ impl Drop for Turn {
     }
 }
 
-/// The regular files of a folder that end so, with size and time.
+/// The regular files of this user in a folder that end so, with size and time.
 fn files(folder: &Path, suffix: &str) -> io::Result<Vec<(PathBuf, u64, SystemTime)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        let is_ours = entry.file_name().to_str().is_some_and(|name| name.ends_with(suffix));
-        let metadata = entry.metadata()?;
-        if is_ours && metadata.is_file() {
+        if !entry.file_name().to_str().is_some_and(|name| name.ends_with(suffix)) {
+            continue;
+        }
+        let metadata = match entry.metadata() {
+            // Another server that uses the folder makes room, too.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            metadata => metadata?,
+        };
+        if metadata.is_file() && metadata.uid() == geteuid().as_raw() {
             found.push((entry.path(), metadata.len(), metadata.modified()?));
         }
     }
     Ok(found)
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -198,7 +215,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let other = folder.path().join("notes.txt");
         fs::write(&other, "mine").unwrap();
-        fs::write(folder.path().join(format!("x{PART}")), "half").unwrap();
+        let aged = |path: &Path, age: Duration| {
+            let file = File::options().write(true).open(path).unwrap();
+            file.set_modified(SystemTime::now() - age).unwrap();
+        };
+        let (old, new) = (format!("old{PART}"), format!("new{PART}"));
+        for (name, age) in [(&old, 2 * ABANDONED), (&new, ABANDONED / 2)] {
+            let path = folder.path().join(name);
+            fs::write(&path, "half").unwrap();
+            aged(&path, age);
+        }
         let dumps = Arc::new(Coredumps::open(folder.path()).unwrap());
         let names = || {
             let mut names: Vec<_> = fs::read_dir(folder.path())
@@ -208,7 +234,8 @@ mod tests {
             names.sort();
             names
         };
-        assert_eq!(names(), ["notes.txt"], "what is not whole is removed");
+        assert_eq!(names(), [&new, "notes.txt"], "another server may still write that one");
+        fs::remove_file(folder.path().join(&new)).unwrap();
         for number in 0..MOST as u64 + 5 {
             let turn = dumps.turn(&format!("h{number:02}"), number).unwrap();
             let path = turn.file(|output| output.write_all(b"core")).unwrap();

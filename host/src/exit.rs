@@ -21,6 +21,8 @@ pub enum Exit {
     Lifetime,
     /// Nothing moved in either direction for too long.
     IdleTimeout,
+    /// A flow that was silent made room for another: a kind of idle timeout.
+    MadeRoom,
     /// The peer did not read for too long.
     WriteTimeout,
     /// More bytes moved than may; which key says so.
@@ -29,8 +31,8 @@ pub enum Exit {
     SlowPeer,
     /// The peer reset the connection.
     PeerReset,
-    /// The handshake failed; why, unless the guest began it.
-    HandshakeFailed(Option<String>),
+    /// The handshake failed; why.
+    HandshakeFailed(String),
     /// The client was turned away before there was an instance; why.
     Refused(String),
     /// Ended in good order because the server is draining.
@@ -83,7 +85,7 @@ impl Exit {
             Self::MemoryLimit(_) => "memory_limit",
             Self::CpuLimit(_) => "cpu_limit",
             Self::Lifetime => "lifetime",
-            Self::IdleTimeout => "idle_timeout",
+            Self::IdleTimeout | Self::MadeRoom => "idle_timeout",
             Self::WriteTimeout => "write_timeout",
             Self::BytesLimit(_) => "bytes_limit",
             Self::SlowPeer => "slow_peer",
@@ -103,9 +105,15 @@ impl Exit {
             Self::Trap(detail)
             | Self::HostError(detail)
             | Self::Refused(detail)
-            | Self::HandshakeFailed(Some(detail)) => Some(detail),
+            | Self::HandshakeFailed(detail) => Some(detail),
             Self::MemoryLimit(key) | Self::CpuLimit(key) | Self::BytesLimit(key) => Some(key),
-            _ => None,
+            Self::Lifetime => Some("handler.lifetime"),
+            Self::IdleTimeout => Some("listener.idle_timeout"),
+            Self::MadeRoom => Some("max_flows"),
+            Self::WriteTimeout => Some("listener.write_timeout"),
+            Self::SlowPeer => Some("listener.min_rate"),
+            Self::Drained => Some("server.drain_idle"),
+            Self::Ok | Self::Failed(_) | Self::PeerReset | Self::Cut | Self::Killed => None,
         }
     }
 
@@ -116,6 +124,7 @@ impl Exit {
             Self::Ok
             | Self::Failed(_)
             | Self::IdleTimeout
+            | Self::MadeRoom
             | Self::Lifetime
             | Self::HandshakeFailed(_)
             | Self::Refused(_)

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcell_abi::Errno;
+use rustix::io::Errno as MachineError;
 use wasmtime::{AsContextMut as _, Caller, Memory, ResourceLimiter, Store};
 use wasmtime_wasi::p1::WasiP1Ctx;
 
@@ -12,6 +13,7 @@ use crate::call_meter::CallMeter;
 use crate::config::{DrainInput, HandlerConfig};
 use crate::connection::Connection;
 use crate::engine::TABLE_ELEMENTS;
+use crate::exit::Exit;
 use crate::guest_log::GuestLog;
 use crate::host_calls::{HostCall, HostCalls};
 use crate::memory_budget::Share;
@@ -44,9 +46,9 @@ pub(crate) enum Stop {
     /// `abort` of AssemblyScript, with its message.
     #[error("{0}")]
     Abort(String),
-    /// `start_tls`, whose handshake failed.
-    #[error("the handshake failed")]
-    Handshake,
+    /// `start_tls`, whose handshake failed; why.
+    #[error("the handshake failed: {0}")]
+    Handshake(String),
     /// A pointer of the guest's is outside its memory.
     #[error("{call}: {pointer:#x}..+{length} is outside the guest's memory")]
     OutOfBounds {
@@ -87,6 +89,7 @@ impl Guest {
                 account,
                 used: 0,
                 limit: config.memory,
+                granted: 0,
                 share: memory,
                 denied: None,
             },
@@ -179,9 +182,32 @@ pub(crate) struct MemoryMeter {
     account: Arc<Account>,
     used: u64,
     limit: u64,
+    /// By how much it may have grown last.
+    granted: u64,
     share: Share,
-    /// The key that has denied a growth: what fails later most likely fails for that.
-    pub(crate) denied: Option<&'static str>,
+    /// Who has denied a growth: what fails later most likely fails for that.
+    pub(crate) denied: Option<Denied>,
+}
+
+/// Who has denied a growth of memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Denied {
+    /// The limit of this key.
+    By(&'static str),
+    /// The machine: what the kernel said.
+    ByTheMachine(MachineError),
+}
+
+impl Denied {
+    /// How an instance ends that fails for it.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::By(key) => Exit::MemoryLimit(key),
+            Self::ByTheMachine(why) => {
+                Exit::HostError(format!("the machine gives no more memory: {why}"))
+            }
+        }
+    }
 }
 
 impl MemoryMeter {
@@ -190,9 +216,10 @@ impl MemoryMeter {
         let used = self.used.saturating_add(more);
         let granted = if used > self.limit { Err("handler.memory") } else { self.share.grow(more) };
         if let Err(key) = granted {
-            self.denied = Some(key);
+            self.denied = Some(Denied::By(key));
             return false;
         }
+        self.granted = more;
         self.used = used;
         self.account.memory_is(used);
         true
@@ -210,6 +237,19 @@ impl ResourceLimiter for MemoryMeter {
         Ok(maximum.is_none_or(|maximum| desired <= maximum) && self.grow(current, desired))
     }
 
+    /// Gives back what was granted, if it is the machine that did not give it. Other growths that
+    /// fail were not granted.
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        if let Some(why) = error.downcast_ref::<MachineError>() {
+            let granted = std::mem::take(&mut self.granted);
+            self.share.shrink(granted);
+            self.used = self.used.saturating_sub(granted);
+            self.account.memory_stays(self.used);
+            self.denied = Some(Denied::ByTheMachine(*why));
+        }
+        Ok(())
+    }
+
     fn table_growing(
         &mut self,
         current: usize,
@@ -220,5 +260,41 @@ impl ResourceLimiter for MemoryMeter {
         Ok(desired <= TABLE_ELEMENTS
             && maximum.is_none_or(|maximum| desired <= maximum)
             && self.grow(current.saturating_mul(element), desired.saturating_mul(element)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory_budget::MemoryBudget;
+
+    #[test]
+    fn what_the_machine_does_not_give_is_given_back_and_is_no_limits_doing() {
+        let budget = Arc::new(MemoryBudget::new("all", None));
+        let mut meter = MemoryMeter {
+            account: Arc::new(Account::new(1)),
+            used: 0,
+            limit: 100,
+            granted: 0,
+            share: Share::of(Arc::clone(&budget)),
+            denied: None,
+        };
+        assert!(meter.memory_growing(0, 40, None).unwrap());
+        // One that its own type forbids: nobody was asked, and what it has it keeps.
+        meter.memory_grow_failed(wasmtime::format_err!("beyond 4 GiB")).unwrap();
+        assert_eq!((budget.used(), &meter.denied), (40, &None));
+        for _ in 0..3 {
+            assert!(meter.memory_growing(40, 90, None).unwrap());
+            meter.memory_grow_failed(MachineError::NOMEM.into()).unwrap();
+            assert_eq!((budget.used(), meter.account.memory_peak()), (40, 40));
+        }
+        let exit = meter.denied.as_ref().unwrap().exit();
+        assert_eq!(exit.kind(), "host_error");
+        meter.memory_grow_failed(MachineError::NOMEM.into()).unwrap();
+        assert_eq!(budget.used(), 40, "once");
+        assert!(!meter.memory_growing(40, 101, None).unwrap());
+        assert_eq!(meter.denied, Some(Denied::By("handler.memory")));
+        drop(meter);
+        assert_eq!(budget.used(), 0);
     }
 }

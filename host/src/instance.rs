@@ -12,13 +12,15 @@ use crate::backtrace;
 use crate::connection::Connection;
 use crate::coredump::Coredump;
 use crate::coredumps::Coredumps;
+use crate::engine::one_line;
 use crate::exit::Exit;
-use crate::guest::{Guest, Stop};
+use crate::guest::{Denied, Guest, Stop};
 use crate::handler::Handler;
 use crate::host_calls::HostCalls;
 use crate::memory_budget::{MemoryBudget, Share};
 use crate::plugin::Entry;
 use crate::tenant::TENANT_MEMORY;
+use crate::text::printable;
 use crate::watchdog::{Limits, watch};
 
 /// What one host call may make the WASI library allocate, in bytes.
@@ -101,7 +103,7 @@ pub(crate) async fn make(
 ) -> wasmtime::Result<Instance> {
     let instance = handler.code.pre.instantiate_async(&mut *store).await;
     // A tenant that has no memory left is no trouble of the host's, which others would feel.
-    let is_of_the_tenant = store.data().meter.denied == Some(TENANT_MEMORY);
+    let is_of_the_tenant = store.data().meter.denied == Some(Denied::By(TENANT_MEMORY));
     made(instance.as_ref().map_or_else(is_of_the_guest, |_| true) || is_of_the_tenant);
     let instance = instance?;
     store.data_mut().memory = instance.get_memory(&mut *store, "memory");
@@ -138,7 +140,7 @@ pub(crate) async fn enter(
 /// Has a coredump written of an instance that trapped, if it is its turn.
 async fn dump(handler: &Handler, store: &mut Store<Guest>, error: &Error, dumps: &Arc<Coredumps>) {
     // A guest may also end inside a host call because it wants to.
-    if matches!(error.downcast_ref(), Some(Stop::Code(_) | Stop::Handshake))
+    if matches!(error.downcast_ref(), Some(Stop::Code(_) | Stop::Handshake(_)))
         || !backtrace::is_in(error)
     {
         return;
@@ -162,18 +164,21 @@ fn on_tick(mut store: StoreContextMut<'_, Guest>) -> UpdateDeadline {
     let account = Arc::clone(guest.connection.account());
     account.gives_way();
     guest.connection.flush();
-    match paid_at {
-        Some(at) => {
-            UpdateDeadline::YieldCustom(1, Box::pin(async move { account.sleep_until(at).await }))
-        }
-        // tokio's own yield lets its driver run: others get the worker, and sockets are looked at.
-        None => UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())),
+    if let Some(at) = paid_at {
+        return UpdateDeadline::YieldCustom(
+            1,
+            Box::pin(async move { account.sleep_until(at).await }),
+        );
     }
+    account.uses_up_slice();
+    // tokio's own yield lets its driver run: others get the worker, and sockets are looked at.
+    UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))
 }
 
-/// Whether an instance could not be made because of what the guest does when it begins.
+/// Whether an instance could not be made because of what the guest does when it begins: it traps,
+/// or was running already.
 fn is_of_the_guest(error: &Error) -> bool {
-    error.is::<Trap>() || error.is::<Stop>() || error.is::<GuestError>()
+    error.is::<Trap>() || backtrace::is_in(error)
 }
 
 /// How an instance ended by itself.
@@ -190,7 +195,7 @@ fn exit_of_code(code: i32, guest: &Guest) -> Exit {
     } else if code == 0 {
         Exit::Ok
     } else {
-        guest.meter.denied.map_or(Exit::Failed(code), Exit::MemoryLimit)
+        guest.meter.denied.as_ref().map_or(Exit::Failed(code), Denied::exit)
     }
 }
 
@@ -198,14 +203,14 @@ fn exit_of_error(error: &Error, guest: &Guest) -> Exit {
     if let Some(Stop::Code(code)) = error.downcast_ref() {
         return exit_of_code(*code, guest);
     }
-    if let Some(Stop::Handshake) = error.downcast_ref() {
-        return Exit::HandshakeFailed(None);
+    if let Some(Stop::Handshake(why)) = error.downcast_ref() {
+        return Exit::HandshakeFailed(why.clone());
     }
     if let Some(Trap::OutOfFuel) = error.downcast_ref() {
         return Exit::CpuLimit("handler.fuel");
     }
-    if let Some(key) = guest.meter.denied {
-        return Exit::MemoryLimit(key);
+    if let Some(denied) = &guest.meter.denied {
+        return denied.exit();
     }
     let what = if let Some(stop) = error.downcast_ref::<Stop>() {
         stop.to_string()
@@ -217,8 +222,13 @@ fn exit_of_error(error: &Error, guest: &Guest) -> Exit {
     } else if error.is::<ResourceTableError>() {
         "too many files are open".to_owned()
     } else {
-        // Neither the guest's doing nor a limit: pool exhausted, or a bug of ours.
-        return Exit::HostError(format!("{error:#}"));
+        // Neither the guest's doing nor a limit: the machine gave too little, or a bug of ours.
+        return Exit::HostError(if backtrace::is_in(error) {
+            // The rest of it is the backtrace, with names as the module has them.
+            printable(&error.root_cause().to_string())
+        } else {
+            one_line(error)
+        });
     };
     Exit::Trap(match backtrace::innermost(error) {
         Some(function) => format!("{what} in `{function}`"),

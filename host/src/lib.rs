@@ -61,7 +61,8 @@ pub mod connection;
 pub mod instance;
 pub mod trial;
 
-mod backtrace;
+mod background;
+pub mod backtrace;
 mod cache;
 mod call_meter;
 pub mod compile;

@@ -21,7 +21,7 @@ fn main() -> ExitCode {
 
 #[expect(unsafe_code, reason = "only here can it be known that nobody owns a descriptor yet")]
 fn take_over_descriptors() {
-    // SAFETY: it is the first thing that `main` does, and nothing that runs before it (std, the
-    // allocator) keeps a descriptor above 2.
+    // SAFETY: nothing that runs before it keeps a descriptor above 2: neither std nor the allocator
+    // nor `compile_if_asked`, which looks at the arguments and no more where it gives no code.
     unsafe { portcell::listener::inherit() }
 }

@@ -91,6 +91,13 @@ impl Share {
         self.bytes += bytes;
         Ok(())
     }
+
+    /// Gives a part of it back.
+    pub(crate) fn shrink(&mut self, bytes: u64) {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        self.budget.give_back(bytes);
+    }
 }
 
 impl Drop for Share {

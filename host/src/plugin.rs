@@ -20,6 +20,11 @@ const MOST_IMPORTS: usize = 1000;
 /// Exports that a module may have, for the same reason. The host needs four.
 const MOST_EXPORTS: usize = 10_000;
 
+/// Types and functions that a module may have: what wasmtime takes. Without these bounds a module of
+/// a few mebibytes could make this process have hundreds, before there is a compiler to bound.
+const MOST_TYPES: usize = 1_000_000;
+const MOST_FUNCTIONS: usize = 1_000_000;
+
 /// Parameters or results of a function that are told apart; no function of the host has as many.
 const MOST_VALUES: usize = 32;
 
@@ -124,7 +129,7 @@ pub enum PluginError {
     /// It ends too early or is damaged: what is wrong, and where.
     #[error("is a damaged wasm module: {0}")]
     Damaged(String),
-    /// It has more imports or exports than any plugin needs: which, and how many there may be.
+    /// It has more of something than any plugin needs: of what, and how many there may be.
     #[error("has more than {1} {0}; is it a plugin?")]
     TooMany(&'static str, usize),
     /// It has no memory for the host to read and write.
@@ -316,6 +321,9 @@ impl Reading {
                             _ => None,
                         });
                     }
+                    if self.types.len() > MOST_TYPES {
+                        break;
+                    }
                 }
             }
             Payload::ImportSection(section) => {
@@ -343,6 +351,9 @@ impl Reading {
             Payload::FunctionSection(section) => {
                 for ty in section.clone() {
                     self.functions.push(ty?);
+                    if self.functions.len() > MOST_FUNCTIONS {
+                        break;
+                    }
                 }
             }
             Payload::TableSection(section) => {
@@ -381,6 +392,12 @@ impl Reading {
     }
 
     fn check_counts(&self) -> Result<(), PluginError> {
+        if self.types.len() > MOST_TYPES {
+            return Err(PluginError::TooMany("types", MOST_TYPES));
+        }
+        if self.functions.len() > MOST_FUNCTIONS {
+            return Err(PluginError::TooMany("functions", MOST_FUNCTIONS));
+        }
         if self.imports.len() > MOST_IMPORTS {
             return Err(PluginError::TooMany("imports", MOST_IMPORTS));
         }
@@ -449,6 +466,24 @@ mod tests {
         // and the code. In between, functions are declared whose code is missing.
         assert_eq!(whole, 4);
         assert!(matches!(reads(wasm.len() - 1), Err(PluginError::Damaged(_))));
+    }
+
+    #[test]
+    fn a_module_cannot_fill_the_memory_with_what_is_small_in_its_file() {
+        let leb = |number: usize| {
+            let byte = |at: u32| u8::try_from(number >> (7 * at) & 0x7f).unwrap();
+            [byte(0) | 0x80, byte(1) | 0x80, byte(2) | 0x80, byte(3)]
+        };
+        // A section of so many entries.
+        let module = |id: u8, entry: &[u8]| {
+            let (count, entries) = (leb(1_000_001), entry.repeat(1_000_001));
+            let length = leb(count.len() + entries.len());
+            [&b"\0asm\x01\0\0\0"[..], &[id], &length, &count, &entries].concat()
+        };
+        for (id, entry, what) in [(1, &b"\x60\0\0"[..], "types"), (3, &[0], "functions")] {
+            let said = Plugin::parse(module(id, entry)).unwrap_err().to_string();
+            assert_eq!(said, format!("has more than 1000000 {what}; is it a plugin?"));
+        }
     }
 
     #[test]

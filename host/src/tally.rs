@@ -66,9 +66,12 @@ impl Tallies {
         Arc::clone(self.lock().entry(key).or_default())
     }
 
-    /// Forgets those of names that are no longer configured.
+    /// Forgets those of names that are no longer configured, unless somebody has them, as open
+    /// connections do: those are forgotten the next time.
     pub fn retain(&self, is_configured: impl Fn(&str, &str) -> bool) {
-        self.lock().retain(|(listener, handler), _| is_configured(listener, handler));
+        self.lock().retain(|(listener, handler), tally| {
+            Arc::strong_count(tally) > 1 || is_configured(listener, handler)
+        });
     }
 
     /// All of them, by the names of listener and handler.
@@ -166,7 +169,12 @@ mod tests {
         tallies.of("a", "x").add(&Account::new(1), "ok");
         assert_eq!(tallies.of("a", "x").ended().exits["ok"], 1);
         assert!(tallies.of("a", "y").ended().exits.is_empty());
+        let of_a_connection = tallies.of("b", "x");
+        let names = || tallies.all().into_keys().collect::<Vec<_>>();
         tallies.retain(|_, handler| handler == "y");
-        assert_eq!(tallies.all().len(), 1);
+        assert_eq!(names(), [("a".into(), "y".into()), ("b".into(), "x".into())]);
+        drop(of_a_connection);
+        tallies.retain(|_, handler| handler == "y");
+        assert_eq!(names(), [("a".into(), "y".into())]);
     }
 }

@@ -62,8 +62,8 @@ impl Limits {
     fn deadlines(&self, account: &Account, slow: Option<Instant>) -> [Option<(Instant, Exit)>; 6] {
         let moved = account.moved_at();
         [
-            account.is_evicted().then_some((moved, Exit::IdleTimeout)),
-            self.lifetime.map(|limit| (account.began() + limit, Exit::Lifetime)),
+            account.is_evicted().then_some((moved, Exit::MadeRoom)),
+            self.lifetime.map(|limit| (account.served_at() + limit, Exit::Lifetime)),
             self.write
                 .zip(account.write_waiting_since())
                 .map(|(limit, since)| (since + limit, Exit::WriteTimeout)),
@@ -77,14 +77,16 @@ impl Limits {
 }
 
 /// Polls `instance` to its end, or until a bound of `limits` is reached; then it is left where it
-/// is, for the caller to drop. Its CPU time counts in `quota`, which may hold it back: it is not
-/// polled meanwhile, and nobody is blamed for what it could not do then.
+/// is, for the caller to drop. Silence and its lifetime count from here. Its CPU time counts in
+/// `quota`, which may hold it back: it is not polled meanwhile, and nobody is blamed for what it
+/// could not do then.
 pub async fn watch<F: Future>(
     account: &Account,
     limits: &Limits,
     quota: &CpuQuota,
     mut instance: Pin<&mut F>,
 ) -> Result<F::Output, Exit> {
+    account.is_served();
     let mut timer = pin!(None);
     let mut pace = limits.min_rate.map(Pace::new);
     let mut cpu = CpuUser::new(quota, account);
@@ -290,6 +292,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn what_was_before_the_instance_is_neither_silence_nor_its_lifetime() {
+        let idle = Limits { idle: Some(10 * SECOND), ..Limits::default() };
+        let lifetime = Limits { lifetime: Some(10 * SECOND), ..Limits::default() };
+        for (limits, exit) in [(idle, Exit::IdleTimeout), (lifetime, Exit::Lifetime)] {
+            let account = Account::new(1);
+            // A handshake, or a wait in a queue.
+            sleep(60 * SECOND).await;
+            let began = Instant::now();
+            assert_eq!(run(&account, &limits, pending::<()>()).await, Err(exit));
+            assert_eq!(began.elapsed(), 10 * SECOND);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn an_alarm_polls_the_guest_and_ends_nothing() {
         let account = Account::new(1);
         let limits = Limits { idle: Some(10 * SECOND), ..Limits::default() };
@@ -332,7 +348,7 @@ mod tests {
             sleep(SECOND).await;
             other.evict();
         });
-        assert_eq!(run(&account, &limits, pending::<()>()).await, Err(Exit::IdleTimeout));
+        assert_eq!(run(&account, &limits, pending::<()>()).await, Err(Exit::MadeRoom));
         assert_eq!(began.elapsed(), SECOND);
         evicting.await.unwrap();
     }

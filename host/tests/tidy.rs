@@ -139,7 +139,7 @@ fn every_exit_is_explained_to_operators() {
         Exit::BytesLimit("listener.max_bytes_in"),
         Exit::SlowPeer,
         Exit::PeerReset,
-        Exit::HandshakeFailed(None),
+        Exit::HandshakeFailed(text()),
         Exit::Refused(text()),
         Exit::Drained,
         Exit::Cut,

@@ -40,6 +40,7 @@ fn help_teaches() {
         ("drain", &["drain", "--help"]),
         ("reload", &["reload", "--help"]),
         ("rollback", &["rollback", "--help"]),
+        ("upgrade", &["upgrade", "--help"]),
         ("diff", &["diff", "--help"]),
         ("limits", &["limits", "--help"]),
         ("limits-set", &["limits", "set", "--help"]),

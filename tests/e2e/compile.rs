@@ -185,6 +185,12 @@ fn a_compiler_is_bounded_and_has_nothing_of_the_server() {
         assert!(limited(name, limit), "{name}: {}", limits());
     }
     assert!(!limited("Max cpu time", "unlimited"), "{}", limits());
+    let seconds = limits().lines().find_map(|line| {
+        let fields = line.strip_prefix("Max cpu time")?.split_whitespace();
+        fields.take(2).map(|field| field.parse::<u64>().ok()).collect::<Option<Vec<_>>>()
+    });
+    // At the first it gets a SIGXCPU, which says why it ends; a SIGKILL does not.
+    assert!(seconds.is_some_and(|both| both[1] == both[0] + 1), "{}", limits());
     let addresses = limits().lines().find_map(|line| {
         line.strip_prefix("Max address space")?.split_whitespace().next()?.parse::<u64>().ok()
     });
@@ -219,8 +225,10 @@ fn a_server_that_is_asked_to_end_while_it_compiles_ends_at_once_and_says_nothing
     let server = Server::run(slow(&folder)).begin_by(portcell());
     let compiler = Process::of(&server).child();
     wait_until("it is bounded", || compiler.read("limits").contains(" 16 "));
-    // As a service manager does: to all of its processes.
-    kill_process(compiler.pid(), Signal::TERM).unwrap();
+    // As a service manager does: to all of its processes; or `pkill`, by name.
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP, Signal::USR2] {
+        kill_process(compiler.pid(), signal).unwrap();
+    }
     server.find_line("takes a while");
     assert!(compiler.runs(), "it is the server that has to end it");
     server.signal(Signal::TERM);

@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use rustix::process::Signal;
+use rustix::process::{Resource, Rlimit, Signal, prlimit};
 use serde_json::{Value, json};
 
 use crate::harness::{Client, Folder, Server, plugin};
@@ -85,6 +85,41 @@ fn a_growth_beyond_what_all_instances_may_have_is_a_memory_limit_too() {
 }
 
 #[test]
+fn a_machine_that_gives_no_memory_is_a_host_error_and_others_go_on() {
+    let folder = Folder::new();
+    let server = Server::run(folder.guest("does_as_told")).start();
+    let [mut grows, mut stays] = [(); 2].map(|()| server.connect());
+    for client in [&mut grows, &mut stays] {
+        client.send("e");
+        assert_eq!(client.receive(1), "e");
+    }
+    // From here on it gets no page more that it could write to (setrlimit(2), RLIMIT_DATA). With 0
+    // the kernel makes an exception.
+    let none = Rlimit { current: Some(1), maximum: None };
+    let before = prlimit(Some(server.pid()), Resource::Data, none).unwrap();
+    let mut comes = server.connect();
+    comes.send("e");
+    comes.is_reset();
+    grows.send("m");
+    grows.is_reset();
+    stays.send("e");
+    assert_eq!(stays.receive(1), "e");
+    let receipts = server.receipts(2);
+    prlimit(Some(server.pid()), Resource::Data, before).unwrap();
+    let exits: Vec<_> = receipts.iter().map(|receipt| &receipt["exit"]).collect();
+    let why = "Cannot allocate memory (os error 12)";
+    for exit in &exits {
+        assert_eq!(exit["kind"], "host_error");
+        assert!(exit["detail"].as_str().unwrap().contains(why), "{exit}");
+    }
+    assert_eq!(exits[1]["detail"], format!("the machine gives no more memory: {why}"));
+    assert_eq!(receipts[1]["memory_peak"], 2 << 16, "what it had before");
+    let mut client = server.connect();
+    client.send("e");
+    assert_eq!(client.receive(1), "e");
+}
+
+#[test]
 fn an_instance_that_runs_out_of_fuel_is_a_cpu_limit() {
     let exit = limit("cpu_limit", "handler.fuel");
     check(&["--meter", "fuel", "--fuel", "10000000"], "s", Seen::Reset, &exit);
@@ -105,7 +140,8 @@ fn cpu_time_in_all_is_a_limit_too() {
 
 #[test]
 fn silence_is_an_idle_timeout() {
-    let receipt = check(&["--idle-timeout", "100ms"], "e", Seen::GoodOrder, &kind("idle_timeout"));
+    let exit = limit("idle_timeout", "listener.idle_timeout");
+    let receipt = check(&["--idle-timeout", "100ms"], "e", Seen::GoodOrder, &exit);
     assert_eq!(receipt["bytes_out"], 1);
     let lasted = receipt["duration_ms"].as_u64().unwrap();
     assert!((100..5_000).contains(&lasted), "{lasted} ms");
@@ -113,12 +149,14 @@ fn silence_is_an_idle_timeout() {
 
 #[test]
 fn an_old_instance_is_a_lifetime() {
-    check(&["--lifetime", "100ms"], "e", Seen::GoodOrder, &kind("lifetime"));
+    let exit = limit("lifetime", "handler.lifetime");
+    check(&["--lifetime", "100ms"], "e", Seen::GoodOrder, &exit);
 }
 
 #[test]
 fn a_guest_that_sleeps_is_silent() {
-    check(&["--idle-timeout", "100ms"], "i", Seen::GoodOrder, &kind("idle_timeout"));
+    let exit = limit("idle_timeout", "listener.idle_timeout");
+    check(&["--idle-timeout", "100ms"], "i", Seen::GoodOrder, &exit);
 }
 
 #[test]
@@ -141,7 +179,7 @@ fn a_peer_that_does_not_read_is_a_write_timeout() {
     let mut client = server.connect();
     client.send("w");
     let receipt = server.receipt();
-    assert_eq!(receipt["exit"], kind("write_timeout"));
+    assert_eq!(receipt["exit"], limit("write_timeout", "listener.write_timeout"));
     client.is_reset();
 }
 
@@ -175,7 +213,8 @@ fn more_bytes_than_may_go_out_are_a_bytes_limit() {
 
 #[test]
 fn a_peer_that_sends_too_little_is_a_slow_peer() {
-    check(&["--min-rate", "1KiB:100ms"], "ee", Seen::Reset, &kind("slow_peer"));
+    let exit = limit("slow_peer", "listener.min_rate");
+    check(&["--min-rate", "1KiB:100ms"], "ee", Seen::Reset, &exit);
 }
 
 #[test]
@@ -195,7 +234,7 @@ fn a_drain_that_ends_silent_connections_is_drained() {
     server.drain();
     client.ends_in_good_order();
     drop(client);
-    assert_eq!(server.receipt()["exit"], kind("drained"));
+    assert_eq!(server.receipt()["exit"], limit("drained", "server.drain_idle"));
     assert_eq!(server.wait().0, 0);
 }
 

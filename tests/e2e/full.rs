@@ -86,6 +86,22 @@ fn without_a_farewell_nothing_is_said() {
 }
 
 #[test]
+fn a_wait_in_the_queue_is_no_silence() {
+    let arguments = ["--spawn", "1", "--when-full", "queue:6:30s", "--idle-timeout", "2s"];
+    let server = Server::run(plugin("echo")).arguments(&arguments).start();
+    let mut place = served(&server);
+    let mut queued = server.connect();
+    // For longer than the timeout.
+    for _ in 0..15 {
+        assert!(place.hears_nothing());
+        place.is_echoed();
+    }
+    ends(place);
+    assert!(queued.hears_nothing(), "it was ended for what was before its turn");
+    queued.is_echoed();
+}
+
+#[test]
 fn a_queue_is_served_in_its_order() {
     let server = start("queue:6:30s");
     let mut place = served(&server);

@@ -2,9 +2,10 @@
 
 use std::future::ready;
 use std::net::TcpStream;
+use std::sync::Arc;
 
 use portcell::Server;
-use portcell::config::ListenerConfig;
+use portcell::config::{Environment, ListenerConfig};
 use portcell::listener::State;
 
 use crate::TestResult;
@@ -274,10 +275,14 @@ async fn whoever_steers_a_server_that_has_ended_is_told_so() -> TestResult {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn its_debug_text_names_listeners_and_handlers() -> TestResult {
-    let mut server = Server::load(config(&plugin("echo"), &["front"])).await?;
+async fn its_debug_text_names_listeners_and_handlers_and_has_no_secret() -> TestResult {
+    let mut config = config(&plugin("echo"), &["front"]);
+    let handler = Arc::make_mut(&mut config.handlers[0]);
+    handler.env = Environment(vec![("TOKEN".into(), "hunter2".into())]);
+    let mut server = Server::load(config).await?;
     server.bind().await?;
     let text = format!("{server:?}");
     assert!(text.contains("front") && text.contains("echo"), "{text}");
+    assert!(text.contains("TOKEN") && !text.contains("hunter2"), "{text}");
     Ok(())
 }

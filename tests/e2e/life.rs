@@ -97,7 +97,56 @@ async fn to_be_told_the_same_twice_changes_nothing() -> TestResult {
         control.start("a").await?;
     }
     server.served("a").leaves();
-    assert_eq!(server.listener("a").await.accepted, 1, "counted from the start");
+    assert_eq!(server.listener("a").await.accepted, 3, "it counts on");
+    server.drain().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_leaves_a_listener_as_it_was_told_and_its_counts_go_on() -> TestResult {
+    let names = ["runs", "suspended", "draining", "stopped"];
+    let mut config = config(&plugin("echo"), &names);
+    let server = Local::start(config.clone()).await;
+    let control = server.control();
+    let mut open = names.map(|name| server.served(name));
+    control.suspend("suspended").await?;
+    let [runs, suspended, draining, stopped] = &mut open;
+    let stop = tokio::spawn({
+        let control = control.clone();
+        async move { control.drain_listener("draining", None).await }
+    });
+    server.becomes("draining", State::Draining).await;
+    assert_eq!(control.stop_listener("stopped").await?, 1);
+    stopped.is_reset();
+
+    for name in names {
+        edit(&mut config, name, |listener| listener.farewell = "bye".into());
+    }
+    assert_eq!(control.apply(config).await?.len(), names.len());
+    let mut states = Vec::new();
+    for name in names {
+        let listener = server.listener(name).await;
+        states.push((listener.state, listener.accepted));
+    }
+    let all = [State::Accepting, State::Suspended, State::Draining, State::Stopped];
+    assert_eq!(states, all.map(|state| (state, 1)));
+    let mut waiting = server.waits("suspended");
+    for open in [runs, suspended, draining] {
+        open.is_echoed();
+    }
+    control.resume("suspended").await?;
+    assert_eq!(waiting.receive(1), "x");
+    server.served("runs").leaves();
+    assert_eq!(server.listener("runs").await.accepted, 2);
+    let [runs, suspended, draining, _] = open;
+    draining.leaves();
+    assert_eq!(stop.await??, 0);
+    control.start("draining").await?;
+    server.served("draining").leaves();
+    assert_eq!(server.listener("draining").await.accepted, 2);
+    for client in [runs, suspended, waiting] {
+        client.leaves();
+    }
     server.drain().await;
     Ok(())
 }

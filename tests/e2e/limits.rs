@@ -1,6 +1,6 @@
 //! Limits that concern more than how one connection ends.
 
-use crate::harness::{Folder, Server, plugin};
+use crate::harness::{Folder, Process, Server, plugin, wait_until};
 
 #[test]
 fn bytes_that_move_put_an_idle_timeout_off() {
@@ -26,6 +26,21 @@ fn cpu_time_is_counted_from_the_last_byte() {
     client.end();
     client.ends_in_good_order();
     assert_eq!(server.receipt()["exit"]["kind"], "ok");
+}
+
+#[test]
+fn a_guest_that_computes_has_only_the_time_that_others_leave() {
+    let folder = Folder::new();
+    let server = Server::run(folder.guest("spins_forever")).arguments(&["--cpu", "none"]).start();
+    let _client = server.connect();
+    let background = || Process::of(&server).threads("background");
+    // More than the first slice, which was another thread's.
+    wait_until("it computes there", || {
+        background().iter().map(|(ticks, _)| ticks).sum::<u64>() > 100
+    });
+    assert!(background().iter().all(|(_, gives_way)| *gives_way));
+    let others: u64 = Process::of(&server).threads("tokio-rt-worker").iter().map(|it| it.0).sum();
+    assert!(others < 20, "{others}");
 }
 
 #[test]

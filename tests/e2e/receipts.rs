@@ -277,7 +277,7 @@ fn clients_that_are_turned_away_have_receipts_if_all_are_wanted() {
         "local": format!("127.0.0.1:{}", server.port()),
         "bytes_in": 0,
         "host_calls": {},
-        "exit": { "kind": "refused", "detail": "it is full" },
+        "exit": { "kind": "refused", "detail": "it is full (server.max_connections)" },
     });
     for (field, value) in expected.as_object().unwrap() {
         assert_eq!(&receipt[field], value, "{field}");

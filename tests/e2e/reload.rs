@@ -1,8 +1,10 @@
 //! SIGHUP: the configuration is read again.
 
+use std::io::Write as _;
 use std::net::{TcpStream, UdpSocket};
 use std::path::Path;
 
+use rustix::fs::{CWD, Mode, mkfifoat};
 use rustix::process::Signal;
 
 use crate::harness::{Client, Folder, PATIENCE, Server, plugin, wait_until};
@@ -355,6 +357,112 @@ fn an_address_that_another_listener_takes_over_turns_nobody_away() {
     assert!(refused.contains("was made with other options"), "{refused}");
     assert_eq!(connect().ask("listener"), "second");
     assert_eq!(of_second.ask("listener"), "second");
+}
+
+#[test]
+fn addresses_that_move_between_listeners_that_both_stay_turn_nobody_away() {
+    let folder = Folder::new();
+    let handler = handler(&folder.guest("tells_facts"), "");
+    let with = |name: &str, binds: &[&str]| {
+        let bind = format!("bind = {binds:?}");
+        listener(name, "", "").replace("bind = \"\"", &bind)
+    };
+    let at = |name: &str| format!("unix:{}", folder.at(name).display());
+    let [x, y, z] = ["x", "y", "z"].map(at);
+    let config = |a: &[&str], b: &[&str]| format!("{}{}{handler}", with("a", a), with("b", b));
+    let server = Server::serve(&folder, &config(&[&x, &y, "tcp://127.0.0.1:0"], &[&z])).start();
+    let port = server.addresses("a", 3)[2].rsplit_once(':').unwrap().1.to_owned();
+    let tcp = format!("tcp://127.0.0.1:{port}");
+    let connect = || Client::connect(("127.0.0.1", port.parse().unwrap()));
+    let mut old = connect();
+    assert_eq!(old.ask("listener"), "a");
+    for (count, moved) in ["b", "a", "b"].into_iter().enumerate() {
+        let moves = if moved == "b" {
+            config(&[&x], &[&z, &y, &tcp])
+        } else {
+            config(&[&x, &y, &tcp], &[&z])
+        };
+        reload(&server, &folder, count + 1, &moves);
+        assert_eq!(connect().ask("listener"), moved);
+        assert_eq!(Client::connect_unix(&folder.at("y")).ask("listener"), moved);
+        assert_eq!(Client::connect_unix(&folder.at("x")).ask("listener"), "a");
+        assert_eq!(Client::connect_unix(&folder.at("z")).ask("listener"), "b");
+    }
+    assert_eq!(old.ask("listener"), "a");
+}
+
+#[test]
+fn a_configuration_that_is_refused_joins_no_group() {
+    let folder = Folder::new();
+    let handler = handler(&folder.guest("tells_facts_by_datagram"), "");
+    let good = |more: &str| {
+        format!(
+            "{}{handler}",
+            listener("l", "udp://0.0.0.0:0", &format!("device = \"lo\"\n{more}"))
+        )
+    };
+    let server = Server::serve(&folder, &good("")).start();
+    // 239.77.1.213, as /proc/net/igmp has it.
+    let (group, joined) = ("multicast = [\"239.77.1.213\"]", "D5014DEF");
+    let is_joined = || std::fs::read_to_string("/proc/net/igmp").unwrap().contains(joined);
+    let bad = format!("{}{}", good(group), listener("m", "tcp://192.0.2.1:1", ""));
+    folder.write("portcell.toml", bad);
+    server.signal(Signal::HUP);
+    server.find_line("the old configuration stays in force: ");
+    assert!(!is_joined());
+    reload(&server, &folder, 1, &good(group));
+    assert!(is_joined());
+}
+
+#[test]
+fn many_signals_while_a_configuration_is_read_are_one_more_reload() {
+    let folder = Folder::new();
+    let config = format!(
+        "server.receipts = \"receipts.json\"\n{}{}",
+        listener("l", "tcp://127.0.0.1:0", ""),
+        handler(&plugin("echo"), "")
+    );
+    let server = Server::serve(&folder, &config).start();
+    let path = folder.at("portcell.toml");
+    // The first reload waits for somebody to write the configuration.
+    std::fs::remove_file(&path).unwrap();
+    mkfifoat(CWD, &path, Mode::RWXU).unwrap();
+    let receipts = folder.at("receipts.json");
+    let mut written = None;
+    for turn in 0..6 {
+        std::fs::rename(&receipts, folder.at("old")).unwrap();
+        server.signal(Signal::HUP);
+        wait_until("the signal was heard", || receipts.exists());
+        if turn == 0 {
+            written = Some(std::fs::OpenOptions::new().write(true).open(&path).unwrap());
+        }
+    }
+    // Others find a file.
+    std::fs::remove_file(&path).unwrap();
+    folder.write("portcell.toml", &config);
+    written.unwrap().write_all(config.as_bytes()).unwrap();
+    server.find_lines(2, "the configuration was applied");
+    server.signal(Signal::TERM);
+    let (code, log) = server.wait();
+    assert_eq!((code, log.matches("the configuration was applied").count()), (0, 2), "{log}");
+}
+
+#[test]
+fn a_configuration_that_takes_for_ever_to_be_read_holds_up_nobody() {
+    let folder = Folder::new();
+    let (server, config) = echo_with(&folder, "");
+    let path = folder.at("portcell.toml");
+    std::fs::remove_file(&path).unwrap();
+    mkfifoat(CWD, &path, Mode::RWXU).unwrap();
+    server.signal(Signal::HUP);
+    // Whoever opens it for writing waits for somebody who reads.
+    let mut writes = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    writes.write_all(config("").as_bytes()).unwrap();
+    served(&server);
+    server.signal(Signal::TERM);
+    let (code, log) = server.wait();
+    assert_eq!(code, 0, "{log}");
+    assert!(!log.contains("the configuration was applied"), "{log}");
 }
 
 #[test]

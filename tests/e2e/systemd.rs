@@ -5,7 +5,7 @@ use std::process::Command;
 
 use rustix::process::Signal;
 
-use crate::harness::{Folder, PATIENCE, Server, plugin, portcell};
+use crate::harness::{Folder, PATIENCE, Program, Server, plugin, portcell};
 
 /// A service manager that hears what it is told.
 struct Manager(UnixDatagram);
@@ -36,6 +36,17 @@ impl Manager {
         let tells =
             |message: &String| !message.starts_with("STATUS=") && !message.starts_with("WATCHDOG=");
         std::iter::repeat_with(|| self.message()).find(tells).unwrap()
+    }
+
+    /// What has come and was not looked at.
+    fn so_far(&self) -> Vec<String> {
+        self.0.set_nonblocking(true).unwrap();
+        let mut message = [0; 4096];
+        let mut all = Vec::new();
+        while let Ok(length) = self.0.recv(&mut message) {
+            all.push(String::from_utf8(message[..length].to_vec()).unwrap());
+        }
+        all
     }
 
     /// Waits for a message with this line in it.
@@ -80,6 +91,51 @@ fn the_process_that_takes_the_place_of_another_is_made_known() {
     assert!(heard.contains(&"READY=1\n".to_owned()), "{heard:?}");
     assert!(heard.contains(&format!("MAINPID={}\n", successor.pid())), "{heard:?}");
     server.ends();
+}
+
+#[test]
+fn of_two_processes_only_the_one_that_serves_tells_of_its_end() {
+    let folder = Folder::new();
+    let manager = Manager::listen(&folder);
+    let mut server = Server::serve(&folder, &echo()).start_by(Manager::starts(&folder));
+    let mut stays = server.connect();
+    stays.is_echoed();
+    let successor = server.upgrade();
+    let mut stays_with_the_other = server.connect();
+    stays_with_the_other.is_echoed();
+    server.signal(Signal::HUP);
+    server.signal(Signal::TERM);
+    stays.is_echoed();
+    stays.leaves();
+    server.ends();
+    drop(stays_with_the_other);
+    successor.signal(Signal::TERM);
+    // Of the log, that is: both have it.
+    server.wait();
+    let heard = manager.so_far();
+    let count = |line: &str| heard.iter().filter(|said| said.starts_with(line)).count();
+    assert_eq!(
+        (count("STOPPING=1"), count("RELOADING=1"), count("READY=1")),
+        (1, 0, 2),
+        "{heard:?}"
+    );
+}
+
+#[test]
+fn a_drain_by_a_command_is_an_end_that_is_told_and_no_reload_begins_in_it() {
+    let folder = Folder::new();
+    let manager = Manager::listen(&folder);
+    let server = Server::serve(&folder, &echo()).start_by(Manager::starts(&folder));
+    let mut stays = server.connect();
+    stays.is_echoed();
+    let drain = Program::portcell().arguments(&["drain"]).directory(folder.path()).run();
+    assert_eq!(drain.code, 0, "{}", drain.stderr);
+    manager.waits_for("STOPPING=1");
+    server.signal(Signal::HUP);
+    stays.leaves();
+    assert_eq!(server.wait().0, 0);
+    let heard = manager.so_far();
+    assert!(!heard.iter().any(|said| said.starts_with("RELOADING=1")), "{heard:?}");
 }
 
 #[test]

@@ -22,6 +22,11 @@ fn kind(name: &str) -> Value {
     json!({ "kind": name })
 }
 
+/// The exit of a limit, with its key.
+fn limit(name: &str, key: &str) -> Value {
+    json!({ "kind": name, "detail": key })
+}
+
 /// Bytes that are all different for a while, so that one at the wrong place is seen.
 fn bytes(length: usize) -> Vec<u8> {
     (0..=250).cycle().take(length).collect()
@@ -94,7 +99,7 @@ fn silence_ends_a_flow_and_the_next_datagram_begins_another() {
     let peer = server.peer();
     let first = peer.ask("connection.id");
     let receipt = server.receipt();
-    assert_eq!(receipt["exit"], kind("idle_timeout"));
+    assert_eq!(receipt["exit"], limit("idle_timeout", "listener.idle_timeout"));
     assert_eq!(receipt["transport"], "udp");
     assert_eq!(receipt["peer"], peer.address());
     assert_eq!(receipt["local"], format!("127.0.0.1:{}", server.udp_port()));
@@ -167,7 +172,8 @@ fn a_flow_can_end_by_itself_in_a_drain() {
 
 #[test]
 fn newcomers_are_dropped_while_there_is_no_place_and_the_longest_silent_makes_room() {
-    let server = start("tells_facts_by_datagram", &["--max-flows", "2", "--idle-timeout", "none"]);
+    let flags = ["--max-flows", "2", "--idle-timeout", "none", "--receipts-for", "all"];
+    let server = start("tells_facts_by_datagram", &flags);
     let (silent, busy, newcomer) = (server.peer(), server.peer(), server.peer());
     let (first, second) = (silent.ask("connection.id"), busy.ask("connection.id"));
     newcomer.send("peer.address");
@@ -181,12 +187,14 @@ fn newcomers_are_dropped_while_there_is_no_place_and_the_longest_silent_makes_ro
     });
     let receipt = server.receipt();
     assert_eq!(receipt["id"].to_string(), first);
-    assert_eq!(receipt["exit"], kind("idle_timeout"));
+    assert_eq!(receipt["exit"], limit("idle_timeout", "max_flows"));
     assert_eq!(busy.ask("connection.id"), second);
     let ended = "silent flows are ended to make room for others (max_flows)";
     server.find_line(ended);
     assert_eq!(warnings(&server, dropped), 1, "{}", server.log());
     assert_eq!(warnings(&server, ended), 1, "{}", server.log());
+    // Those that were dropped have none: their senders can be forged.
+    assert_eq!(server.receipts(1).len(), 1);
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! Versions of a handler: in service, kept, left; steered through the library.
 
 use std::fmt::Write as _;
+use std::fs::OpenOptions;
 use std::path::Path;
 use std::time::Duration;
 
+use portcell::Server;
 use portcell::config::HandlerConfig;
 use portcell::server::VersionState::{InService, Kept, Leaving};
 use portcell::server::{HandlerStatus, VersionState};
+use rustix::fs::{CWD, Mode, mkfifoat};
 
 use crate::TestResult;
 use crate::harness::{Client, Folder, Local, config, until};
@@ -216,5 +219,74 @@ async fn while_a_module_is_compiled_the_server_listens_to_others_and_ends_when_i
     let (swapped, ended) = tokio::join!(swapping, server.drain());
     assert_eq!(swapped.unwrap_err().to_string(), "the server is draining, and then ends");
     assert_eq!(ended.cut, 0);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_old_versions_only_those_that_did_not_come_back_are_retired() -> TestResult {
+    let folder = Folder::new();
+    let mut config = config(&folder.guest("does_as_told"), &["l"]);
+    let brief = Some(Duration::from_millis(50));
+    config.server.drain_timeout = brief;
+    let server = Local::start(config.clone()).await;
+    let control = server.control();
+    let mut first = server.connect("l");
+    let mut is_echoed = || {
+        first.send("e");
+        assert_eq!(first.receive(1), "e");
+    };
+    is_echoed();
+    let mut of_others = Vec::new();
+    for (number, tag) in [(2, "second"), (3, "third-")] {
+        assert_eq!(control.swap("does_as_told", folder.version(tag, tag)).await?, number);
+        let mut client = server.connect("l");
+        assert_eq!(client.ask(""), format!("{tag} {number}"));
+        of_others.push(client);
+    }
+    // Both are leaving when the first one comes back, with a bound for those that leave.
+    assert_eq!(control.rollback("does_as_told").await?, 2);
+    assert_eq!(control.rollback("does_as_told").await?, 1);
+    let handler = HandlerConfig::clone(&config.handlers[0]);
+    config.handlers = vec![HandlerConfig { retire_after: brief, ..handler }.into()];
+    control.apply(config).await?;
+    for mut client in of_others {
+        client.is_reset();
+    }
+    assert_eq!(versions(&server).await, [(1, InService, 1), (2, Kept, 0), (3, Kept, 0)]);
+    is_echoed();
+    first.leaves();
+    server.drain().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_many_changes_wait_and_no_more() -> TestResult {
+    let folder = Folder::new();
+    let module = folder.version("module", "first-");
+    let mut server = Server::load(config(&module, &["l"])).await?;
+    // The first reload waits for somebody to write its configuration.
+    let source = folder.at("config");
+    mkfifoat(CWD, &source, Mode::RWXU)?;
+    server.reads_from(source.clone());
+    server.bind().await?;
+    let server = Local::run(server);
+    let reloads: Vec<_> = (0..66)
+        .map(|_| {
+            let control = server.control().clone();
+            tokio::spawn(async move { control.reload().await })
+        })
+        .collect();
+    let refused = until("one is refused", async || {
+        let swaps = server.status().await.reloads;
+        swaps.last.and_then(|last| last.error)
+    });
+    assert_eq!(refused.await, "64 changes wait already; try again when they are made");
+    assert_eq!(server.status().await.reloads.refused, 1);
+    server.connect("l").leaves();
+    server.drain().await;
+    for reload in reloads {
+        assert!(reload.await?.is_err());
+    }
+    drop(OpenOptions::new().write(true).open(&source)?);
     Ok(())
 }

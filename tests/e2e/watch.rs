@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::harness::{Folder, Server, wait_until};
+use crate::harness::{Folder, Program, Server, wait_until};
 
 /// Waits until new connections are answered so.
 fn answers(server: &Server, expected: &str) {
@@ -57,4 +57,63 @@ fn a_file_that_stays_bad_is_told_once_and_the_version_stays() {
     assert!(said.contains("the trial of v3 failed: "), "{said}");
     assert_eq!(server.log().matches(" stays").count(), 2, "{}", server.log());
     assert_eq!(server.connect().ask(""), "second 2");
+}
+
+#[test]
+fn of_two_that_stay_bad_both_are_told_and_good_ones_clear_that() {
+    let folder = Folder::new();
+    let (half, traps) = (folder.version("half", "first-"), folder.version("traps", "first-"));
+    let config = "[[listener]]\nname = \"l\"\nbind = \"127.0.0.1:0\"\nhandler = \"half\"\n\
+                  [[listener]]\nname = \"m\"\nbind = \"unix:m.sock\"\nhandler = \"traps\"\n\
+                  [handler.half]\nmodule = \"half.wasm\"\nwatch = true\n\
+                  [handler.traps]\nmodule = \"traps.wasm\"\nwatch = true\n";
+    let server = Server::serve(&folder, config).start();
+    let whole = fs::read(&half).unwrap();
+    // The first one is told when that lasts, the second one at once.
+    fs::write(&half, &whole[..whole.len() / 2]).unwrap();
+    fs::remove_file(&traps).unwrap();
+    folder.wat(
+        "traps",
+        r#"(module (memory (export "memory") 1) (func (export "handle") unreachable))"#,
+    );
+    server.find_line("handler traps: ");
+    let said = server.find_line("handler half: ");
+    assert!(said.contains("it ends in the middle") && said.ends_with("; v1 stays"), "{said}");
+    let errors = || {
+        let program = Program::portcell().arguments(&["status", "--json"]);
+        let said = program.directory(folder.path()).run().stdout;
+        let status: serde_json::Value = serde_json::from_slice(&said).unwrap();
+        let handlers = status["handlers"].as_array().unwrap().clone();
+        handlers.iter().filter(|handler| !handler["error"].is_null()).count()
+    };
+    assert_eq!(errors(), 2);
+    folder.version("half", "second");
+    answers(&server, "second 2");
+    wait_until("its error is gone", || errors() == 1);
+    folder.version("traps", "second");
+    wait_until("both errors are gone", || errors() == 0);
+}
+
+#[test]
+fn a_folder_that_is_swapped_as_a_whole_and_one_that_goes_and_comes_back_are_followed() {
+    let folder = Folder::new();
+    for (name, tag) in [("one", "first-"), ("two", "second")] {
+        fs::create_dir(folder.at(name)).unwrap();
+        fs::rename(folder.version("module", tag), folder.at(name).join("module.wasm")).unwrap();
+    }
+    // As Kubernetes has it: a file is a link through a link, which is swapped.
+    symlink("one", folder.at("..data")).unwrap();
+    symlink("..data/module.wasm", folder.at("module.wasm")).unwrap();
+    let server = Server::run(folder.at("module.wasm")).arguments(&["--watch"]).start();
+    assert_eq!(server.connect().ask(""), "first- 1");
+    symlink("two", folder.at("..data_tmp")).unwrap();
+    fs::rename(folder.at("..data_tmp"), folder.at("..data")).unwrap();
+    answers(&server, "second 2");
+    fs::rename(folder.at("two"), folder.at("away")).unwrap();
+    let said = server.find_line("; v2 stays");
+    assert!(said.contains("there is no such file"), "{said}");
+    assert_eq!(server.connect().ask(""), "second 2");
+    fs::rename(folder.at("one"), folder.at("two")).unwrap();
+    // The module is one that it has had.
+    answers(&server, "first- 1");
 }

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-/// The largest body of a request, in bytes.
+/// The largest body of a request that is JSON, in bytes.
 const LARGEST: usize = 16 * 1024;
 
 /// How long a client may take to send it.
@@ -99,22 +99,26 @@ pub(super) fn with_body(
 
 /// The body of a request as JSON; the default for an empty one.
 pub(super) async fn read<T: DeserializeOwned + Default>(body: Incoming) -> Result<T, Refusal> {
-    let collected = timeout(PATIENCE, Limited::new(body, LARGEST).collect()).await;
-    let bytes = match collected {
-        Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            let error = format!("the body is larger than {LARGEST} bytes");
-            return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, error));
-        }
-        Ok(Err(error)) => return Err(Refusal::bad_request(format!("bad body: {error}"))),
-        Err(_) => {
-            let error = format!("the body took longer than {} s", PATIENCE.as_secs());
-            return Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, error));
-        }
-    };
+    let bytes = whole(body, LARGEST).await?;
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(T::default());
     }
     serde_json::from_slice(&bytes)
         .map_err(|error| Refusal::bad_request(format!("bad body: {error}")))
+}
+
+/// The body of a request, of at most so many bytes.
+pub(super) async fn whole(body: Incoming, most: usize) -> Result<Bytes, Refusal> {
+    match timeout(PATIENCE, Limited::new(body, most).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            let error = format!("the body is larger than {most} bytes");
+            Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, error))
+        }
+        Ok(Err(error)) => Err(Refusal::bad_request(format!("bad body: {error}"))),
+        Err(_) => {
+            let error = format!("the body took longer than {} s", PATIENCE.as_secs());
+            Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, error))
+        }
+    }
 }

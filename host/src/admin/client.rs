@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,20 +13,21 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::Access;
-use super::body::{Body, Lines, Refusal, json, read, respond, with_body};
+use super::body::{Body, Lines, Refusal, json, read, respond, whole, with_body};
 use super::filter::Filter;
 use super::metrics;
 use super::patient::Patient;
 use super::routes::{Action, Route, find};
+use super::upgrades::Upgrades;
+use super::words::{Cut, Different, Draining, Killed, Most, Upgraded, Version, Within, Written};
 use crate::admission::Entry;
-use crate::config::{Difference, nearest, parse_duration};
+use crate::config::{MAX_FILE_SIZE, nearest, parse_duration};
 use crate::connection::Socket;
 use crate::followers::Heard;
 use crate::server::{Control, ControlError, Limit};
@@ -46,12 +47,17 @@ const MOMENT: Duration = Duration::from_secs(10);
 /// Lines of a stream that may wait for the client, beside those that it is behind already.
 const AHEAD: usize = 16;
 
+/// What messages call a configuration that was sent without a name.
+const SENT: &str = "configuration";
+
 /// What clients of one door are answered.
 #[derive(Debug)]
 pub(super) struct Api {
     control: Control,
     access: Access,
     ends: CancellationToken,
+    /// Nobody can start this program anew without it.
+    upgrades: Option<Upgrades>,
 }
 
 /// Answers one client, in its place among them.
@@ -84,85 +90,14 @@ async fn serve_at<S: AsyncRead + AsyncWrite + Unpin>(api: Arc<Api>, stream: S) {
     }
 }
 
-/// `{"deadline": "10s"}`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Within {
-    deadline: Option<String>,
-}
-
-/// `{"most": 100}`, `{"most": null}`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Most {
-    #[serde(default)]
-    most: Written,
-}
-
-/// A bound as it was written.
-#[derive(Debug, Default, Deserialize)]
-#[serde(from = "Option<NonZeroU32>")]
-enum Written {
-    #[default]
-    Nowhere,
-    /// `None` is `null`.
-    Here(Option<NonZeroU32>),
-}
-
-impl From<Option<NonZeroU32>> for Written {
-    fn from(most: Option<NonZeroU32>) -> Self {
-        Self::Here(most)
-    }
-}
-
-#[derive(Serialize)]
-struct Cut {
-    /// Connections that were cut.
-    cut: usize,
-}
-
-#[derive(Serialize)]
-struct Version {
-    handler: String,
-    /// The version in service now.
-    version: u64,
-}
-
-/// Something that a reload would change.
-#[derive(Serialize)]
-struct Different {
-    /// The table, and the key if it is one.
-    path: String,
-    /// What is different, for people.
-    difference: String,
-    /// Whether the server has to be started again for it: a reload would be refused.
-    needs_restart: bool,
-}
-
-impl Different {
-    fn of(difference: &Difference) -> Self {
-        Self {
-            path: difference.path(),
-            difference: difference.to_string(),
-            needs_restart: difference.needs_restart(),
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct Draining {
-    /// Connections that are open.
-    connections: usize,
-}
-
-#[derive(Serialize)]
-struct Killed {
-    killed: u64,
-}
-
 impl Api {
-    pub(super) const fn new(control: Control, access: Access, ends: CancellationToken) -> Self {
-        Self { control, access, ends }
+    pub(super) const fn new(
+        control: Control,
+        access: Access,
+        ends: CancellationToken,
+        upgrades: Option<Upgrades>,
+    ) -> Self {
+        Self { control, access, ends, upgrades }
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
@@ -210,7 +145,7 @@ impl Api {
     async fn act(&self, route: Route, body: Incoming) -> Result<Response<Body>, Refusal> {
         let control = &self.control;
         match route {
-            Route::Status => json(&moment(control.status()).await?),
+            Route::Status => json(&self.moment(control.status()).await?),
             Route::Connections(query) => self.connections(&query).await,
             Route::Connection(id) => {
                 let found = control.connections(|one| one.id == id);
@@ -234,7 +169,7 @@ impl Api {
             }
             Route::Reload => {
                 control.reload().await?;
-                json(&moment(control.status()).await?.reloads)
+                json(&self.moment(control.status()).await?.reloads)
             }
             Route::ReloadHandler(handler) => {
                 let version = control.reload_handler(&handler).await?;
@@ -244,20 +179,41 @@ impl Api {
                 let version = control.rollback(&handler).await?;
                 json(&Version { handler, version })
             }
+            Route::Upgrade => self.upgrade().await,
             Route::Diff => {
                 let differences = control.difference().await?;
                 json(&differences.iter().map(Different::of).collect::<Vec<_>>())
             }
-            Route::Limits => json(&moment(control.status()).await?.limits),
+            Route::DiffWith(query) => self.diff_with(&query, body).await,
+            Route::Limits => json(&self.moment(control.status()).await?.limits),
             Route::Limit(name) => self.limit(&name, body).await,
             Route::Receipts => Ok(self.receipts()),
             Route::Metrics => {
-                let status = moment(control.status()).await?;
+                let status = self.moment(control.status()).await?;
                 let control = control.clone();
                 let text = elsewhere(move || metrics::text(&status, &control.traffic())).await??;
                 Ok(respond(StatusCode::OK, metrics::CONTENT_TYPE, text))
             }
         }
+    }
+
+    async fn diff_with(&self, query: &str, body: Incoming) -> Result<Response<Body>, Refusal> {
+        let mut name = PathBuf::from(SENT);
+        for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*key {
+                "name" => name = value.into_owned().into(),
+                _ => return Err(Refusal::bad_request(format!("there is no `{key}` here"))),
+            }
+        }
+        let most = usize::try_from(MAX_FILE_SIZE).unwrap_or(usize::MAX);
+        let text = whole(body, most).await?.to_vec();
+        let differences = self.control.difference_with(text, name).await;
+        let differences = differences.map_err(|error| match error {
+            // It is not the server's that is wrong.
+            ControlError::Config(errors) => Refusal::bad_request(errors.to_string()),
+            error => error.into(),
+        })?;
+        json(&differences.iter().map(Different::of).collect::<Vec<_>>())
     }
 
     async fn connections(&self, query: &str) -> Result<Response<Body>, Refusal> {
@@ -280,9 +236,9 @@ impl Api {
     ) -> Result<Response<Body>, Refusal> {
         let control = &self.control;
         match action {
-            Action::Suspend => moment(control.suspend(name)).await?,
-            Action::Resume => moment(control.resume(name)).await?,
-            Action::Start => moment(control.start(name)).await?,
+            Action::Suspend => self.moment(control.suspend(name)).await?,
+            Action::Resume => self.moment(control.resume(name)).await?,
+            Action::Start => self.moment(control.start(name)).await?,
             Action::Stop => return json(&Cut { cut: control.stop_listener(name).await? }),
             Action::Drain => {
                 let within: Within = read(body).await?;
@@ -293,8 +249,21 @@ impl Api {
                 return json(&Cut { cut: control.drain_listener(name, deadline).await? });
             }
         }
-        let status = moment(control.status()).await?;
+        let status = self.moment(control.status()).await?;
         json(&status.listener(name))
+    }
+
+    /// Waits for what takes a moment, or says what the server is about instead.
+    async fn moment<T>(
+        &self,
+        asked: impl Future<Output = Result<T, ControlError>>,
+    ) -> Result<T, Refusal> {
+        if let Ok(answer) = timeout(MOMENT, asked).await {
+            return Ok(answer?);
+        }
+        let about = self.control.about().unwrap_or("has much to do");
+        let error = format!("the server {about}, and does this when that is done; look again");
+        Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error))
     }
 
     async fn limit(&self, name: &str, body: Incoming) -> Result<Response<Body>, Refusal> {
@@ -302,7 +271,7 @@ impl Api {
         let Written::Here(most) = most.most else {
             return Err(Refusal::bad_request("write {\"most\": N}, or {\"most\": null} for none"));
         };
-        let limits = moment(self.control.status()).await?.limits;
+        let limits = self.moment(self.control.status()).await?.limits;
         let names = limits.iter().filter(|limit| limit.live).map(|limit| &*limit.name);
         let limit = match name.split_once('.') {
             None if name == "server" => Limit::Server,
@@ -311,6 +280,7 @@ impl Api {
                 return Err(Refusal::bad_request("a pool has a size; write {\"most\": N}"));
             }
             Some(("pool", pool)) => Limit::Pool(pool.into()),
+            Some(("tenant", tenant)) => Limit::Tenant(tenant.into()),
             _ if limits.iter().any(|limit| limit.name == name) => {
                 let error = format!("`{name}` is fixed while the server runs; restart it");
                 return Err(Refusal::new(StatusCode::CONFLICT, error));
@@ -321,9 +291,18 @@ impl Api {
                 return Err(Refusal::new(StatusCode::NOT_FOUND, error));
             }
         };
-        moment(self.control.limit(limit, most)).await?;
-        let limits = moment(self.control.status()).await?.limits;
+        self.moment(self.control.limit(limit, most)).await?;
+        let limits = self.moment(self.control.status()).await?.limits;
         json(&limits.iter().find(|limit| limit.name == name))
+    }
+
+    async fn upgrade(&self) -> Result<Response<Body>, Refusal> {
+        let refuse = |why| Refusal::new(StatusCode::CONFLICT, why);
+        let Some(upgrades) = &self.upgrades else {
+            return Err(refuse("this program is not made to be started anew in its place".into()));
+        };
+        let successor = upgrades.ask().await.map_err(refuse)?;
+        json(&Upgraded { pid: std::process::id(), successor })
     }
 
     /// A line for each connection that ends, as long as the client reads.
@@ -363,16 +342,6 @@ fn bound(text: &str) -> Result<Option<Duration>, Refusal> {
     parse_duration(text).map(Some).map_err(wrong)
 }
 
-/// Waits for what takes a moment, or says that the server is about something else.
-async fn moment<T>(asked: impl Future<Output = Result<T, ControlError>>) -> Result<T, Refusal> {
-    if let Ok(answer) = timeout(MOMENT, asked).await {
-        return Ok(answer?);
-    }
-    let error = "the server loads modules or a configuration, and does this when that is done; \
-                 look again";
-    Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error))
-}
-
 /// Computes on a thread that serves nobody.
 async fn elsewhere<T: Send + 'static>(
     compute: impl FnOnce() -> T + Send + 'static,
@@ -389,6 +358,7 @@ impl From<ControlError> for Refusal {
             ControlError::NoListener { .. }
             | ControlError::NoHandler { .. }
             | ControlError::NoPool { .. }
+            | ControlError::NoTenant { .. }
             | ControlError::NoConnection(_) => StatusCode::NOT_FOUND,
             _ => StatusCode::CONFLICT,
         };
@@ -405,9 +375,13 @@ mod tests {
 
     /// A client of an admin whose server has ended.
     fn client() -> DuplexStream {
+        client_of(Control::of_nobody())
+    }
+
+    fn client_of(control: Control) -> DuplexStream {
         let (near, far) = duplex(4096);
-        let (control, ends) = (Control::of_nobody(), CancellationToken::new());
-        tokio::spawn(serve_at(Arc::new(Api::new(control, Access::Everything, ends)), far));
+        let api = Api::new(control, Access::Everything, CancellationToken::new(), None);
+        tokio::spawn(serve_at(Arc::new(api), far));
         near
     }
 
@@ -445,11 +419,27 @@ mod tests {
         assert!(answer.ends_with("{\"error\":\"the server has ended\"}"), "{answer}");
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_is_told_what_the_server_is_about() {
+        for (path, does) in [("status", "reads certificates"), ("limits", "binds a listener")] {
+            let began = Instant::now();
+            let (control, _server) = Control::of_one_who(does);
+            let mut client = client_of(control);
+            let request = format!("GET /v1/{path} HTTP/1.1\r\nhost: x\r\n\r\n");
+            client.write_all(request.as_bytes()).await.unwrap();
+            let answer = answer(client).await;
+            assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+            let said = format!("the server {does}, and does this when that is done; look again");
+            assert!(answer.contains(&said), "{answer}");
+            assert_eq!(began.elapsed(), MOMENT);
+        }
+    }
+
     #[tokio::test]
     async fn a_follower_that_goes_is_forgotten_at_once() {
         let receipts = Control::of_nobody();
         let (near, far) = duplex(4096);
-        let api = Api::new(receipts.clone(), Access::Everything, CancellationToken::new());
+        let api = Api::new(receipts.clone(), Access::Everything, CancellationToken::new(), None);
         let served = tokio::spawn(serve_at(Arc::new(api), far));
         let mut client = near;
         client.write_all(b"GET /v1/receipts HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();

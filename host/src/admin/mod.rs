@@ -10,6 +10,8 @@ mod metrics;
 mod patient;
 mod routes;
 mod token;
+mod upgrades;
+mod words;
 
 use std::io;
 use std::num::NonZeroU32;
@@ -17,12 +19,14 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::client::Api;
+use self::upgrades::Upgrades;
 use crate::address::Address;
 use crate::admission::{Admission, Opening};
 use crate::config::{ListenerConfig, ServerConfig, SocketOptions, WhenFull};
@@ -30,6 +34,7 @@ use crate::listener::{BindError, Life, Listening, Made, Phase, accept_until, bin
 use crate::server::Control;
 
 pub use self::token::{Token, TokenError};
+pub use self::upgrades::UpgradeRequest;
 
 /// Clients of the admin socket at once.
 const CLIENTS: u32 = 64;
@@ -54,6 +59,7 @@ const TOO_MANY: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: applic
 pub struct Admin {
     doors: Vec<Door>,
     control: Control,
+    upgrades: Option<Upgrades>,
 }
 
 /// One address that answers.
@@ -121,7 +127,8 @@ pub(crate) fn descriptors(config: &ServerConfig) -> u32 {
 
 impl Admin {
     /// Binds what `config` names; `control` is what it steers. Clients wait in the kernel's
-    /// backlog until [`Admin::run`].
+    /// backlog until [`Admin::run`]. Where a socket that nobody has asked for cannot be made, the
+    /// log says so, and it is done without.
     pub async fn bind(config: &ServerConfig, control: Control) -> Result<Self, AdminError> {
         let mut doors = Vec::new();
         if let Some(admin) = &config.admin {
@@ -129,14 +136,24 @@ impl Admin {
                 None => Access::Everything,
                 Some(file) => Access::WithToken(Arc::new(Token::read(file)?)),
             };
-            let door = Door::bind("admin", &admin.address, CLIENTS, access);
-            doors.push(door.await.map_err(AdminError::Admin)?);
+            match Door::bind("admin", &admin.address, CLIENTS, access).await {
+                Ok(door) => doors.push(door),
+                // Commands would steer the server that has it.
+                Err(error) if admin.is_written || error.is_taken() => {
+                    return Err(AdminError::Admin(error));
+                }
+                Err(error) => tracing::warn!(
+                    "no command can steer this server: the admin socket: {error}; write where it \
+                     can be, such as `admin = \"unix:/run/portcell/admin.sock\"` in [server], or \
+                     `admin = \"off\"`"
+                ),
+            }
         }
         if let Some(address) = &config.metrics {
             let door = Door::bind("metrics", address, SCRAPERS, Access::Metrics);
             doors.push(door.await.map_err(AdminError::Metrics)?);
         }
-        Ok(Self { doors, control })
+        Ok(Self { doors, control, upgrades: None })
     }
 
     /// Where it is: `admin at unix:/run/portcell.sock`.
@@ -147,6 +164,14 @@ impl Admin {
             door.listening.iter().map(at).collect::<Vec<_>>()
         };
         self.doors.iter().flat_map(at).collect()
+    }
+
+    /// Those who ask for another process in the place of this one. Before this is called they are
+    /// refused.
+    pub fn upgrades(&mut self) -> mpsc::Receiver<UpgradeRequest> {
+        let (upgrades, requests) = Upgrades::new();
+        self.upgrades = Some(upgrades);
+        requests
     }
 
     /// Begins to answer, in tasks of its own.
@@ -160,7 +185,9 @@ impl Admin {
             let most = config.max_connections.map_or(0, NonZeroU32::get);
             let gate = Admission::new(most, NonZeroU32::MIN, 0)
                 .gate(&crate::admission::Bounds::default(), Opening::Plaintext);
-            let api = Arc::new(Api::new(self.control.clone(), access, ends.clone()));
+            let upgrades = self.upgrades.clone();
+            let api = Api::new(self.control.clone(), access, ends.clone(), upgrades);
+            let api = Arc::new(api);
             let config = Arc::new(config);
             for listening in listening {
                 let (life, gate, clients) = (Arc::clone(&life), gate.clone(), clients.clone());

@@ -18,7 +18,10 @@ pub(super) enum Route {
     Reload,
     ReloadHandler(String),
     RollBack(String),
+    Upgrade,
     Diff,
+    /// With the query.
+    DiffWith(String),
     Limits,
     Limit(String),
     Receipts,
@@ -44,7 +47,7 @@ const ACTIONS: [(&str, Action); 5] = [
 ];
 
 /// Every path, for whoever has mistyped one.
-const PATHS: [&str; 14] = [
+const PATHS: [&str; 15] = [
     "/metrics",
     "/v1/connections",
     "/v1/connections/ID",
@@ -59,6 +62,7 @@ const PATHS: [&str; 14] = [
     "/v1/receipts",
     "/v1/reload",
     "/v1/status",
+    "/v1/upgrade",
 ];
 
 /// The route of a request, or why there is none, with the methods that there are.
@@ -106,10 +110,13 @@ fn of_path(path: &str, query: &str) -> Result<Vec<(Method, Route)>, Refusal> {
         ["v1", "handlers", name, "rollback"] => {
             vec![(Method::POST, Route::RollBack((*name).into()))]
         }
-        ["v1", "diff"] => vec![(Method::GET, Route::Diff)],
+        ["v1", "diff"] => {
+            vec![(Method::GET, Route::Diff), (Method::POST, Route::DiffWith(query.into()))]
+        }
         ["v1", "limits"] => vec![(Method::GET, Route::Limits)],
         ["v1", "limits", name] => vec![(Method::PUT, Route::Limit((*name).into()))],
         ["v1", "receipts"] => vec![(Method::GET, Route::Receipts)],
+        ["v1", "upgrade"] => vec![(Method::POST, Route::Upgrade)],
         _ => {
             let hint = nearest::did_you_mean(path, PATHS);
             return Err(missing(&format!("there is no {path}{hint}")));

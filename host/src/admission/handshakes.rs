@@ -61,6 +61,11 @@ impl Handshakes {
         self.places.taken()
     }
 
+    /// How many more there can be while nobody makes room.
+    pub(super) fn free(&self) -> usize {
+        self.places.free()
+    }
+
     /// A place for one more: a free one, or that of the oldest handshake whose client is silent,
     /// which ends; where none is, that of the oldest whose client was answered and is late.
     pub(super) fn try_take(&self) -> Option<Place> {

@@ -218,6 +218,31 @@ impl Gate {
         self.listener.taken()
     }
 
+    /// Why there is no place for a newcomer now, with the key that says so.
+    pub fn no_place(&self) -> &'static str {
+        if self.opening == Opening::Handshake && self.server.handshakes.free() == 0 {
+            return "it is full (server.max_handshakes)";
+        }
+        self.no_connection()
+    }
+
+    /// Why there is no place for a connection now. What has become free since is not blamed.
+    fn no_connection(&self) -> &'static str {
+        if self.queue.most() > 0 && self.queue.free() == 0 {
+            "the queue is full (when_full)"
+        } else if self.listener.free() == 0 {
+            "it is full (max_connections or spawn of the listener)"
+        } else if self.pool.as_ref().is_some_and(|pool| pool.free() == 0) {
+            "it is full (size of the pool)"
+        } else if self.of_server().free() > 0 {
+            "it is full"
+        } else if self.opening == Opening::Datagram {
+            "it is full (server.max_flows)"
+        } else {
+            "it is full (server.max_connections)"
+        }
+    }
+
     /// How connections begin.
     pub const fn opening(&self) -> Opening {
         self.opening
@@ -335,7 +360,12 @@ impl Handshake {
         self.gate.try_permit()
     }
 
-    /// The same, and waits for one with its own place in hand, which the caller bounds. Safe to
+    /// Why there was none, with the key that says so.
+    pub fn no_place(&self) -> &'static str {
+        self.gate.no_connection()
+    }
+
+    /// As [`Handshake::try_connection`], and waits for one with its own place in hand, which the caller bounds. Safe to
     /// cancel.
     pub async fn connection(&self) -> Permit {
         self.gate.permit().await
@@ -415,6 +445,36 @@ mod tests {
         assert_eq!(admission.free(), 10);
         admission.resize(3);
         assert_eq!(admission.free(), 3);
+    }
+
+    #[tokio::test]
+    async fn what_leaves_no_place_is_named() {
+        let admission = Admission::new(1, number(1), 1);
+        admission.set_pools([("small", number(1))]);
+        let plain = |bounds: &Bounds| admission.gate(bounds, Opening::Plaintext);
+        let _all = plain(&Bounds::default()).enter().await;
+        assert_eq!(plain(&at_most(1)).no_place(), "it is full (server.max_connections)");
+        let admission = Admission::new(10, number(1), 1);
+        admission.set_pools([("small", number(1))]);
+        let gates = [
+            (Bounds::default(), Opening::Handshake, "it is full (server.max_handshakes)"),
+            (Bounds::default(), Opening::Datagram, "it is full (server.max_flows)"),
+            (pool("small"), Opening::Plaintext, "it is full (size of the pool)"),
+            (
+                Bounds { queue: Some(number(1)), ..at_most(1) },
+                Opening::Plaintext,
+                "it is full (max_connections or spawn of the listener)",
+            ),
+        ];
+        for (bounds, opening, why) in gates {
+            let gate = admission.gate(&bounds, opening);
+            assert_eq!(gate.no_place(), "it is full", "nobody is there");
+            let _place = gate.enter().await;
+            assert_eq!(gate.no_place(), why);
+            if let Some(_queued) = gate.try_queue(SECOND) {
+                assert_eq!(gate.no_place(), "the queue is full (when_full)");
+            }
+        }
     }
 
     #[tokio::test]

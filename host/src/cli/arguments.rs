@@ -46,9 +46,12 @@ Examples:
   portcell receipts --failed --since 1h
   portcell receipts --exit trap --exit cpu_limit --json receipts.json | jq .exit.backtrace
   portcell receipts --tail 20 --follow
+  portcell receipts --follow --admin unix:portcell.sock   from the server, written or not
   portcell run echo.wasm --receipts stderr 2>&1 | portcell receipts -
 
-Lines that are no receipts are skipped and counted.";
+Lines that are no receipts are skipped and counted. With --follow and without a file the server is
+asked if --admin or PORTCELL_ADMIN says where it is, or the configuration has no file for receipts.
+It has only those of connections that end from then on.";
 
 /// The whole command line.
 pub(super) fn command() -> Command {
@@ -136,8 +139,16 @@ fn receipts_command() -> Command {
             option("tail", "N", "Only the last so many that are there")
                 .value_parser(RangedU64ValueParser::<usize>::new().range(1..=1_000_000)),
         )
-        .arg(switch("follow", "Go on with those that come, also when the file is rotated").short('f'))
+        .arg(
+            switch(
+                "follow",
+                "Go on with those that come, also when the file is rotated; without a file, with \
+                 those of the running server",
+            )
+            .short('f'),
+        )
         .arg(switch("json", "Print the lines as they are"))
+        .args(super::steer::where_to())
 }
 
 fn run_command() -> Command {

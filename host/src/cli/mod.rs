@@ -61,7 +61,12 @@ pub(crate) fn run() -> ExitCode {
     drop(logs);
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => report(&failure, format),
+        Err(failure) => {
+            let (Failure::Usage(error) | Failure::Failed(error)) = &failure;
+            // Where another process waits for this one to take its place. Without it nobody does.
+            let _ = portcell::listener::fail(&format!("{error:#}"));
+            report(&failure, format)
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! that it is alive.
 
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use portcell::Control;
@@ -9,6 +10,9 @@ use portcell::listener::State;
 use portcell::server::{ControlError, Status};
 use sd_notify::NotifyState;
 use tokio::time::{interval, timeout};
+
+/// Another process is the service now: what this one does is not the service's news.
+static SUCCEEDED: AtomicBool = AtomicBool::new(false);
 
 /// How often the status text is looked at, where no watchdog asks for more.
 const LOOK: Duration = Duration::from_secs(5);
@@ -27,14 +31,16 @@ pub(super) fn reloading() {
     }
 }
 
-/// It drains.
-pub(super) fn stopping() {
+/// Waits until it begins to end, and says so.
+pub(super) async fn stopping(control: Control) {
+    control.ending().await;
     tell(&[NotifyState::Stopping]);
 }
 
-/// Another process has taken its place.
+/// Another process has taken its place; from now on that one tells what there is to tell.
 pub(super) fn successor(pid: u32) {
     tell(&[NotifyState::MainPid(pid)]);
+    SUCCEEDED.store(true, Relaxed);
 }
 
 /// Keeps the status text up to date, and feeds the watchdog (`WatchdogSec=`) for as long as the
@@ -83,6 +89,9 @@ fn in_words(status: &Status) -> String {
 }
 
 fn tell(state: &[NotifyState<'_>]) {
+    if SUCCEEDED.load(Relaxed) {
+        return;
+    }
     // Without a service manager it does nothing.
     if let Err(error) = sd_notify::notify(state) {
         tracing::warn!("cannot tell systemd what the server does: {error}");

@@ -1,18 +1,18 @@
 //! `run`, `serve` and `check`.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context as _;
-use portcell::admin::{self, Admin, AdminError, Sockets};
+use portcell::admin::{self, Admin, AdminError, UpgradeRequest};
 use portcell::server::{self, ControlError, StartError};
 use portcell::telemetry::{self, Format};
 use portcell::{Compiler, Config, Control, Server};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::{Notify, mpsc};
 
-use super::upgrade::upgrade;
+use super::upgrade::Upgrades;
 use super::{Failure, notify, print};
 
 /// Reads a configuration.
@@ -54,7 +54,7 @@ async fn serve_until_ended(
         server.bind().await.map_err(classify)?;
         Ok((server, admin))
     };
-    let (server, admin) = tokio::select! {
+    let (server, mut admin) = tokio::select! {
         bound = bound => bound?,
         // Loading takes a while where plugins are large, and nobody is served yet.
         () = signals.asked_to_end() => return Ok(()),
@@ -63,6 +63,7 @@ async fn serve_until_ended(
     for door in admin.listening() {
         tracing::info!("{door}");
     }
+    let requests = admin.upgrades();
     let admin = admin.run();
     for listener in server.listening() {
         telemetry::announce(format, &listener.to_string());
@@ -72,8 +73,17 @@ async fn serve_until_ended(
     }
     notify::ready();
     tokio::spawn(notify::tend(server.control()));
-    tokio::spawn(signals.steer(server.control(), admin.sockets()));
+    let told = tokio::spawn(notify::stopping(server.control()));
+    let upgrades = Upgrades::of(server.control(), admin.sockets());
+    tokio::spawn(signals.steer(server.control(), upgrades.clone(), requests));
+    let control = server.control();
     let ended = server.run().await;
+    // They have heard of the end, too: no process stays behind that was to take the place of this
+    // one, and the service manager is told.
+    upgrades.ended().await;
+    if control.is_ending() {
+        let _ = told.await;
+    }
     admin.close().await;
     ended.map_err(|error| Failure::Failed(error.into()))?;
     Ok(())
@@ -105,49 +115,60 @@ impl Signals {
         }
     }
 
-    async fn steer(mut self, control: Control, admin: Sockets) {
+    /// Does what signals ask for, and starts the program anew for others who ask for that.
+    async fn steer(
+        mut self,
+        control: Control,
+        upgrades: Upgrades,
+        mut requests: mpsc::Receiver<UpgradeRequest>,
+    ) {
         let mut draining = false;
-        let mut upgrading: Option<(JoinHandle<()>, CancellationToken)> = None;
+        let reloads = Arc::new(Notify::new());
+        // Beside this: it takes a while, and whoever asks for the end should be heard.
+        tokio::spawn(reload_when_asked(Arc::clone(&reloads), control.clone()));
         loop {
             tokio::select! {
                 _ = self.hangup.recv() => {
-                    // Beside this: it takes a while, and whoever asks for the end should be heard.
-                    tokio::spawn(reload(control.clone()));
+                    // Whatever becomes of the configuration: a file that was rotated is not
+                    // written to any more.
+                    control.reopen_receipts();
+                    reloads.notify_one();
                     continue;
                 }
                 _ = self.user2.recv() => {
-                    if upgrading.as_ref().is_some_and(|(upgrade, _)| !upgrade.is_finished()) {
-                        tracing::info!("upgrade: one is under way already");
-                        continue;
-                    }
-                    let cancel = CancellationToken::new();
-                    let upgrade = upgrade(control.clone(), admin.clone(), cancel.clone());
-                    upgrading = Some((tokio::spawn(upgrade), cancel));
+                    upgrades.begin(None);
+                    continue;
+                }
+                Some(request) = requests.recv() => {
+                    upgrades.begin(Some(request));
                     continue;
                 }
                 _ = self.terminate.recv() => {}
                 _ = self.interrupt.recv() => {}
             }
-            if let Some((upgrade, cancel)) = upgrading.take() {
-                // Before anything else: who asked for the end does not want another one to serve.
-                cancel.cancel();
-                // It has nothing to wait for now. If it panicked, the log has it.
-                let _ = upgrade.await;
-            }
             if draining {
                 control.stop();
             } else {
                 draining = true;
-                notify::stopping();
                 control.drain();
             }
         }
     }
 }
 
-async fn reload(control: Control) {
-    // Whatever becomes of the configuration: a file that was rotated is not written to any more.
-    control.reopen_receipts();
+/// Reloads when it is asked, until the server ends. Who asks while a reload is under way gets one
+/// more, however often: it finds what is in the file then.
+async fn reload_when_asked(asked: Arc<Notify>, control: Control) {
+    loop {
+        tokio::select! {
+            biased;
+            () = control.ending() => return,
+            () = asked.notified() => reload(&control).await,
+        }
+    }
+}
+
+async fn reload(control: &Control) {
     notify::reloading();
     match control.reload().await {
         // The server says what is new.

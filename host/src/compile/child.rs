@@ -1,5 +1,5 @@
 //! The compiler's own process: bounds itself, reads a module from stdin, writes its code to
-//! stdout, and ends. It opens nothing and keeps nothing.
+//! stdout, and ends. It has nothing of the server's and keeps nothing.
 
 use std::io::{self, Read as _, Write as _};
 use std::process::ExitCode;
@@ -70,10 +70,11 @@ fn compile(order: &Order) -> io::Result<ExitCode> {
     Ok(exit.into())
 }
 
-/// Ends this process when its parent ends, and only then: signals to the parent's group, such as
-/// Ctrl-C in a terminal, are for the parent to act upon.
+/// Ends this process when its parent ends, and only then: signals that the parent acts upon are for
+/// the parent, also where they are sent to all processes of the service or of this name.
 fn bind_to(parent: u32) -> io::Result<()> {
-    let ignored = [Ignored::SIGTERM, Ignored::SIGINT, Ignored::SIGHUP, Ignored::SIGQUIT];
+    let ignored =
+        [Ignored::SIGTERM, Ignored::SIGINT, Ignored::SIGHUP, Ignored::SIGUSR2, Ignored::SIGQUIT];
     ignored.into_iter().collect::<SigSet>().thread_block()?;
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     // It may have ended before that.
@@ -93,8 +94,12 @@ fn bound(order: &Order) -> io::Result<()> {
         (Resource::Nofile, DESCRIPTORS),
     ] {
         // What is bounded more already stays so.
-        let most = Some(getrlimit(resource).maximum.map_or(most, |hard| hard.min(most)));
-        setrlimit(resource, Rlimit { current: most, maximum: most })?;
+        let least = |most: u64| getrlimit(resource).maximum.map_or(most, |hard| hard.min(most));
+        // Where both are the same, the end by CPU time is a SIGKILL, which has other reasons, too:
+        // setrlimit(2).
+        let later = u64::from(resource == Resource::Cpu);
+        let (current, maximum) = (Some(least(most)), Some(least(most.saturating_add(later))));
+        setrlimit(resource, Rlimit { current, maximum })?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use toml::de::DeTable;
@@ -19,20 +19,34 @@ pub(super) fn read(path: &Path) -> Result<Config, Errors> {
     check(&walk.document, walk.errors)
 }
 
+/// The same with what a file has, or would have, in a folder.
+pub(super) fn read_text(text: &[u8], path: &Path, folder: &Path) -> Result<Config, Errors> {
+    let walk = parse(text, path, folder)?;
+    check(&walk.document, walk.errors)
+}
+
 /// Reads where the server is steered, and nothing else.
 pub(super) fn read_admin(path: &Path) -> Result<Option<AdminConfig>, Errors> {
     check_admin(&walk(path)?.document)
 }
 
+/// What a file has, unchecked.
+pub(super) fn text(path: &Path) -> Result<Vec<u8>, Errors> {
+    let whole = Origin::File { path: path.into(), line: None };
+    Ok(load(path).map_err(|why| ConfigError::new(whole, why))?)
+}
+
 fn walk(path: &Path) -> Result<Walk, Errors> {
-    let place = Place { path: path.into(), lines: Vec::new() };
-    let bytes = load(path).map_err(|why| ConfigError::new(place.whole(), why))?;
-    let place = Place { lines: line_starts(&bytes), ..place };
-    let text = std::str::from_utf8(&bytes).map_err(|error| {
+    parse(&text(path)?, path, path.parent().unwrap_or(Path::new("")))
+}
+
+fn parse(bytes: &[u8], path: &Path, folder: &Path) -> Result<Walk, Errors> {
+    let place = Place { path: path.into(), lines: line_starts(bytes) };
+    let text = std::str::from_utf8(bytes).map_err(|error| {
         ConfigError::new(place.at(error.valid_up_to()), "this is not UTF-8 text")
     })?;
     let table = DeTable::parse(text).map_err(|_| not_toml(text, &place))?;
-    let mut walk = Walk { errors: Vec::new(), document: empty(path, &place) };
+    let mut walk = Walk { errors: Vec::new(), document: empty(folder, &place) };
     walk.tables(fields(table.get_ref(), &|offset| place.at(offset)));
     Ok(walk)
 }
@@ -97,10 +111,10 @@ fn not_toml(text: &str, place: &Place) -> ConfigError {
     ConfigError::new(place.at(span.start), message)
 }
 
-fn empty(path: &Path, place: &Place) -> Document {
+fn empty(folder: &Path, place: &Place) -> Document {
     Document {
         origin: place.whole(),
-        base: path.parent().map(PathBuf::from).unwrap_or_default(),
+        base: folder.into(),
         server: Section::new(Home::Server, Home::Server.header(), place.whole()),
         listeners: Vec::new(),
         handlers: Vec::new(),

@@ -8,6 +8,7 @@ mod check;
 mod cipher;
 mod compound;
 mod difference;
+mod environment;
 mod error;
 mod file;
 mod flags;
@@ -32,6 +33,7 @@ use crate::address::Address;
 
 pub use cipher::{CIPHERS, Cipher};
 pub use difference::{Difference, What, difference};
+pub use environment::Environment;
 pub use error::{ConfigError, Errors, Origin};
 pub use keys::{Change, DEFAULT_LISTEN, DefaultValue, Flag, Home, KEYS, Key};
 pub use kind::Kind;
@@ -78,6 +80,17 @@ impl Config {
     /// one error, because what follows it cannot be judged.
     pub fn read(path: &Path) -> Result<Self, Errors> {
         file::read(path)
+    }
+
+    /// Reads the text of a file, for [`Config::from_text`]; not more than [`MAX_FILE_SIZE`].
+    pub fn text_of(path: &Path) -> Result<Vec<u8>, Errors> {
+        file::text(path)
+    }
+
+    /// Checks text as [`Config::read`] does that of a file. `path` is what errors call it, and
+    /// relative paths in it are relative to `folder`.
+    pub fn from_text(text: &[u8], path: &Path, folder: &Path) -> Result<Self, Errors> {
+        file::read_text(text, path, folder)
     }
 
     /// Reads only where the server of a TOML file is steered; whatever else is wrong with the file
@@ -163,6 +176,9 @@ pub struct AdminConfig {
     /// The file with the token that is to be shown: there is one at a TCP address, and none at a
     /// Unix socket.
     pub token: Option<PathBuf>,
+    /// Whether somebody has asked for it: then a server that cannot have it does not start. The
+    /// default is done without where its place does not allow it.
+    pub is_written: bool,
 }
 
 /// Where receipts go.
@@ -414,8 +430,8 @@ pub struct HandlerConfig {
     pub max_host_calls: Option<NonZeroU32>,
     /// What the guest may write into the log.
     pub log: LogBounds,
-    /// Environment of the guest, in the order written: names without `=`, no NUL, no name twice.
-    pub env: Vec<(String, String)>,
+    /// Environment of the guest.
+    pub env: Environment,
     /// Folders that the guest may open; no guest path twice.
     pub dirs: Vec<Dir>,
     /// What a guest that writes to stdout is told of it.

@@ -79,7 +79,7 @@ fn entry(page: &mut String, key: &Key) {
         push(page, format_args!("- Flag of `run`: `--{}`{again}.\n", words.join(" ")));
     }
     if key.change == Change::Restart {
-        push(page, format_args!("- Fixed at start: a change needs a restart.\n"));
+        push(page, format_args!("- Fixed at start: a change needs a restart or an upgrade.\n"));
     }
     push(page, format_args!("- Without it: {}\n", lower(key.without)));
 }

@@ -214,6 +214,7 @@ impl Connection {
         let mut wait = |cx: &mut Context<'_>| match socket.poll_read(cx, buf) {
             Poll::Pending if drain_ends() => Poll::Ready(None),
             Poll::Pending => {
+                account.write_moves();
                 account.waits_for_peer();
                 Poll::Pending
             }
@@ -273,7 +274,6 @@ impl Connection {
         if self.output_timeout != Some(Duration::ZERO) {
             self.deliver(bound.as_ref()).await;
         }
-        account.write_moves();
         outcome
     }
 
@@ -288,10 +288,13 @@ impl Connection {
             polled
         };
         // What a bound leaves over goes out beside the guest's later waits.
-        let _ = match bound {
+        let delivered = match bound {
             Some(bound) => poll_fn(|cx| bound.poll(cx, wait)).await,
             None => Some(poll_fn(wait).await),
         };
+        if delivered.is_some() {
+            self.account.write_moves();
+        }
     }
 
     async fn write_some(&mut self, buf: &[u8], bound: Option<&Bound<'_>>) -> Result<usize, Errno> {
@@ -341,7 +344,12 @@ impl Connection {
             }
             // Lost, as on a network: nothing has moved, or a guest could keep at it for ever.
             Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => Ok(buf.len()),
-            Err(error) => Err(self.latch(&error)),
+            Err(error) => {
+                if error.kind() != io::ErrorKind::WouldBlock {
+                    account.write_moves();
+                }
+                Err(self.latch(&error))
+            }
         }
     }
 
@@ -355,6 +363,9 @@ impl Connection {
         }
         if matches!(how, Shutdown::Read | Shutdown::Both) && self.input == Input::Open {
             self.input = Input::Unwanted;
+        }
+        if how != Shutdown::Read {
+            self.account.write_moves();
         }
         if matches!(how, Shutdown::Write | Shutdown::Both) && self.output == Output::Open {
             self.output = Output::EndHeld;
@@ -385,6 +396,7 @@ impl Connection {
         if let Link::Absent(found_out) = &self.link {
             return Err(not_there(found_out));
         }
+        self.account.write_moves();
         match std::mem::replace(&mut self.link, Link::Closed) {
             Link::Open(socket) => {
                 self.finish(socket).await;
@@ -423,9 +435,13 @@ impl Connection {
         let ends_wait = |ready: u16| if moves { ready != 0 } else { ready & !bits::OVER != 0 };
         let ready = self.events_now(events);
         if ends_wait(ready) || timeout == Some(Duration::ZERO) {
+            self.forgives(ready);
             return ready;
         }
         let Ok(socket) = self.link.socket() else { return ready };
+        if events & bits::WRITABLE == 0 {
+            self.account.write_moves();
+        }
         let mut failed = pin!(socket.failed());
         let mut heard_failed = false;
         let mut wait = |cx: &mut Context<'_>| loop {
@@ -456,13 +472,22 @@ impl Connection {
                 poll_fn(|cx| bound.poll(cx, &mut wait)).await.unwrap_or(0)
             }
         };
-        self.account.write_moves();
+        self.forgives(found);
         found
+    }
+
+    /// A peer that does not read is forgiven when there is room again, or the guest waits for
+    /// something else only; not when it just looks at something else now and then.
+    fn forgives(&self, found: u16) {
+        if found & !(bits::READABLE | bits::DRAINING) != 0 {
+            self.account.write_moves();
+        }
     }
 
     /// Waits, without looking at the connection.
     pub async fn sleep(&mut self, timeout: Option<Duration>) {
         self.flush();
+        self.account.write_moves();
         let link = &self.link;
         let wait = |cx: &mut Context<'_>| {
             if let Link::Open(socket) = link {

@@ -39,6 +39,9 @@ pub trait Upgrade: Debug + Send + Sync {
     /// Hears that a client has sent so many bytes before it was asked to.
     fn discarded(&self, bytes: usize);
 
+    /// Hears that a handshake is done.
+    fn done(&self);
+
     /// Hears that the handshake with this client failed.
     fn failed(&self, peer: &str, why: &UpgradeError);
 }
@@ -50,7 +53,7 @@ pub enum UpgradeError {
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
     /// It took too long.
-    #[error("it took longer than {}", display_duration(*.0))]
+    #[error("it took longer than {} (handshake_timeout)", display_duration(*.0))]
     TimedOut(Duration),
     /// The client sends on and on in plaintext.
     #[error("the client does not wait for the reply")]
@@ -58,12 +61,12 @@ pub enum UpgradeError {
 }
 
 /// What `start_tls` gives when the connection is not one of TLS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotSecured {
     /// Nothing was taken or sent, and plaintext goes on.
     Refused(Errno),
-    /// The connection is over.
-    Ended,
+    /// The connection is over; why.
+    Ended(String),
 }
 
 impl Connection {
@@ -80,6 +83,7 @@ impl Connection {
         if reply.len() as u64 > self.most[1].saturating_sub(self.account.bytes_out()) {
             return exceed(&self.account, Excess::Out).await;
         }
+        self.account.write_moves();
         // If this is dropped while it waits, the socket closes, and nobody has it any more.
         let Link::Open(socket) = std::mem::replace(&mut self.link, Link::Reset) else {
             return Err(NotSecured::Refused(Errno::BadFd));
@@ -88,6 +92,7 @@ impl Connection {
         let upgraded = self.secure(socket, &*upgrade, reply).await;
         let (socket, why) = match upgraded {
             Ok(socket) => {
+                upgrade.done();
                 self.secured = socket.secured().map(Arc::clone);
                 self.account.presence().travels_by(socket.transport());
                 self.link = Link::Open(socket);
@@ -99,7 +104,7 @@ impl Connection {
         if let Some(socket) = socket {
             dismiss(socket, "").await;
         }
-        Err(NotSecured::Ended)
+        Err(NotSecured::Ended(why.to_string()))
     }
 
     /// How the connection comes to TLS now by the profile of this name, or why it cannot.

@@ -244,7 +244,7 @@ async fn start_tls(
     match connection.start_tls(&profile, reply).await {
         Ok(()) => Ok(0),
         Err(NotSecured::Refused(errno)) => Ok(errno.result()),
-        Err(NotSecured::Ended) => Err(Stop::Handshake.into()),
+        Err(NotSecured::Ended(why)) => Err(Stop::Handshake(why).into()),
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::backoff::{Backoff, Verdict, is_short_of_descriptors};
 use super::episode::Episode;
 use super::life::{Condition, Handed, Life, Outcome, Phase, Refused};
-use super::refusal::{NO_PLACE, Refusals, Reserve};
+use super::refusal::{Refusals, Reserve};
 use super::{Accepted, Bound};
 use crate::admission::{Entry, Gate, Opening};
 use crate::config::{ListenerConfig, WhenFull};
@@ -277,9 +277,10 @@ impl<'a, S: Source, F: FnMut(Accepted, Entry)> AcceptLoop<'a, S, F> {
     }
 
     fn turn_away(&mut self, client: Accepted) {
-        self.life.turns_away(client.socket(), None, Refused::Full, NO_PLACE);
+        let why = self.gate.no_place();
+        self.life.turns_away(client.socket(), None, Refused::Full, why);
         self.refusals.turn_away(client, self.farewell());
-        self.say_refusal(NO_PLACE);
+        self.say_refusal(why);
     }
 
     /// What a client is sent that is turned away: nothing where it waits for a handshake, and would

@@ -57,6 +57,15 @@ impl BindError {
     pub(super) fn because(address: &impl Display, why: Why) -> Self {
         Self { address: address.to_string(), why }
     }
+
+    /// Whether somebody has the address already, or something else is there.
+    pub fn is_taken(&self) -> bool {
+        match &self.why {
+            Why::File(_) => true,
+            Why::Bind(error) => error.kind() == io::ErrorKind::AddrInUse,
+            Why::Name(_) | Why::At(..) | Why::Option(_) | Why::Inherited(_) => false,
+        }
+    }
 }
 
 impl AdjustError {
@@ -81,6 +90,7 @@ fn explain(error: &io::Error) -> String {
             "this machine does not have that address; `:PORT` listens on all it has".into()
         }
         io::ErrorKind::NotFound => "the folder does not exist".into(),
+        io::ErrorKind::ReadOnlyFilesystem => "its folder cannot be written to".into(),
         _ => error.to_string(),
     }
 }

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use socket2::{SockAddr, SockRef};
 
 use super::bind::Made;
 use super::error::{BindError, Why};
@@ -19,9 +20,19 @@ use super::unix::SocketFile;
 use super::{Bound, Listening};
 use crate::address::Address;
 use crate::config::SocketOptions;
+use crate::text::printable;
 
 /// The environment variable that says which descriptor is what: a [`Note`], as JSON.
 pub(super) const VARIABLE: &str = "PORTCELL_HANDOVER";
+
+/// What a process tells the one before it when it serves.
+pub const SERVES: u8 = b'1';
+
+/// What comes before the reason when it cannot.
+const CANNOT: &[u8] = b"0";
+
+/// Bytes of a reason that are told; more would wait for somebody to read them.
+const REASON: usize = 4096;
 
 /// What the predecessor has left, until it is taken.
 static LEFT: Mutex<Option<Left>> = Mutex::new(None);
@@ -99,14 +110,37 @@ impl Parcel {
 }
 
 /// Tells the predecessor, if there is one, that this process serves from now on, and closes what
-/// it has left and nobody here listens on. From now on sockets are this process's own.
+/// it has left and nobody here listens on, files of Unix sockets included. From now on sockets are
+/// this process's own.
 pub fn complete() -> io::Result<()> {
     let Some(left) = lock().take() else { return Ok(()) };
     COMPLETE.store(true, Relaxed);
-    match left.ready {
-        Some(ready) => File::from(ready).write_all(b"1"),
-        None => Ok(()),
+    let told = left.ready.map_or(Ok(()), |ready| File::from(ready).write_all(&[SERVES]));
+    for (_, socket) in left.sockets {
+        let address = SockRef::from(&socket).local_addr();
+        if let Some(path) = address.ok().as_ref().and_then(SockAddr::as_pathname) {
+            // Its end removes it, before the socket goes.
+            drop(SocketFile::left_by_predecessor(path));
+        }
     }
+    told
+}
+
+/// Tells the predecessor, if there is one that waits, why this process cannot serve. It is to end
+/// then.
+pub fn fail(why: &str) -> io::Result<()> {
+    let ready = lock().take().and_then(|left| left.ready);
+    let Some(ready) = ready else { return Ok(()) };
+    let why = why.as_bytes();
+    File::from(ready).write_all(&[CANNOT, why.get(..REASON).unwrap_or(why)].concat())
+}
+
+/// What the successor has said that does not begin with [`SERVES`]: why it cannot serve, in one
+/// line. Nothing if it said nothing.
+pub fn why_not(said: &[u8]) -> Option<String> {
+    let why = String::from_utf8_lossy(said.strip_prefix(CANNOT)?).into_owned();
+    let lines: Vec<_> = why.lines().map(printable).collect();
+    (!lines.is_empty()).then(|| lines.join("; "))
 }
 
 /// Whether files of sockets that came from a predecessor are this process's to remove.
@@ -212,6 +246,14 @@ mod tests {
         assert_eq!(taken(&mut left, "new", "[::1]:7"), ["old"]);
         assert_eq!(taken(&mut left, "new", "[::1]:0"), [""; 0]);
         assert_eq!(taken(&mut left, "old", "[::1]:0"), ["old"]);
+    }
+
+    #[test]
+    fn a_reason_is_one_line_that_drives_no_terminal() {
+        assert_eq!(why_not(b"0a: b\nc: \x1b[2J").unwrap(), "a: b; c: \\u{1b}[2J");
+        for nothing in [&b""[..], b"0", b"something else"] {
+            assert_eq!(why_not(nothing), None);
+        }
     }
 
     #[test]

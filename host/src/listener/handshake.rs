@@ -9,7 +9,6 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::episode::Episode;
 use super::life::{Life, Refused};
-use super::refusal::NO_PLACE;
 use crate::account::Account;
 use crate::admission::{Handshake, Permit};
 use crate::config::{ListenerConfig, TlsConfig, Truncation, WhenFull, display_duration};
@@ -20,6 +19,9 @@ use crate::tls::{Profile, Selected, UnknownName};
 /// Failures, with less than 5 s between them, after which the log says that there are many. Some
 /// there are at every port that the internet can reach.
 const MANY: u64 = 100;
+
+/// Why a client is turned away that somebody has ended.
+const CUT: &str = "it was cut by a drain or a command";
 
 /// How the clients of a listener come to TLS.
 #[derive(Debug)]
@@ -50,11 +52,11 @@ pub struct Shaken {
 enum Failure {
     #[error(transparent)]
     Failed(#[from] HandshakeError),
-    #[error("it took longer than {}", display_duration(*.0))]
+    #[error("it took longer than {} (handshake_timeout)", display_duration(*.0))]
     TimedOut(Duration),
-    #[error("it made room for another")]
+    #[error("it made room for another (max_handshakes)")]
     MadeRoom,
-    #[error("it was cut by a drain or a command")]
+    #[error("{}", CUT)]
     Cut,
 }
 
@@ -123,7 +125,7 @@ impl Handshaking {
                 let has_left = matches!(failure, Failure::Failed(HandshakeError::Left));
                 self.failures.happened(&peer, &failure, has_left);
                 if let Some(client) = client {
-                    let exit = Exit::HandshakeFailed(Some(failure.to_string()));
+                    let exit = Exit::HandshakeFailed(failure.to_string());
                     self.failures.life.file(client, Some(account), exit);
                 }
                 if let Some(socket) = socket {
@@ -134,48 +136,57 @@ impl Handshaking {
         };
         let permit = tokio::select! {
             permit = self.place(handshake, deadline) => permit,
-            () = account.cut() => Err(None),
+            () = account.cut() => Err((None, CUT)),
         };
         let life = &self.failures.life;
         life.counts().handshakes_done.add(1);
         let permit = match permit {
             Ok(permit) => permit,
-            Err(handshake) => {
+            Err((handshake, why)) => {
                 let reason = match self.when_full {
                     WhenFull::Refuse => Refused::Full,
                     WhenFull::Wait | WhenFull::Queue { .. } => Refused::Waited,
                 };
-                life.turns_away(&socket, Some(account), reason, NO_PLACE);
+                life.turns_away(&socket, Some(account), reason, why);
                 turn_away(socket, &self.farewell, handshake, account).await;
                 return None;
             }
         };
-        account.handshake_is_done();
         Some(Shaken { socket, permit, handler })
     }
 
     /// The place of the connection; if there is none, or not in time, the handshake with the place
-    /// that it has still.
+    /// that it has still, and why.
     async fn place(
         &self,
         handshake: Handshake,
         deadline: Instant,
-    ) -> Result<Permit, Option<Handshake>> {
+    ) -> Result<Permit, (Option<Handshake>, &'static str)> {
         if let Some(permit) = handshake.try_connection() {
             return Ok(permit);
         }
         match self.when_full {
-            WhenFull::Wait => {
-                timeout_at(deadline, handshake.connection()).await.map_err(|_| Some(handshake))
+            WhenFull::Wait => match timeout_at(deadline, handshake.connection()).await {
+                Ok(permit) => Ok(permit),
+                Err(_) => Err(refused(handshake)),
+            },
+            WhenFull::Refuse => Err(refused(handshake)),
+            WhenFull::Queue { wait, .. } => {
+                let why = "no place became free in time (when_full)";
+                handshake.queued(wait).await.map_err(|_| (None, why))
             }
-            WhenFull::Refuse => Err(Some(handshake)),
-            WhenFull::Queue { wait, .. } => handshake.queued(wait).await.map_err(|_| None),
         }
     }
 
     fn profile(&self) -> Arc<Profile> {
         Arc::clone(&self.profile.read().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// A handshake for which there is no place, and why.
+fn refused(handshake: Handshake) -> (Option<Handshake>, &'static str) {
+    let why = handshake.no_place();
+    (Some(handshake), why)
 }
 
 /// Ends a connection in good order, or as soon as somebody needs its place.
@@ -221,6 +232,10 @@ impl Upgrade for Handshaking {
     fn discarded(&self, bytes: usize) {
         self.failures.life.counts().discarded.add(bytes as u64);
         tracing::debug!(listener = self.listener, "{bytes} bytes came before TLS and are dropped");
+    }
+
+    fn done(&self) {
+        self.failures.life.counts().handshakes_done.add(1);
     }
 
     fn failed(&self, peer: &str, why: &UpgradeError) {

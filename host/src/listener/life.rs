@@ -130,7 +130,7 @@ pub struct Life {
     error: Mutex<Option<String>>,
     made: AtomicU64,
     not_made: AtomicU64,
-    counts: Counts,
+    counts: Arc<Counts>,
     /// The name that receipts have, and where they go.
     receipts: Option<(String, Arc<Receipts>)>,
 }
@@ -152,7 +152,7 @@ pub(super) enum Outcome {
     NotMade,
 }
 
-/// What has happened at a listener since it was started.
+/// What has happened at a listener, in all the lives that it has had.
 #[derive(Debug, Default)]
 pub struct Counts {
     /// Clients taken in, flows included.
@@ -235,7 +235,7 @@ impl Life {
             error: Mutex::default(),
             made: AtomicU64::new(0),
             not_made: AtomicU64::new(0),
-            counts: Counts::default(),
+            counts: Arc::default(),
             receipts: None,
         }
     }
@@ -245,6 +245,12 @@ impl Life {
     #[must_use]
     pub fn with_receipts(self, listener: &str, receipts: Arc<Receipts>) -> Self {
         Self { receipts: Some((listener.into(), receipts)), ..self }
+    }
+
+    /// It goes on counting where another one is.
+    #[must_use]
+    pub fn with_counts(self, counts: Arc<Counts>) -> Self {
+        Self { counts, ..self }
     }
 
     /// Unique in this process.
@@ -294,7 +300,7 @@ impl Life {
     }
 
     /// What it has counted.
-    pub const fn counts(&self) -> &Counts {
+    pub fn counts(&self) -> &Counts {
         &self.counts
     }
 

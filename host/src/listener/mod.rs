@@ -43,7 +43,7 @@ pub use self::accept::{Gone, Source, accept_until};
 pub use self::adopt::Unfit;
 pub use self::bind::{DatagramSocket, Made, bind};
 pub use self::error::{AdjustError, BindError};
-pub use self::handover::{Parcel, complete, left_for};
+pub use self::handover::{Parcel, SERVES, complete, fail, left_for, why_not};
 pub use self::handshake::{Handshaking, Shaken};
 pub use self::inherit::inherit;
 pub use self::life::{Counter, Counts, Life, Phase, Refused, State};

@@ -13,9 +13,6 @@ use crate::connection::{Socket, dismiss};
 /// descriptor for up to a second; those above it are closed at once, and may lose the farewell.
 const MOST: usize = 64;
 
-/// Why a client is turned away for whom there is no place.
-pub(crate) const NO_PLACE: &str = "it is full";
-
 /// Clients that are being turned away.
 #[derive(Debug)]
 pub(super) struct Refusals(Arc<Semaphore>);

@@ -131,18 +131,20 @@ impl TlsReceipt {
 }
 
 impl Receipt {
-    /// The beginning of a receipt: what can be known only while the socket is open.
+    /// The beginning of a receipt: what can be known only while the socket is open. Without it,
+    /// `local` is not known.
     pub fn begin(connection: &Connection, route: &Route) -> Self {
         let fact = |name: &str| connection.info(name).map(std::borrow::Cow::into_owned);
         let placement = connection.placement();
+        let presence = connection.account().presence();
         Self {
             id: Some(connection.account().id()),
             handler: Some(placement.handler.clone()),
             version: Some(placement.version),
             digest: Some(route.handler.digest().into()),
             tenant: Some(placement.tenant.clone()),
-            transport: fact("transport").unwrap_or_default(),
-            peer: fact("peer.address"),
+            transport: presence.transport().name().into(),
+            peer: presence.peer().map(|peer| peer.to_string()),
             local: fact("local.address"),
             ..Self::empty(&placement.listener)
         }

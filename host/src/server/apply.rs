@@ -2,9 +2,12 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use super::error::StartError;
-use super::listener::{Listener, Run, Services};
+use super::listener::{Listener, Run, Running, Services};
 use super::loading::Loaded;
 use super::serve::{Service, Tls};
 use super::socket::Socket;
@@ -19,6 +22,10 @@ use crate::drain::Connections;
 use crate::listener::{Life, Phase};
 use crate::route::{Route, Routes, Table};
 
+/// How long certificates may take to be read, and names of hosts to be looked up, when a
+/// configuration takes the place of another: the server hears nobody meanwhile.
+pub(super) const PREPARES: Duration = Duration::from_secs(10);
+
 impl Server {
     /// Puts `wanted` into service in place of what is, with its handlers: all of it, or nothing.
     pub(super) async fn apply(
@@ -29,10 +36,17 @@ impl Server {
         // Again: a bound may have changed while they were loaded.
         self.check_fixed(&wanted)?;
         let room = self.room(&wanted)?;
-        let profiles = self.load_profiles(&wanted).await?;
         let changed: Vec<_> =
             wanted.listeners.iter().filter(|config| self.starts(config)).map(Arc::clone).collect();
-        let sockets = self.sockets(&changed).await?;
+        let doing = self.about.begins("reads certificates and binds listeners");
+        let prepared = timeout(PREPARES, async {
+            let profiles = self.load_profiles(&wanted).await?;
+            Ok((profiles, self.sockets(&changed).await?))
+        });
+        let prepared = prepared.await.unwrap_or(Err(StartError::Slow(PREPARES.as_secs())));
+        let (profiles, sockets) = prepared.inspect_err(|_| self.leave_groups())?;
+        drop(doing);
+        let _doing = self.about.begins("closes listeners");
         // Nothing below can fail.
         self.config = wanted;
         if self.room != room {
@@ -52,10 +66,18 @@ impl Server {
                 }
             }
         }
+        let kept: Vec<_> = sockets.iter().flatten().map(|(_, socket)| socket.clone()).collect();
+        let mut before = Vec::new();
         for (config, sockets) in changed.iter().zip(sockets) {
-            self.replace(&config.name, sockets).await;
+            before.extend(self.replace(&config.name, sockets).await);
         }
-        // After the others have begun: what they took over is not closed.
+        // After all have begun: what one took over from another is not closed.
+        for running in &before {
+            running.life().ask(Phase::Draining);
+        }
+        for running in before {
+            running.hand_over(&kept).await;
+        }
         let stays = |name: &str| self.config.listeners.iter().any(|config| config.name == *name);
         let gone: Vec<_> =
             self.listeners.keys().filter(|name| !stays(name)).map(Clone::clone).collect();
@@ -167,6 +189,15 @@ impl Server {
         Ok(all)
     }
 
+    /// Leaves the multicast groups that sockets have joined for a configuration that is not to be.
+    fn leave_groups(&self) {
+        for listener in self.listeners.values() {
+            for (_, socket) in listener.running().map_or(&[][..], |running| &running.sockets) {
+                socket.leave_other_groups(&listener.config);
+            }
+        }
+    }
+
     /// The sockets that are at `address` already; an error if they cannot become what `config`
     /// wants.
     fn kept(&self, address: &Address, config: &ListenerConfig) -> Result<Vec<Socket>, StartError> {
@@ -214,9 +245,7 @@ impl Server {
         phase: Phase,
         connections: Arc<Connections>,
     ) {
-        let Some(config) = self.listeners.get(name).map(|listener| &listener.config) else {
-            return;
-        };
+        let Some(Listener { config, counts, .. }) = self.listeners.get(name) else { return };
         for (_, socket) in &sockets {
             socket.adjust(config).await;
         }
@@ -224,11 +253,12 @@ impl Server {
             (self.table(config, Opening::Plaintext), self.table(config, Opening::Datagram));
         let (Some(streams), Some(flows)) = tables else { return };
         let life = Life::new(phase).with_receipts(name, Arc::clone(&self.receipts));
-        let life = Arc::new(life);
+        let life = Arc::new(life.with_counts(Arc::clone(counts)));
         let service = |table, tls| {
             Arc::new(Service {
                 routes: Routes::new(table),
                 connections: Arc::clone(&connections),
+                background: Arc::clone(&self.background),
                 receipts: Arc::clone(&self.receipts),
                 dumps: self.dumps.as_ref().map(Arc::clone),
                 life: Arc::clone(&life),
@@ -245,20 +275,17 @@ impl Server {
     }
 
     /// Starts a listener anew, or for the first time. One that changes keeps its connections: only
-    /// later ones see the change.
-    async fn replace(&mut self, name: &str, sockets: Sockets) {
-        let Some(listener) = self.listeners.get_mut(name) else { return };
-        match std::mem::replace(&mut listener.run, Run::Stopped) {
-            Run::Running(running) => {
-                let phase = running.life().phase();
-                let connections = Arc::clone(running.connections());
-                self.start_with(name, sockets.clone(), phase, connections).await;
-                running.hand_over(&sockets).await;
-            }
-            Run::Created | Run::Stopped | Run::Failed(_) => {
-                self.start(name, sockets, self.phase).await;
-            }
+    /// later ones see the change. Gives what ran before, which still takes clients in.
+    async fn replace(&mut self, name: &str, sockets: Sockets) -> Option<Running> {
+        let listener = self.listeners.get_mut(name)?;
+        if let Run::Running(running) = std::mem::replace(&mut listener.run, Run::Stopped) {
+            let phase = running.life().phase();
+            let connections = Arc::clone(running.connections());
+            self.start_with(name, sockets, phase, connections).await;
+            return Some(running);
         }
+        self.start(name, sockets, self.phase).await;
+        None
     }
 
     /// Ends a listener; its connections are asked to finish, within the time of a drain.

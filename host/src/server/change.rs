@@ -13,6 +13,10 @@ use super::loading::{Load, Loaded, all_good};
 use super::versions::NoWayBack;
 use crate::config::{Config, Difference, HandlerConfig, difference, nearest};
 
+/// Changes that wait for others. Without a bound a program that asks without end would fill the
+/// memory with them.
+const WAITING: usize = 64;
+
 /// Something that loads modules, or must come before or after what does.
 #[derive(Debug)]
 pub(super) enum Change {
@@ -51,6 +55,9 @@ impl Server {
         let is_watched = |change: &Change| matches!(change, Change::Watched);
         if is_watched(&change) && self.changes.waiting.iter().any(is_watched) {
             return;
+        }
+        if self.changes.waiting.len() >= WAITING {
+            return self.refuse_change(change, ControlError::Busy(WAITING));
         }
         self.changes.waiting.push_back(change);
         self.begin_changes();
@@ -233,13 +240,19 @@ impl Server {
         }
         self.put(good);
         self.reroute();
-        if bad.is_empty() {
+        let bad: Vec<_> = bad.into_iter().filter_map(|loaded| loaded.handler.err()).collect();
+        // A file that is being written is no module until it is whole: that is asked for all of
+        // them at once, or one that is whole and no use would hide that another stays half.
+        let lasts = if bad.is_empty() {
             self.modules.is_good();
-        }
-        for bad in bad.into_iter().filter_map(|loaded| loaded.handler.err()) {
-            // A file that is being written is no module until it is whole.
-            let is_said =
-                if bad.may_be_half() { self.modules.is_bad() } else { self.modules.is_no_use() };
+            false
+        } else if bad.iter().any(BadPlugin::may_be_half) {
+            self.modules.is_bad()
+        } else {
+            self.modules.is_no_use()
+        };
+        for bad in bad {
+            let is_said = lasts || !bad.may_be_half();
             let Some(present) = self.handlers.get(bad.handler()) else { continue };
             let (name, version) = (bad.handler().to_owned(), present.version());
             if is_said && self.handlers.failed(&name, bad.to_string()) {

@@ -4,10 +4,11 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::Server;
-use super::control::{Action, Command, ControlError, Event, Limit, Reply, Within, answer};
+use super::apply::PREPARES;
+use super::control::{Action, Command, ControlError, Event, Limit, Reply, answer};
 use super::end::End;
 use super::error::StartError;
 use super::handover::HandOver;
@@ -53,9 +54,14 @@ impl Server {
                 self.drain_listener(&name, deadline, reply);
             }
             Command::HandOver(reply) => answer(reply, Ok(HandOver::of(self))),
-            Command::Leave(handed_over) => {
+            Command::Leave(handed_over, reply) => {
+                if !handed_over.is_all_of(self) {
+                    answer(reply, Err(ControlError::OtherSockets));
+                    return None;
+                }
                 handed_over.leave();
-                return Some(End::Drain(Within::Configured));
+                answer(reply, Ok(()));
+                return Some(End::Left);
             }
             Command::DrainTimeout(reply) => answer(reply, Ok(self.config.server.drain_timeout)),
             Command::ReopenReceipts => self.receipts.reopen(),
@@ -88,13 +94,12 @@ impl Server {
                 self.handle(Event::Command(command)).await;
             }
             Command::Change(change) => self.refuse_change(change, ControlError::Ending),
-            Command::Limit { reply, .. } | Command::Listener { reply, .. } => {
-                answer(reply, Err(ControlError::Ending));
-            }
+            Command::Limit { reply, .. }
+            | Command::Listener { reply, .. }
+            // What is closed here is closed for whoever would take it over.
+            | Command::Leave(_, reply) => answer(reply, Err(ControlError::Ending)),
             Command::ReopenReceipts => self.receipts.reopen(),
             Command::HandOver(reply) => answer(reply, Err(ControlError::Ending)),
-            // Who took them over has them.
-            Command::Leave(handed_over) => handed_over.leave(),
             Command::Drain(_) | Command::Stop => {}
         }
     }
@@ -114,6 +119,13 @@ impl Server {
                 let none = || ControlError::NoPool { name: name.into(), hint };
                 let pool = pool.ok_or_else(none)?;
                 pool.size = most.unwrap_or(pool.size);
+            }
+            Limit::Tenant(name) => {
+                let tenants = &mut self.config.tenants;
+                let hint = nearest::did_you_mean(name, tenants.iter().map(|tenant| &*tenant.name));
+                let tenant = tenants.iter_mut().find(|tenant| tenant.name == *name);
+                let none = || ControlError::NoTenant { name: name.into(), hint };
+                tenant.ok_or_else(none)?.max_connections = most;
             }
             Limit::Listener(name) => {
                 let hint = self.nearest_listener(name);
@@ -168,7 +180,9 @@ impl Server {
     async fn start_again(&mut self, name: &str) -> Result<(), ControlError> {
         let Some(listener) = self.listeners.get(name) else { return Ok(()) };
         let config = Arc::clone(&listener.config);
-        match self.sockets(std::slice::from_ref(&config)).await {
+        let _doing = self.about.begins("binds a listener");
+        let sockets = timeout(PREPARES, self.sockets(std::slice::from_ref(&config))).await;
+        match sockets.unwrap_or(Err(StartError::Slow(PREPARES.as_secs()))) {
             Ok(sockets) => {
                 for sockets in sockets {
                     self.start(name, sockets, self.phase).await;

@@ -1,12 +1,14 @@
 //! What a running server is told, by signals, by programs, and by its own parts.
 
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
+use super::about::About;
 use super::change::Change;
 use super::error::StartError;
 use super::handover::HandOver;
@@ -27,6 +29,8 @@ pub struct Control {
     pub(super) registry: Arc<Registry>,
     pub(super) tallies: Arc<Tallies>,
     pub(super) receipts: Arc<Receipts>,
+    pub(super) about: Arc<About>,
+    pub(super) ending: CancellationToken,
 }
 
 /// A server could not do what it was told, and goes on as before.
@@ -38,6 +42,9 @@ pub enum ControlError {
     /// It is about to end, and takes no changes any more.
     #[error("the server is draining, and then ends")]
     Ending,
+    /// As many changes as may be wait for the one that is being made.
+    #[error("{0} changes wait already; try again when they are made")]
+    Busy(usize),
     /// There is no such connection.
     #[error("there is no connection {0}; it may have ended")]
     NoConnection(u64),
@@ -79,12 +86,23 @@ pub enum ControlError {
         /// The nearest that there is.
         hint: String,
     },
+    /// There is no such tenant, or none with bounds.
+    #[error("there is no [tenant.{name}]{hint}")]
+    NoTenant {
+        /// What was asked for.
+        name: String,
+        /// The nearest that there is.
+        hint: String,
+    },
     /// It does not run, so it cannot be suspended or resumed.
     #[error("listener {0} is stopped; start it first")]
     Stopped(String),
     /// Its connections are not done; it can be started when they are.
     #[error("listener {0} is draining; start it when it has stopped")]
     Draining(String),
+    /// Its sockets are not those any more that another process was started with.
+    #[error("a listener was changed, started or stopped meanwhile; upgrade again")]
+    OtherSockets,
     /// A listener's address cannot be had. Starting it can be tried again.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -110,6 +128,8 @@ pub enum Limit {
     Listener(String),
     /// `size` of the pool with this name; `None` changes nothing.
     Pool(String),
+    /// `max_connections` of the tenant with this name, which has a table; `None` is no bound.
+    Tenant(String),
 }
 
 #[derive(Debug)]
@@ -153,7 +173,7 @@ pub(super) enum Command {
     /// What is in force, and where it is read from.
     Config(Reply<(Box<Config>, Option<PathBuf>)>),
     HandOver(Reply<HandOver>),
-    Leave(HandOver),
+    Leave(HandOver, Reply),
     DrainTimeout(Reply<Option<Duration>>),
     Drain(Within),
     Stop,
@@ -181,11 +201,22 @@ impl Control {
     #[cfg(test)]
     pub(crate) fn of_nobody() -> Self {
         let (sender, _) = mpsc::unbounded_channel();
-        let (registry, tallies) = (Arc::default(), Arc::default());
-        Self { sender, registry, tallies, receipts: Arc::default() }
+        let (registry, tallies, receipts) = (Arc::default(), Arc::default(), Arc::default());
+        let (ending, about) = (CancellationToken::new(), Arc::default());
+        Self { sender, registry, tallies, receipts, about, ending }
     }
 
-    /// Accept no more, let connections end, then end. Does not wait.
+    /// That of a server that does not answer because it does this, as long as the rest is there.
+    #[cfg(test)]
+    pub(crate) fn of_one_who(does: &'static str) -> (Self, impl Sized) {
+        let (sender, events) = mpsc::unbounded_channel();
+        let control = Self { sender, ..Self::of_nobody() };
+        let doing = control.about.begins(does);
+        (control, (events, doing))
+    }
+
+    /// Accept no more, let connections end within `server.drain_timeout`, then end. While it drains
+    /// for longer, that time counts from now on. Does not wait.
     pub fn drain(&self) {
         // A server that has ended needs no commands.
         let _ = self.send(Command::Drain(Within::Configured));
@@ -227,6 +258,23 @@ impl Control {
     pub async fn difference(&self) -> Result<Vec<Difference>, ControlError> {
         let (config, source) = self.ask(Command::Config).await?;
         let wanted = read(source).await?;
+        Ok(difference(&config, &wanted))
+    }
+
+    /// What [`Control::reload`] would find different if its file had this text: it is checked as
+    /// that file would be, with relative paths relative to its folder, and nothing is changed or
+    /// loaded. `name` is what errors call it. Fails where there is no such file, too.
+    pub async fn difference_with(
+        &self,
+        text: Vec<u8>,
+        name: PathBuf,
+    ) -> Result<Vec<Difference>, ControlError> {
+        let (config, source) = self.ask(Command::Config).await?;
+        let source = source.ok_or(ControlError::NoSource)?;
+        let checking = tokio::task::spawn_blocking(move || {
+            Config::from_text(&text, &name, source.parent().unwrap_or(Path::new("")))
+        });
+        let wanted = checking.await.map_err(StartError::Loading)??;
         Ok(difference(&config, &wanted))
     }
 
@@ -329,19 +377,37 @@ impl Control {
         self.ask(Command::Status).await
     }
 
+    /// What the server does now, if whoever asks it something has to wait for that; in words that
+    /// follow "the server". Does not wait.
+    pub fn about(&self) -> Option<&'static str> {
+        self.about.now()
+    }
+
     /// The sockets of the server, for a process that is to take its place. Nothing changes by
     /// this.
     pub async fn hand_over(&self) -> Result<HandOver, ControlError> {
         self.ask(Command::HandOver).await
     }
 
-    /// Leave the sockets to the process that has them now, and drain. Does not wait.
+    /// Leave the sockets to the process that has them now, and drain. Waits until they are left.
     ///
     /// Who waits in the kernel to be accepted is left to the other process, too, and so are
-    /// datagrams: flows that are open here get no more.
-    pub fn leave(&self, handed_over: HandOver) {
-        // A server that has ended has left them already.
-        let _ = self.send(Command::Leave(handed_over));
+    /// datagrams: flows that are open here get no more. Fails when the server ends already or has
+    /// other sockets by now: the other process must not serve then, for what was closed here is
+    /// closed there, too.
+    pub async fn leave(&self, handed_over: HandOver) -> Result<(), ControlError> {
+        self.ask(|reply| Command::Leave(handed_over, reply)).await
+    }
+
+    /// Waits until the server begins to end, or is dropped; for ever if it ends because of
+    /// [`Control::leave`], with which its service goes on elsewhere.
+    pub async fn ending(&self) {
+        self.ending.cancelled().await;
+    }
+
+    /// Whether [`Control::ending`] has nothing to wait for.
+    pub fn is_ending(&self) -> bool {
+        self.ending.is_cancelled()
     }
 
     async fn listener(&self, name: &str, action: Action) -> Result<(), ControlError> {

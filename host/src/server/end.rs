@@ -5,6 +5,7 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use super::control::{Command, Event, Within};
 use super::error::RunError;
@@ -24,17 +25,25 @@ const LOOPS: Duration = Duration::from_secs(2);
 pub(super) enum End {
     Drain(Within),
     Stop,
+    /// Another process has its sockets.
+    Left,
     /// Its last listener is lost; the others may finish.
     Lost(RunError),
 }
 
 impl Server {
     pub(super) async fn end(mut self, end: End) -> Result<Ended, RunError> {
+        match end {
+            // Nobody is to hear of this: for those outside the server goes on.
+            End::Left => self.ending = CancellationToken::new(),
+            End::Drain(_) | End::Stop | End::Lost(_) => self.ending.cancel(),
+        }
         // Nobody needs what is compiled now.
         self.loader.stop();
         self.refuse_changes();
         match end {
             End::Drain(within) => Ok(self.drain(within).await),
+            End::Left => Ok(self.drain(Within::Configured).await),
             End::Stop => Ok(self.stop().await),
             End::Lost(error) => {
                 self.drain(Within::Configured).await;
@@ -107,6 +116,10 @@ impl Server {
                 Some(Event::Command(Command::Stop)) | None => break,
                 Some(Event::Command(Command::Drain(Within::This(bound)))) => {
                     deadline = since(bound);
+                }
+                // Who has been given longer is not what whoever asks now expects.
+                Some(Event::Command(Command::Drain(Within::Configured))) => {
+                    deadline = deadline.into_iter().chain(self.drain_deadline()).min();
                 }
                 Some(event) => self.handle_draining(event).await,
             }

@@ -19,6 +19,9 @@ pub enum StartError {
     /// The pool cannot be made.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The machine has no threads left for guests that compute.
+    #[error("cannot start the threads for guests that compute")]
+    Background(#[source] std::io::Error),
     /// Nothing can be loaded.
     #[error(transparent)]
     Loader(#[from] LoaderError),
@@ -78,8 +81,8 @@ pub enum StartError {
     Coredumps(#[from] CoredumpsError),
     /// More connections than the server made room for when it was started.
     #[error(
-        "server.max_connections is {wanted}, but room was made for {room} at the start; restart it \
-         for more"
+        "server.max_connections is {wanted}, but room was made for {room} at the start; restart or \
+         upgrade it for more"
     )]
     Room {
         /// How many were asked for.
@@ -88,11 +91,20 @@ pub enum StartError {
         room: u32,
     },
     /// It would change what is fixed at start: all of that.
-    #[error("{} cannot change while the server runs; restart it", .0.join(", "))]
+    #[error("{} cannot change while the server runs; restart or upgrade it", .0.join(", "))]
     NeedsRestart(Vec<String>),
     /// The first UDP address of a server that was started without one.
-    #[error("this server was started without room for UDP flows; restart it")]
+    #[error("this server was started without room for UDP flows; restart or upgrade it")]
     NoFlows,
+    /// Files or names that a server that runs cannot wait for.
+    #[error(
+        "to read the certificates and to look up the names of hosts took longer than {0} s; try \
+         again, or write addresses"
+    )]
+    Slow(
+        /// How long it may take, in seconds.
+        u64,
+    ),
     /// The thread that loads a plugin or a certificate panicked.
     #[error("loading failed")]
     Loading(#[source] tokio::task::JoinError),

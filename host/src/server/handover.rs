@@ -44,6 +44,13 @@ impl HandOver {
         Parcel::new(sockets?.into_iter().chain(others), ready)
     }
 
+    /// Whether these are the sockets that the server has now.
+    pub(super) fn is_all_of(&self, server: &Server) -> bool {
+        let now = Self::of(server);
+        let has = |other: &Left| self.0.iter().any(|left| left.socket.is(&other.socket));
+        now.0.len() == self.0.len() && now.0.iter().all(has)
+    }
+
     pub(super) fn leave(&self) {
         for left in &self.0 {
             left.socket.is_left_to_successor();

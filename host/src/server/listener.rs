@@ -19,7 +19,7 @@ use crate::address::Address;
 use crate::admission::{Admission, Bounds, Entry, Gate, Opening};
 use crate::config::{ListenerConfig, Spawn, TlsStart, WhenFull};
 use crate::drain::Connections;
-use crate::listener::{Accepted, Bound, Gone, Life, Phase, State, accept_until, take_in};
+use crate::listener::{Accepted, Bound, Counts, Gone, Life, Phase, State, accept_until, take_in};
 
 /// A listener of a server.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub(super) struct Listener {
     pub(super) addresses: Vec<Address>,
     /// They stay while the listener is stopped: connections that are still open count.
     gates: Gates,
+    /// They go on when it is changed, or stopped and started again.
+    pub(super) counts: Arc<Counts>,
     pub(super) run: Run,
 }
 
@@ -88,7 +90,8 @@ impl Listener {
             streams: admission.gate(&streams, opening(&config)),
             flows: admission.gate(&flows, Opening::Datagram),
         };
-        Self { addresses: config.bind.clone(), gates, run: Run::Created, config }
+        let (addresses, counts) = (config.bind.clone(), Arc::default());
+        Self { config, addresses, gates, counts, run: Run::Created }
     }
 
     /// Takes another configuration; what runs is not touched.
@@ -191,15 +194,15 @@ impl Running {
         &self.services.streams.connections
     }
 
-    /// Makes room for a successor, which has begun with `sockets`: those are left alone, and who
-    /// was connected at others is taken in. Waits until that is done.
-    pub(super) async fn hand_over(self, sockets: &Sockets) {
+    /// Makes room for successors, which have begun with the sockets in `kept`: those are left
+    /// alone, and who was connected at others is taken in. Waits until that is done.
+    pub(super) async fn hand_over(self, kept: &[Socket]) {
         self.life().ask(Phase::Draining);
         drop(self.sockets);
         self.loops.streams.wait().await;
         for (socket, receiving) in &self.loops.datagrams {
             // Others go on as long as their flows.
-            if sockets.iter().any(|(_, kept)| kept.is(socket)) {
+            if kept.iter().any(|kept| kept.is(socket)) {
                 receiving.wait().await;
             }
         }
@@ -265,8 +268,10 @@ impl Drain {
 fn hand_over(service: &Arc<Service>, client: Accepted, entry: Entry) {
     // Not in the task, which begins later: a drain must know of it already.
     let registration = service.connections.register();
-    // Boxed here, or the runtime moves all of it several times.
-    tokio::spawn(Box::pin(serve(Arc::clone(service), registration, client, entry)));
+    let (background, account) = (Arc::clone(&service.background), registration.account());
+    let account = Arc::clone(account);
+    let work = Box::pin(serve(Arc::clone(service), registration, client, entry));
+    tokio::spawn(async move { background.serve(&account, work).await });
 }
 
 /// Reports a loop that ends by itself: a server must not go on as if it accepted when nobody does.

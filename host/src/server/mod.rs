@@ -1,6 +1,7 @@
 //! The server: puts a configuration into service, and takes it out again. The only part that
 //! knows both the listeners and the sandboxes.
 
+mod about;
 mod apply;
 mod change;
 mod command;
@@ -26,9 +27,11 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use crate::address::Address;
 use crate::admission::{Admission, Opening};
+use crate::background::Background;
 use crate::capacity::{Capacity, Needs, TooMany};
 use crate::compile::Compiler;
 use crate::config::{Config, HandlerConfig, ListenerConfig, WhenFull};
@@ -41,13 +44,16 @@ use crate::receipt::Receipts;
 use crate::tally::Tallies;
 use crate::tls::Profile;
 
+use self::about::About;
 use self::change::{Change, Changes};
 use self::control::Event;
 use self::listener::{Listener, Run, Running, opening};
 use self::loading::{Load, all_good};
 use self::socket::Socket;
 use self::status::Tried;
+use self::tls::REMIND;
 use self::versions::Handlers;
+use self::watch::Watched;
 
 pub use self::connections::{ConnectionStatus, Traffic};
 pub use self::control::{Control, ControlError, Limit};
@@ -60,7 +66,6 @@ pub use self::status::{
 };
 pub use self::tenants::TenantStatus;
 pub use self::tls::check_certificates;
-use self::watch::Watched;
 
 /// A server. Dropping it ends its listeners; connections end with the runtime.
 ///
@@ -78,6 +83,8 @@ pub struct Server {
     flows: u32,
     loader: Arc<Loader>,
     admission: Arc<Admission>,
+    /// Where connections go whose guests compute.
+    background: Arc<Background>,
     receipts: Arc<Receipts>,
     /// Where coredumps go, if they are wanted.
     dumps: Option<Arc<Coredumps>>,
@@ -91,6 +98,8 @@ pub struct Server {
     profiles: Profiles,
     /// The files of the profiles.
     watched: Watched,
+    /// When is said again what about them should be looked at.
+    reminder: Instant,
     /// The files of handlers that are watched.
     modules: Watched,
     /// Connections of listeners that are gone.
@@ -98,9 +107,13 @@ pub struct Server {
     /// All of them, for whoever looks at single ones.
     registry: Arc<Registry>,
     tallies: Arc<Tallies>,
+    /// It begins to end.
+    ending: CancellationToken,
     /// Where its configuration is read from.
     source: Option<PathBuf>,
     began: Instant,
+    /// What whoever asks waits for.
+    about: Arc<About>,
     /// What a listener does that is bound now.
     phase: Phase,
     events: mpsc::UnboundedReceiver<Event>,
@@ -148,6 +161,7 @@ impl Server {
         let (sender, events) = mpsc::unbounded_channel();
         let mut this = Self {
             admission,
+            background: Arc::new(Background::start().map_err(StartError::Background)?),
             receipts: Arc::new(Receipts::open(&server.receipts)?),
             room: capacity.connections,
             dumps: match &server.coredumps {
@@ -163,12 +177,15 @@ impl Server {
             listeners: BTreeMap::new(),
             profiles: Profiles::new(),
             watched: Watched::certificates(),
+            reminder: Instant::now() + REMIND,
             modules: Watched::modules(),
             retired: Vec::new(),
             registry: Arc::default(),
             tallies: Arc::default(),
+            ending: CancellationToken::new(),
             source: None,
             began: Instant::now(),
+            about: Arc::default(),
             phase: Phase::Bound,
             events,
             sender,
@@ -227,8 +244,9 @@ impl Server {
     /// Steers it from elsewhere, also before it runs.
     pub fn control(&self) -> Control {
         let (registry, tallies) = (Arc::clone(&self.registry), Arc::clone(&self.tallies));
-        let receipts = Arc::clone(&self.receipts);
-        Control { sender: self.sender.clone(), registry, tallies, receipts }
+        let (receipts, ending) = (Arc::clone(&self.receipts), self.ending.clone());
+        let (sender, about) = (self.sender.clone(), Arc::clone(&self.about));
+        Control { sender, registry, tallies, receipts, about, ending }
     }
 
     /// What it is doing.
@@ -274,6 +292,10 @@ impl Server {
                     self.change(Change::Watched);
                     continue;
                 }
+                () = sleep_until(self.reminder) => {
+                    self.remind();
+                    continue;
+                }
                 () = until(self.handlers.due(self.config.server.drain_timeout)) => {
                     self.handlers.retire(self.config.server.drain_timeout);
                     continue;
@@ -317,6 +339,7 @@ async fn until(at: Option<Instant>) {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        self.ending.cancel();
         self.loader.stop();
         for life in self.listeners.values().filter_map(Listener::life) {
             life.ask(Phase::Stopped);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::account::Account;
 use crate::admission::{Entry, Full, Permit, Place};
+use crate::background::Background;
 use crate::connection::{Connection, Socket, Transport, Upgrade, dismiss};
 use crate::coredumps::Coredumps;
 use crate::drain::{Connections, Registration};
@@ -18,6 +19,8 @@ use crate::route::{Route, Routes};
 pub(super) struct Service {
     pub(super) routes: Routes,
     pub(super) connections: Arc<Connections>,
+    /// Where those go whose guests compute.
+    pub(super) background: Arc<Background>,
     pub(super) receipts: Arc<Receipts>,
     pub(super) dumps: Option<Arc<Coredumps>>,
     pub(super) life: Arc<Life>,
@@ -111,16 +114,19 @@ impl Service {
             }
             Tls::Never | Tls::OnRequest(_) => {
                 let permit = tokio::select! {
-                    permit = entry.connection() => permit,
-                    () = account.cut() => Err(Full),
+                    permit = entry.connection() => {
+                        permit.map_err(|Full| "no place became free in time (when_full)")
+                    }
+                    () = account.cut() => Err("it was cut by a drain or a command"),
                 };
-                let Ok(permit) = permit else {
-                    let why = "no place became free in time";
-                    self.life.turns_away(&socket, Some(account), Refused::Waited, why);
-                    dismiss(socket, &self.farewell).await;
-                    return None;
-                };
-                (socket, permit, None)
+                match permit {
+                    Ok(permit) => (socket, permit, None),
+                    Err(why) => {
+                        self.life.turns_away(&socket, Some(account), Refused::Waited, why);
+                        dismiss(socket, &self.farewell).await;
+                        return None;
+                    }
+                }
             }
         };
         let Some(route) = self.routes.find(handler.as_deref()) else {

@@ -97,7 +97,14 @@ impl Socket {
                     tracing::error!("listener {}: {error}", config.name);
                 }
             }
-            Self::Datagram(datagrams) => datagrams.leave_others(&config.udp.multicast),
+            Self::Datagram(_) => self.leave_other_groups(config),
+        }
+    }
+
+    /// Leaves the multicast groups that are not those of `config`.
+    pub(super) fn leave_other_groups(&self, config: &ListenerConfig) {
+        if let Self::Datagram(datagrams) = self {
+            datagrams.leave_others(&config.udp.multicast);
         }
     }
 

@@ -12,7 +12,7 @@ use super::listener::{Listener, Run};
 use super::tenants::{TenantStatus, statuses};
 use super::versions::{Failure, Handlers, Versions};
 use crate::handler::Handler;
-use crate::listener::{Counts, Phase, Refused, State};
+use crate::listener::{Phase, Refused, State};
 
 /// A server, as it is now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -47,7 +47,7 @@ pub struct Status {
     pub handlers: Vec<HandlerStatus>,
     /// By name.
     pub tenants: Vec<TenantStatus>,
-    /// The server's own, then those of listeners and pools.
+    /// The server's own, then those of listeners, pools and tenants that have a table.
     pub limits: Vec<LimitStatus>,
     /// What became of configurations that were to be applied while it runs.
     pub reloads: Outcomes,
@@ -70,8 +70,8 @@ pub enum ServerState {
 /// A bound, and how much of it is used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LimitStatus {
-    /// `server`, `listener.NAME` or `pool.NAME`, which can be set; `handshakes` or `flows`, which
-    /// cannot.
+    /// `server`, `listener.NAME`, `pool.NAME` or `tenant.NAME`, which can be set; `handshakes` or
+    /// `flows`, which cannot.
     pub name: String,
     /// How many there may be; `None` is no bound of its own.
     pub most: Option<u64>,
@@ -120,7 +120,8 @@ impl Outcomes {
     }
 }
 
-/// A listener, as it is now. The counts are those since it was started.
+/// A listener, as it is now. The counts are those since it was first there: they go on when it is
+/// changed, or stopped and started again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ListenerStatus {
     /// Its name.
@@ -145,9 +146,9 @@ pub struct ListenerStatus {
     pub backoffs: u64,
     /// How long those that are over were together, in milliseconds.
     pub backoff_ms: u64,
-    /// Handshakes of TLS that are done.
+    /// Handshakes of TLS that are done, those that guests began included.
     pub handshakes_done: u64,
-    /// Handshakes of TLS that failed.
+    /// Handshakes of TLS that failed, those that guests began included.
     pub handshakes_failed: u64,
     /// Bytes that clients sent in plaintext before they were told to begin TLS.
     pub discarded: u64,
@@ -297,9 +298,7 @@ fn time(at: SystemTime) -> String {
 
 impl ListenerStatus {
     fn of(listener: &Listener) -> Self {
-        let none = Counts::default();
-        let running = listener.running();
-        let counts = running.map_or(&none, |running| running.life().counts());
+        let (running, counts) = (listener.running(), &listener.counts);
         let addresses = match running {
             Some(running) if !running.sockets.is_empty() => {
                 running.sockets.iter().map(|(_, socket)| socket.address().to_string()).collect()
@@ -363,5 +362,11 @@ fn limits(server: &Server) -> Vec<LimitStatus> {
         let used = admission.taken_of_pool(&pool.name);
         limit(format!("pool.{}", pool.name), Some(whole(pool.size)), used, true)
     });
-    own.into_iter().chain(listeners).chain(pools).collect()
+    let counted = server.loader.tenants().all();
+    let tenants = config.tenants.iter().map(|tenant| {
+        let used = counted.iter().find(|one| one.name() == tenant.name);
+        let used = used.map_or(0, |one| one.connections());
+        limit(format!("tenant.{}", tenant.name), tenant.max_connections.map(whole), used, true)
+    });
+    own.into_iter().chain(listeners).chain(pools).chain(tenants).collect()
 }

@@ -112,6 +112,32 @@ async fn a_peer_that_does_not_read_is_reset() {
 }
 
 #[tokio::test]
+async fn a_guest_that_looks_up_from_its_writes_does_not_put_the_write_timeout_off() {
+    // Both directions, at 512.
+    let record = [0, 0, 0, 0, 3, 0, 0, 0];
+    let write = "write 0 1024 2000000";
+    for call in [write, "poll 512 1 30"] {
+        // Its own bound is far shorter than that of the host.
+        let calls = [&["set_timeout 0 1 30", write][..], &[call; 400]].concat();
+        let guest = Guest::calls_in(33, &[(512, &record)], &calls).over_small_buffers();
+        let guest = guest.with("write-timeout", "300ms").with("idle-timeout", "none");
+        let mut cell = guest.with("cpu", "none").serve().await;
+        assert_eq!(cell.exit().await, Exit::WriteTimeout, "{call}: {:?}", cell.told().last());
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_is_not_written_to_has_no_write_timeout() {
+    let record = [0, 0, 0, 0, 1, 0, 0, 0];
+    for call in ["poll 512 1 1000", "poll 0 0 1000", "close 0"] {
+        let calls = ["set_timeout 0 1 30", "write 0 1024 2000000", call];
+        let guest = Guest::calls_in(33, &[(512, &record)], &calls).over_small_buffers();
+        let guest = guest.with("write-timeout", "300ms").with("idle-timeout", "none");
+        assert_eq!(guest.serve().await.exit().await, Exit::Ok, "{call}");
+    }
+}
+
+#[tokio::test]
 async fn a_peer_that_does_not_read_is_reset_from_a_command_too() {
     let vectors = [[0, 0, 0, 0], 65536_u32.to_le_bytes()].concat();
     let calls = ["fd_write 1 256 1 128"; 50];

@@ -1,5 +1,6 @@
 //! Who may steer a server, and where.
 
+use std::fs::File;
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
@@ -33,6 +34,39 @@ fn a_dead_socket_is_replaced_and_one_that_somebody_has_is_not() {
     );
     assert!(!second.1.contains("listening on"), "{}", second.1);
     first.said(&["status"]);
+}
+
+#[test]
+fn where_the_default_cannot_be_the_server_warns_and_serves_and_what_was_written_must_be() {
+    let folder = Folder::new();
+    let module = folder.guest("echo").display().to_string();
+    // A folder in which nobody makes a file, with whatever is stdin in it.
+    let serve = |of_server: &str| {
+        let config = format!(
+            "[server]\n{of_server}\n\
+             [[listener]]\nname = \"echo\"\nbind = \"tcp://127.0.0.1:0\"\nhandler = \"echo\"\n\
+             [handler.echo]\nmodule = \"{module}\"\n"
+        );
+        let config = File::open(folder.write("other.toml", config)).unwrap();
+        let mut command = portcell();
+        command.stdin(config);
+        (Server::serve_at("/proc/self/fd/0".as_ref()), command)
+    };
+    let (server, command) = serve("");
+    let server = server.start_by(command);
+    let said = server.find_line("no command can steer this server: the admin socket: ");
+    assert!(said.contains("WARN") && said.contains("`admin = \"unix:/run/portcell/"), "{said}");
+    server.connect().is_echoed();
+    let (server, command) = serve("admin = \"unix:portcell.sock\"");
+    let (code, log) = server.fail_by(command);
+    assert_eq!(code, 1, "{log}");
+    let said = "portcell: the admin socket: cannot listen on unix:/proc/self/fd/portcell.sock: ";
+    assert!(log.contains(said), "{log}");
+    let admin = format!("unix:{}", folder.at("x.sock").display());
+    let (server, command) = serve(&format!("admin = \"{admin}\""));
+    let _server = server.start_by(command);
+    let status = Program::portcell().arguments(&["status", "--admin", &admin]).run();
+    assert_eq!(status.code, 0, "{}", status.stderr);
 }
 
 #[test]

@@ -133,6 +133,25 @@ fn connections_are_followed_with_an_array_a_line() {
 }
 
 #[test]
+fn following_ends_when_nobody_reads_any_more() {
+    let steered = Steered::start();
+    let _client = steered.echoed();
+    for format in [&[][..], &["--json"]] {
+        let mut following = portcell()
+            .args([&["connections", "--follow"], format].concat())
+            .current_dir(steered.folder.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = following.stdout.take().unwrap();
+        let said = BufReader::new(output).lines().map(Result::unwrap);
+        let is_there = |line: &String| line.contains("waiting") && line.contains("echo");
+        assert!(said.take(5).any(|line| is_there(&line)));
+        assert!(following.wait().unwrap().success());
+    }
+}
+
+#[test]
 fn a_listener_is_suspended_resumed_stopped_and_started_by_commands() {
     let steered = Steered::start();
     assert_eq!(steered.said(&["suspend", "echo"]), "echo is suspended\n");

@@ -67,3 +67,15 @@ fn a_drain_takes_a_deadline_also_when_it_has_begun() {
     assert_eq!(code, 0, "{log}");
     assert!(log.contains(&format!("\"exit\":{}", json!({ "kind": "cut" }))), "{log}");
 }
+
+#[test]
+fn a_signal_bounds_a_drain_that_was_to_take_as_long_as_it_likes() {
+    let steered = Steered::with("drain_timeout = \"50ms\"", "");
+    let mut client = steered.echoed();
+    steered.said(&["drain", "--deadline", "none"]);
+    steered.server.find_line("draining: 1 connection");
+    steered.server.signal(Signal::TERM);
+    client.is_reset();
+    let (code, log) = steered.server.wait();
+    assert_eq!(code, 0, "{log}");
+}

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Ask as _, Steered, open};
-use crate::harness::wait_until;
+use crate::harness::{repository, wait_until};
 
 /// A page: the kinds of families, and the values of series.
 struct Page {
@@ -187,4 +187,61 @@ fn labels_are_names_of_the_configuration_and_words() {
     let many: Vec<_> = (0..20).map(|_| steered.echoed()).collect();
     many.into_iter().for_each(crate::harness::Client::leaves);
     assert_eq!(names(&Page::of(&steered)), few);
+}
+
+/// A server that has everything that there are metrics of.
+fn with_everything() -> Steered {
+    let steered = Steered::with(
+        "",
+        r#"
+        tenant = "acme"
+        [[listener]]
+        name = "secured"
+        bind = "tcp://127.0.0.1:0"
+        handler = "echo"
+        spawn = { pool = "small" }
+        tls = { self_signed = true }
+        [[listener]]
+        name = "udp"
+        bind = "udp://127.0.0.1:0"
+        handler = "echo"
+        [pool.small]
+        size = 3
+        [tenant.acme]
+        max_connections = 9
+        memory = "64MiB"
+        cpu = 0.5
+        "#,
+    );
+    steered.echoed().leaves();
+    steered.server.peer_of("udp").is_echoed();
+    wait_until("one has ended", || {
+        let ended = [("listener", "echo"), ("handler", "echo"), ("exit", "ok")];
+        Page::of(&steered).value("connections_ended_total", &ended) == Some(1.0)
+    });
+    steered
+}
+
+#[test]
+fn every_metric_of_the_page_is_there() {
+    let page = std::fs::read_to_string(repository().join("docs/admin.md")).unwrap();
+    let kinds = Page::of(&with_everything()).kinds;
+    let names = page.split('`').filter(|word| word.starts_with("portcell_"));
+    let names: BTreeSet<_> = names.filter(|name| !name.ends_with('*')).collect();
+    assert!(names.len() > 30, "{names:?}");
+    for name in names {
+        assert!(kinds.contains_key(name), "there is no {name}");
+    }
+}
+
+/// The package that has promtool brings a server that is started at once, so that this is not among
+/// the tests that always run.
+#[cfg(feature = "promtool-test")]
+#[test]
+fn promtool_finds_nothing_wrong_with_metrics() {
+    let (status, text) = open(&with_everything()).ask("GET", "/metrics", "", "");
+    assert_eq!(status, 200);
+    let check = crate::harness::Program::new("promtool").arguments(&["check", "metrics"]);
+    let said = check.input(text).run();
+    assert_eq!((said.code, said.stdout.as_slice(), said.stderr.as_str()), (0, &b""[..], ""));
 }

@@ -3,14 +3,18 @@
 mod access;
 mod bounds;
 mod commands;
+mod diff;
 mod drain;
+mod follow;
 mod http;
 mod kill;
 mod metrics;
 mod nobody;
 mod pages;
 mod receipts;
+mod stays;
 mod tenants;
+mod upgrade;
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;

@@ -73,6 +73,7 @@ fn every_command_has_help() {
         "drain",
         "reload",
         "rollback",
+        "upgrade",
         "diff",
         "limits",
     ] {

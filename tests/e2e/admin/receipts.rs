@@ -59,6 +59,27 @@ fn receipts_are_followed_whether_they_are_written_or_not() {
 }
 
 #[test]
+fn who_is_asked_for_after_its_guest_has_closed_the_connection_is_known() {
+    let folder = crate::harness::Folder::new();
+    folder.guest("echo");
+    folder.guest("does_as_told");
+    let config = super::config("", "").replace("\"stderr\"", "\"off\"");
+    let steered =
+        Steered { server: crate::harness::Server::serve(&folder, &config).start(), folder };
+    let mut client = steered.server.connect_to("told");
+    client.send("e");
+    client.receive(1);
+    // Nobody wanted receipts until now.
+    let mut receipts = follow(&steered);
+    client.send("c");
+    client.leaves();
+    let receipt = receipts.next().unwrap();
+    assert_eq!(receipt["exit"]["kind"], "ok");
+    assert_eq!((&receipt["transport"], &receipt["local"]), (&json!("tcp"), &Value::Null));
+    assert!(receipt["peer"].as_str().unwrap().starts_with("127.0.0.1:"), "{receipt}");
+}
+
+#[test]
 fn one_who_does_not_read_misses_some_and_is_told_how_many() {
     const CONNECTIONS: u64 = 2500;
     let steered = Steered::start();

@@ -21,11 +21,12 @@ pub(crate) use self::authority::Authority;
 pub(crate) use self::client::Client;
 pub(crate) use self::folder::Folder;
 pub(crate) use self::local::{Local, config, edit, until};
+pub(crate) use self::log::Log;
 pub(crate) use self::passing::{Passed, portcell_with};
 pub(crate) use self::peer::Peer;
 pub(crate) use self::process::Process;
 pub(crate) use self::program::{Output, Program, portcell, shared_cache};
-pub(crate) use self::server::Server;
+pub(crate) use self::server::{Server, Successor};
 pub(crate) use self::sockets::{Port, lose, open_at};
 pub(crate) use self::tls::TlsClient;
 

@@ -48,6 +48,21 @@ impl Process {
         self.field(2).map(Self)
     }
 
+    /// What its threads of this name have computed, in ticks of the kernel's clock, and whether the
+    /// kernel runs them only when no other wants to (`SCHED_IDLE`).
+    pub(crate) fn threads(self, name: &str) -> Vec<(u64, bool)> {
+        let threads = fs::read_dir(self.at("task")).unwrap().flatten();
+        let stats = threads.filter_map(|thread| {
+            let stat = fs::read_to_string(thread.path().join("stat")).ok()?;
+            let (before, after) = stat.rsplit_once(") ")?;
+            let is_meant = before.rsplit_once('(')?.1 == name;
+            is_meant.then(|| after.split(' ').map(str::to_owned).collect::<Vec<_>>())
+        });
+        // proc_pid_stat(5): utime, stime and policy.
+        let number = |stat: &[String], index: usize| stat[index - 3].parse::<u64>().unwrap();
+        stats.map(|stat| (number(&stat, 14) + number(&stat, 15), number(&stat, 41) == 5)).collect()
+    }
+
     /// The numbers of its descriptors.
     pub(crate) fn descriptors(self) -> Vec<String> {
         let open = fs::read_dir(self.at("fd")).unwrap().flatten();

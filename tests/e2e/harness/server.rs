@@ -40,7 +40,11 @@ impl Server {
     /// `portcell serve` with this configuration, written to portcell.toml in `folder`, to which
     /// relative paths in it are relative.
     pub(crate) fn serve(folder: &Folder, config: &str) -> Builder {
-        let config = folder.write("portcell.toml", config);
+        Self::serve_at(&folder.write("portcell.toml", config))
+    }
+
+    /// `portcell serve` with the configuration in this file.
+    pub(crate) fn serve_at(config: &Path) -> Builder {
         Builder { arguments: vec!["serve".into(), config.into()], listen: Vec::new() }
     }
 
@@ -161,8 +165,7 @@ impl Server {
         self.signal(Signal::USR2);
         let line = self.find_line(" serves from now on");
         let mut words = line.split_whitespace().skip_while(|word| *word != "process").skip(1);
-        let pid = words.next().unwrap().parse().unwrap();
-        Successor(Pid::from_raw(pid).unwrap())
+        Successor::of(words.next().unwrap().parse().unwrap())
     }
 
     /// Waits for the end of this process alone, which must be in good order; what took its place
@@ -188,6 +191,11 @@ impl Server {
 }
 
 impl Successor {
+    /// The process with this number.
+    pub(crate) fn of(pid: i32) -> Self {
+        Self(Pid::from_raw(pid).unwrap())
+    }
+
     pub(crate) fn pid(&self) -> i32 {
         self.0.as_raw_pid()
     }

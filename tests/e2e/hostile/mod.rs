@@ -49,6 +49,7 @@ const BREAKERS: &[Row] = &[
     Row::new("traps_at_start", Waits, "trap").says("unreachable"),
     Row::new("traps_in_initialize", Waits, "trap").says("unreachable"),
     Row::new("traps_at_once", Waits, "trap").says("unreachable"),
+    Row::new("traps_under_an_ambiguous_name", Waits, "trap").says("executed in `_Z1PIS_IS_I"),
     Row::new("traps_at_once", Floods, "trap").named("traps_in_a_flood").says("unreachable"),
     Row::new("traps_after_writing", Waits, "trap").says("divide by zero"),
     Row::new("writes_data_outside", Waits, "trap").says("out of bounds memory access"),

@@ -53,6 +53,15 @@ fn a_handshake_that_fails_has_a_receipt_if_all_are_wanted() {
 }
 
 #[test]
+fn a_handshake_that_takes_too_long_names_the_bound() {
+    let secured = Secured::echo(&["--receipts-for", "all", "--handshake-timeout", "200ms"]);
+    let mut client = secured.server.connect();
+    let _ = client.rest();
+    let why = "it took longer than 200ms (handshake_timeout)";
+    assert_eq!(secured.server.receipt()["exit"]["detail"], why);
+}
+
+#[test]
 fn a_handshake_byte_by_byte_is_one() {
     let secured = Secured::echo(&[]);
     let mut stream = TcpStream::connect(("127.0.0.1", secured.server.port())).unwrap();

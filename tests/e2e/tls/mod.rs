@@ -3,6 +3,7 @@
 mod clients;
 mod closing;
 mod handshakes;
+mod limits;
 mod names;
 mod renewal;
 mod start_tls;

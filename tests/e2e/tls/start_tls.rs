@@ -6,9 +6,10 @@ use std::os::unix::net::UnixStream;
 
 use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
+use serde_json::{Value, json};
 
 use super::Secured;
-use crate::harness::{Folder, PATIENCE, Server, TlsClient};
+use crate::harness::{Folder, PATIENCE, Program, Server, TlsClient};
 
 fn start(flags: &[&str]) -> Secured {
     let guest = |folder: &Folder| folder.guest("starts_tls");
@@ -68,8 +69,32 @@ fn a_handshake_that_fails_ends_the_connection() {
     let alert = rest(&mut stream);
     assert!(matches!(alert[..], [21, 3, 3, 0, 2, 2, _]), "{alert:?}");
     let receipt = secured.server.receipt();
-    assert_eq!(receipt["exit"]["kind"], "handshake_failed");
+    assert_eq!(receipt["exit"], json!({ "kind": "handshake_failed", "detail": "this is not TLS" }));
     assert_eq!(receipt["transport"], "tcp");
+}
+
+#[test]
+fn handshakes_that_guests_begin_are_counted_however_they_end() {
+    let folder = Folder::new();
+    let admin = format!("unix:{}", folder.at("x.sock").display());
+    let secured = start(&["--admin", &admin]);
+    let port = secured.server.port();
+    for _ in 0..2 {
+        let stream = ask(port, "STARTTLS\n");
+        TlsClient::on(stream, &secured.client(), "localhost").unwrap().is_echoed();
+    }
+    let mut stream = ask(port, "STARTTLS\n");
+    stream.write_all(b"still in plaintext\r\n").unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    rest(&mut stream);
+    secured.server.receipts(3);
+    let status = Program::portcell().arguments(&["status", "--json", "--admin", &admin]).output();
+    let status: Value = serde_json::from_slice(&status).unwrap();
+    let listener = &status["listeners"][0];
+    assert_eq!(
+        (&listener["handshakes_done"], &listener["handshakes_failed"]),
+        (&2.into(), &1.into())
+    );
 }
 
 #[test]
@@ -77,7 +102,9 @@ fn a_handshake_that_stalls_ends_the_connection() {
     let secured = start(&["--handshake-timeout", "300ms"]);
     let mut stream = ask(secured.server.port(), "STARTTLS\n");
     assert_eq!(rest(&mut stream), b"");
-    assert_eq!(secured.server.receipt()["exit"]["kind"], "handshake_failed");
+    let why = "it took longer than 300ms (handshake_timeout)";
+    let exit = json!({ "kind": "handshake_failed", "detail": why });
+    assert_eq!(secured.server.receipt()["exit"], exit);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod filter;
 mod source;
+mod stream;
 mod table;
 
 use std::collections::VecDeque;
@@ -11,33 +12,37 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use clap::ArgMatches;
+use clap::parser::ValueSource;
 use portcell::config::Receipts;
 use portcell::telemetry::{self, Format};
 use serde_json::Value;
 
+use super::steer::Server;
 use super::{Failure, serve};
 
 pub(in crate::cli) use self::filter::duration;
 
 use self::filter::Filter;
 use self::source::{Next, Source};
+use self::stream::{End, Stream};
 use self::table::Table;
 
 /// Prints the receipts that are asked for.
 pub(super) fn receipts(matches: &ArgMatches, format: Format) -> Result<(), Failure> {
     let filter = Filter::of(matches).map_err(Failure::Usage)?;
-    let follow = matches.get_flag("follow");
-    let mut source = open(matches, follow)?;
+    let mut source = open(matches)?;
     // What is not there yet cannot be measured.
-    let waits = follow || source.is_stdin();
-    let last = matches.get_one::<usize>("tail").copied();
+    let waits = matches.get_flag("follow") || source.waits();
+    // A server has none that are there.
+    let is_server = matches!(source, Source::Server(_));
+    let last = matches.get_one::<usize>("tail").copied().filter(|_| !is_server);
     let mut shown = Shown {
         output: BufWriter::new(io::stdout()),
         table: (!matches.get_flag("json")).then(|| Table::new(waits && last.is_none())),
         last: last.map(|most| (most, VecDeque::new())),
     };
     let mut others = 0_u64;
-    let outcome = show(&mut source, &filter, &mut shown, &mut others);
+    let outcome = show(&mut source, &filter, &mut shown, &mut others, format);
     if others > 0 {
         let (lines, were) = if others == 1 { ("line", "was") } else { ("lines", "were") };
         telemetry::complain(format, &format!("{others} {lines} {were} no receipts"));
@@ -45,6 +50,10 @@ pub(super) fn receipts(matches: &ArgMatches, format: Format) -> Result<(), Failu
     match outcome {
         // Whoever reads has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Ok(()) if source.end() == Some(End::Server) => {
+            telemetry::complain(format, "the server has ended; there are no more receipts");
+            Ok(())
+        }
         outcome => outcome.context("receipts").map_err(Failure::Failed),
     }
 }
@@ -55,6 +64,7 @@ fn show(
     filter: &Filter,
     shown: &mut Shown,
     others: &mut u64,
+    format: Format,
 ) -> io::Result<()> {
     loop {
         let line = match source.next()? {
@@ -73,16 +83,28 @@ fn show(
         match receipt(&line) {
             Some(receipt) if filter.matches(&receipt) => {
                 shown.add(Line { text: line, receipt })?;
-                if source.is_stdin() {
-                    // The next line may take its time.
+                if source.waits() {
                     shown.all_so_far(false)?;
                 }
             }
             Some(_) => {}
             None if line.iter().all(u8::is_ascii_whitespace) => {}
-            None => *others += 1,
+            None => match missed(&line).filter(|_| matches!(source, Source::Server(_))) {
+                Some(missed) => telemetry::complain(format, &missed),
+                None => *others += 1,
+            },
         }
     }
+}
+
+/// What a server says to one who does not read as fast as receipts come.
+fn missed(line: &[u8]) -> Option<String> {
+    let value: Value = serde_json::from_slice(line).ok()?;
+    let (receipts, were) = match value["lost"].as_u64()? {
+        1 => ("1 receipt".to_owned(), "was"),
+        many => (format!("{many} receipts"), "were"),
+    };
+    Some(format!("{receipts} {were} missed: they came faster than they were read"))
 }
 
 /// A line that is a receipt.
@@ -92,11 +114,36 @@ fn receipt(line: &[u8]) -> Option<Value> {
     is_receipt.then_some(value)
 }
 
-fn open(matches: &ArgMatches, follow: bool) -> Result<Source, Failure> {
+fn open(matches: &ArgMatches) -> Result<Source, Failure> {
+    let follow = matches.get_flag("follow");
+    let usage = |why: &str| Err(Failure::Usage(anyhow!("--admin: {why}")));
+    let is_typed = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
     let path = match matches.get_one::<PathBuf>("file") {
+        Some(_) if is_typed("admin") => {
+            return usage("a running server is asked, or a file is read; name one of them");
+        }
         Some(path) if path == Path::new("-") => return Ok(Source::stdin()),
         Some(path) => path.clone(),
-        None => configured(matches)?,
+        None if is_typed("admin") && !follow => {
+            return usage(
+                "a server keeps no receipts; add --follow for those to come, or name a file",
+            );
+        }
+        None => {
+            let is_elsewhere = matches.get_one::<String>("admin").is_some();
+            let config = matches.get_one::<PathBuf>("config");
+            let config = config.map_or(Path::new("portcell.toml"), PathBuf::as_path);
+            let is_here = is_typed("config") || config.exists();
+            if follow && (is_elsewhere || !is_here) {
+                return server(matches, config);
+            }
+            match serve::read(config)?.server.receipts {
+                Receipts::File(path) => path,
+                Receipts::Off | Receipts::Stderr if follow => return server(matches, config),
+                Receipts::Off => return none(config, "`server.receipts` is off"),
+                Receipts::Stderr => return none(config, PIPE),
+            }
+        }
     };
     File::open(&path)
         .and_then(|file| Source::file(file, follow.then_some(&path)))
@@ -104,16 +151,16 @@ fn open(matches: &ArgMatches, follow: bool) -> Result<Source, Failure> {
         .map_err(Failure::Usage)
 }
 
-/// The file that the configuration names.
-fn configured(matches: &ArgMatches) -> Result<PathBuf, Failure> {
-    let config = matches.get_one::<PathBuf>("config");
-    let config = config.map_or(Path::new("portcell.toml"), PathBuf::as_path);
-    let instead = match serve::read(config)?.server.receipts {
-        Receipts::File(path) => return Ok(path),
-        Receipts::Off => "`server.receipts` is off",
-        Receipts::Stderr => "receipts go to stderr; `portcell receipts -` reads them from a pipe",
-    };
-    Err(Failure::Usage(anyhow!("{}: {instead}", config.display())))
+const PIPE: &str = "receipts go to stderr; `portcell receipts -` reads them from a pipe";
+
+/// Those that come at the server of this configuration, or where it was said to be.
+fn server(matches: &ArgMatches, config: &Path) -> Result<Source, Failure> {
+    Ok(Source::server(Stream::of(&Server::find_by(matches, config)?)?))
+}
+
+fn none(config: &Path, why: &str) -> Result<Source, Failure> {
+    let hint = "; --follow asks the server for those to come";
+    Err(Failure::Usage(anyhow!("{}: {why}{hint}", config.display())))
 }
 
 /// What was asked for, on its way to stdout.

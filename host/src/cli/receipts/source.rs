@@ -1,11 +1,13 @@
-//! Where receipts are read from: lines of a file or of stdin, and those that are still to come, also
-//! in the file that takes the place of one that was rotated.
+//! Where receipts are read from: lines of a file, of stdin or of a server, and those that are still
+//! to come, also in the file that takes the place of one that was rotated.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Seek as _, Stdin};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use super::stream::{End, Stream};
 
 /// A longer line is no receipt, in bytes. Without it a file without lines would fill the memory.
 const LONGEST: usize = 256 << 10;
@@ -18,6 +20,7 @@ pub(super) enum Source {
     Stdin(Lines<Stdin>),
     File(Lines<File>),
     Followed(Followed),
+    Server(Lines<Stream>),
 }
 
 /// What comes next.
@@ -45,14 +48,29 @@ impl Source {
         })
     }
 
-    pub(super) const fn is_stdin(&self) -> bool {
-        matches!(self, Self::Stdin(_))
+    /// What comes from a server from now on.
+    pub(super) fn server(stream: Stream) -> Self {
+        Self::Server(Lines::of(stream))
+    }
+
+    /// Whether the next line may take its time.
+    pub(super) const fn waits(&self) -> bool {
+        matches!(self, Self::Stdin(_) | Self::Server(_))
+    }
+
+    /// Why a server has no more.
+    pub(super) fn end(&self) -> Option<End> {
+        match self {
+            Self::Server(lines) => lines.reader.get_ref().end(),
+            Self::Stdin(_) | Self::File(_) | Self::Followed(_) => None,
+        }
     }
 
     pub(super) fn next(&mut self) -> io::Result<Next> {
         match self {
             Self::Stdin(lines) => lines.next_or_rest(),
             Self::File(lines) => lines.next_or_rest(),
+            Self::Server(lines) => lines.next_or_rest(),
             Self::Followed(followed) => followed.next(),
         }
     }

@@ -4,19 +4,36 @@ mod server;
 mod show;
 mod table;
 
+use std::io::{Write as _, stdout};
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use portcell::config::parse_duration;
+use portcell::config::{Config, parse_duration};
 use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 
-use self::server::Server;
+pub(super) use self::server::Server;
+
+use super::upgrade::START;
 use super::{Failure, print};
+
+const DIFF: &str = "\
+Says what a reload would change, and changes nothing: in the configuration that the server was \
+started with, as its file is now, or if CONFIG were in its place. CONFIG is read here and checked \
+as a whole by the server; relative paths in it are taken from the folder of the server's \
+configuration. Ends with 0 whether there are differences or not.";
 
 const WHERE: &str = "Where the server is asked: --admin, else PORTCELL_ADMIN, else `admin` of \
                      portcell.toml in this folder, else portcell.sock in this folder.";
+
+const ANEW: &str = "\
+Starts the program of the server anew, by the name and with the arguments that it was started \
+with, and gives it the sockets. Waits until the new process serves, for up to 5 minutes; the old \
+one then takes nobody in any more and ends when its connections have. If the new process does not \
+come to serve, the old one serves on as before.";
 
 /// How often `--follow` looks.
 const LOOK: Duration = Duration::from_secs(1);
@@ -25,7 +42,11 @@ const LOOK: Duration = Duration::from_secs(1);
 const UNBOUNDED: Option<Duration> = None;
 
 /// What takes it a moment, unless it binds listeners meanwhile.
-const MOMENT: Option<Duration> = Some(Duration::from_secs(15));
+const MOMENT: Option<Duration> = Some(ANSWER);
+const ANSWER: Duration = Duration::from_secs(15);
+
+/// An upgrade, which the server gives up after [`START`].
+const UPGRADE: Option<Duration> = Some(START.saturating_add(Duration::from_mins(1)));
 
 /// What can be typed.
 pub(super) fn commands() -> Vec<Command> {
@@ -57,6 +78,9 @@ pub(super) fn commands() -> Vec<Command> {
                     .value_parser(deadline)
                     .help("Cut what is left after this long, or `none` [default: drain_timeout]"),
             ),
+        command("upgrade", "Start the program anew in the place of the server, which then drains")
+            .long_about(ANEW)
+            .arg(json_flag()),
         command("reload", "Read the configuration again, and apply it or leave all as it is").arg(
             Arg::new("handler")
                 .value_name("HANDLER")
@@ -64,7 +88,12 @@ pub(super) fn commands() -> Vec<Command> {
         ),
         command("rollback", "Give a handler the version that came before its present one")
             .arg(required("handler", "HANDLER", "The handler's name")),
-        command("diff", "Say what a reload would change, and change nothing").arg(json_flag()),
+        command("diff", "Say what a reload would change, and change nothing")
+            .long_about(DIFF)
+            .arg(Arg::new("config").value_name("CONFIG").value_parser(value_parser!(PathBuf)).help(
+                "A file that would be the server's configuration; without it, the one that is",
+            ))
+            .arg(json_flag()),
         command("limits", "Show the bounds of a running server, or set one")
             .arg(json_flag())
             .subcommand(
@@ -72,7 +101,7 @@ pub(super) fn commands() -> Vec<Command> {
                     .arg(required(
                         "name",
                         "NAME",
-                        "server, listener.NAME or pool.NAME, as `limits` lists them",
+                        "server, listener.NAME, pool.NAME or tenant.NAME, as `limits` lists them",
                     ))
                     .arg(
                         required("most", "N", "How many there may be at once, or none")
@@ -84,12 +113,13 @@ pub(super) fn commands() -> Vec<Command> {
 
 /// Does what was typed.
 pub(super) fn steer(command: &str, matches: &ArgMatches) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the reactor")
-        .map_err(Failure::Failed)?;
-    runtime.block_on(ask(command, matches))
+    runtime()?.block_on(ask(command, matches))
+}
+
+/// What waits for a server.
+pub(super) fn runtime() -> Result<Runtime, Failure> {
+    let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    built.context("cannot start the reactor").map_err(Failure::Failed)
 }
 
 async fn ask(command: &str, matches: &ArgMatches) -> Result<(), Failure> {
@@ -141,8 +171,22 @@ async fn ask(command: &str, matches: &ArgMatches) -> Result<(), Failure> {
             let answer = server(matches)?.ask("POST", &path, None, UNBOUNDED).await?;
             print(&format!("{handler} has version {}\n", answer["version"]));
         }
+        "upgrade" => {
+            let answer = server(matches)?.ask("POST", "/v1/upgrade", None, UPGRADE).await?;
+            show(matches, &answer, show::upgraded);
+        }
         "diff" => {
-            let differences = server(matches)?.get("/v1/diff").await?;
+            let server = server(matches)?;
+            let differences = match matches.get_one::<PathBuf>("config") {
+                None => server.get("/v1/diff").await?,
+                Some(path) => {
+                    let text = Config::text_of(path);
+                    let text = text.map_err(|errors| Failure::Usage(errors.into()))?;
+                    let mut query = form_urlencoded::Serializer::new(String::new());
+                    query.append_pair("name", &path.to_string_lossy());
+                    server.send(&format!("/v1/diff?{}", query.finish()), text).await?
+                }
+            };
             show(matches, &differences, show::differences);
         }
         "limits" => match matches.subcommand() {
@@ -204,10 +248,14 @@ async fn list(server: &Server, matches: &ArgMatches) -> Result<(), Failure> {
     }
     loop {
         let found = server.get(&path).await?;
-        if matches.get_flag("json") {
-            print(&format!("{found}\n"));
+        let text = if matches.get_flag("json") {
+            format!("{found}\n")
         } else {
-            print(&format!("{}{}", table::clear(), show::connections(&found)));
+            format!("{}{}", table::clear(), show::connections(&found))
+        };
+        // Whoever reads has seen enough, or is gone.
+        if stdout().write_all(text.as_bytes()).and_then(|()| stdout().flush()).is_err() {
+            return Ok(());
         }
         tokio::time::sleep(LOOK).await;
     }
@@ -264,7 +312,7 @@ fn json_flag() -> Arg {
     Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print JSON instead of a table")
 }
 
-fn where_to() -> [Arg; 2] {
+pub(super) fn where_to() -> [Arg; 2] {
     [
         Arg::new("admin")
             .long("admin")
@@ -277,7 +325,7 @@ fn where_to() -> [Arg; 2] {
             .value_name("FILE")
             .env("PORTCELL_ADMIN_TOKEN")
             .hide_env_values(true)
-            .value_parser(value_parser!(std::path::PathBuf))
+            .value_parser(value_parser!(PathBuf))
             .help("The file with the token that a TCP address asks for"),
     ]
 }

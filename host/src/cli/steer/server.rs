@@ -1,5 +1,6 @@
 //! A running server: where it is found, and what it answers.
 
+use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -34,7 +35,7 @@ const SOCKET: &str = "portcell.sock";
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// The server that a command talks to.
-pub(super) struct Server {
+pub(in crate::cli) struct Server {
     address: Address,
     token: Option<Token>,
     /// Who says that it is there.
@@ -43,7 +44,13 @@ pub(super) struct Server {
 
 impl Server {
     /// The server that was typed, or the one that belongs to this folder.
-    pub(super) fn find(matches: &ArgMatches) -> Result<Self, Failure> {
+    pub(in crate::cli) fn find(matches: &ArgMatches) -> Result<Self, Failure> {
+        Self::find_by(matches, Path::new(CONFIG))
+    }
+
+    /// The server that was typed, or the one of this configuration.
+    pub(in crate::cli) fn find_by(matches: &ArgMatches, config: &Path) -> Result<Self, Failure> {
+        let shown = config.display().to_string();
         let usage = |error: Error| Failure::Usage(error);
         let typed_token = matches.get_one::<PathBuf>("admin-token");
         let (admin, found) = if let Some(typed) = matches.get_one::<String>("admin") {
@@ -51,16 +58,17 @@ impl Server {
             let found = if is_typed { "--admin" } else { "PORTCELL_ADMIN" };
             let address = typed.parse::<Address>();
             let address = address.map_err(|error| usage(anyhow!("{found}: {error}")))?;
-            (AdminConfig { address, token: None }, found)
-        } else if Path::new(CONFIG).exists() {
-            let admin = Config::read_admin(Path::new(CONFIG));
+            (AdminConfig { address, token: None, is_written: true }, found)
+        } else if config.exists() {
+            let admin = Config::read_admin(config);
             let admin = admin.map_err(|errors| usage(errors.into()))?.ok_or_else(|| {
-                Failure::Failed(anyhow!("{CONFIG}: `admin` is off: its server cannot be asked"))
+                Failure::Failed(anyhow!("{shown}: `admin` is off: its server cannot be asked"))
             })?;
-            (admin, CONFIG)
+            (admin, &*shown)
         } else {
             let address = Address::Unix(SOCKET.into());
-            (AdminConfig { address, token: None }, "no portcell.toml is here")
+            let admin = AdminConfig { address, token: None, is_written: false };
+            (admin, "no portcell.toml is here")
         };
         let token = typed_token.or(admin.token.as_ref()).map(|file| Token::read(file));
         let token = token.transpose().map_err(|error| usage(error.into()))?;
@@ -80,41 +88,70 @@ impl Server {
         body: Option<Value>,
         bound: Option<Duration>,
     ) -> Result<Value, Failure> {
-        let answer = async {
-            let response = self.open(method, path, body).await?;
+        let body = body.map(|body| ("application/json", Bytes::from(body.to_string())));
+        self.answer(self.open(method, path, body), bound).await
+    }
+
+    /// The answer to a configuration.
+    pub(super) async fn send(&self, path: &str, config: Vec<u8>) -> Result<Value, Failure> {
+        let body = Some(("application/toml", Bytes::from(config)));
+        self.answer(self.open("POST", path, body), super::MOMENT).await
+    }
+
+    /// What comes from `path` until the server ends.
+    pub(in crate::cli) async fn stream(&self, path: &str) -> Result<Incoming, Failure> {
+        let opened = async {
+            let response = self.open("GET", path, None).await?;
             let status = response.status();
-            let body = response.into_body().collect().await.map_err(|error| self.broke(&error))?;
-            let answer: Value =
-                serde_json::from_slice(&body.to_bytes()).map_err(|_| self.no_portcell(status))?;
-            self.accepted(status, answer)
+            if status.is_success() {
+                return Ok(response.into_body());
+            }
+            self.whole(response).await.and(Err(self.no_portcell(status)))
         };
+        timeout(super::ANSWER, opened).await.unwrap_or_else(|_| Err(self.late(super::ANSWER)))
+    }
+
+    async fn answer(
+        &self,
+        opened: impl Future<Output = Result<Response<Incoming>, Failure>>,
+        bound: Option<Duration>,
+    ) -> Result<Value, Failure> {
+        let answer = async { self.whole(opened.await?).await };
         match bound {
             None => answer.await,
-            Some(bound) => timeout(bound, answer).await.unwrap_or_else(|_| {
-                let seconds = bound.as_secs();
-                let error = anyhow!("{}: no answer within {seconds} s", self.address);
-                Err(Failure::Failed(error))
-            }),
+            Some(bound) => timeout(bound, answer).await.unwrap_or_else(|_| Err(self.late(bound))),
         }
     }
 
-    /// Sends a request, and waits until the answer begins.
+    fn late(&self, bound: Duration) -> Failure {
+        let seconds = bound.as_secs();
+        Failure::Failed(anyhow!("{}: no answer within {seconds} s", self.address))
+    }
+
+    async fn whole(&self, response: Response<Incoming>) -> Result<Value, Failure> {
+        let status = response.status();
+        let body = response.into_body().collect().await.map_err(|error| self.broke(&error))?;
+        let answer: Value =
+            serde_json::from_slice(&body.to_bytes()).map_err(|_| self.no_portcell(status))?;
+        self.accepted(status, answer)
+    }
+
+    /// Sends a request, and waits until the answer begins. The body is of a type.
     async fn open(
         &self,
         method: &str,
         path: &str,
-        body: Option<Value>,
+        body: Option<(&'static str, Bytes)>,
     ) -> Result<Response<Incoming>, Failure> {
         let mut request = Request::builder().method(method).uri(path).header(HOST, "portcell");
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, token.as_header());
         }
-        let body = body.map(|body| Bytes::from(body.to_string()));
-        if body.is_some() {
-            request = request.header(CONTENT_TYPE, "application/json");
+        if let Some((content_type, _)) = body {
+            request = request.header(CONTENT_TYPE, content_type);
         }
         let request = request
-            .body(Full::new(body.unwrap_or_default()))
+            .body(Full::new(body.map(|(_, body)| body).unwrap_or_default()))
             .map_err(|error| Failure::Usage(anyhow!("{path}: {error}")))?;
         let connected = timeout(CONNECT, async {
             Ok(match &self.address {

@@ -26,6 +26,8 @@ pub(super) fn status(status: &Value) -> String {
     text.push('\n');
     text += &table(HANDLERS, rows(&status["handlers"]));
     text.push('\n');
+    text += &table(TENANTS, rows(&status["tenants"]));
+    text.push('\n');
     text + &limits(&status["limits"])
 }
 
@@ -78,6 +80,12 @@ pub(super) fn draining(answer: &Value) -> String {
     format!("draining; {}\n", counted(number(&answer["connections"]), "is", "are", "open"))
 }
 
+/// What has become of its process.
+pub(super) fn upgraded(answer: &Value) -> String {
+    let (old, new) = (&answer["pid"], &answer["successor"]);
+    format!("process {new} serves from now on; process {old} drains, and then ends\n")
+}
+
 const LISTENERS: &[Column] = &[
     Column { name: "listener", cell: |row| text(&row["name"]) },
     Column { name: "state", cell: |row| text(&row["state"]) },
@@ -95,6 +103,19 @@ const HANDLERS: &[Column] = &[
     Column { name: "connections", cell: |row| Cell::Text(versions(row)) },
     Column { name: "digest", cell: |row| Cell::Text(short(&row["digest"])) },
     Column { name: "module", cell: |row| text(&row["module"]) },
+];
+
+const TENANTS: &[Column] = &[
+    Column { name: "tenant", cell: |row| text(&row["name"]) },
+    Column {
+        name: "connections",
+        cell: |row| of(count(&row["connections"]), &row["max_connections"], count),
+    },
+    Column { name: "refused", cell: |row| count(&row["refused"]) },
+    Column { name: "memory", cell: |row| of(size(&row["memory"]), &row["max_memory"], size) },
+    Column { name: "cpu", cell: |row| cpu(&row["cpu_us"]) },
+    Column { name: "quota", cell: |row| processors(&row["max_cpu_us"]) },
+    Column { name: "held", cell: |row| time(&row["held_ms"]) },
 ];
 
 const LIMITS: &[Column] = &[
@@ -172,6 +193,20 @@ fn count(value: &Value) -> Cell {
 
 fn bound(value: &Value) -> Cell {
     Cell::Number(value.as_u64().map_or_else(|| "none".into(), |number| number.to_string()))
+}
+
+/// `3 of 8`, or `3` where there is no bound.
+fn of(used: Cell, most: &Value, shown: fn(&Value) -> Cell) -> Cell {
+    match (used, most) {
+        (used, Value::Null) => used,
+        (used, most) => Cell::Number(format!("{} of {}", used.text(), shown(most).text())),
+    }
+}
+
+/// How many may be kept busy, of microseconds of CPU time a second.
+fn processors(micros: &Value) -> Cell {
+    let shown = |micros: f64| (micros / 1e6).to_string();
+    Cell::Number(micros.as_f64().map_or_else(|| "none".into(), shown))
 }
 
 fn settable(limit: &Value) -> &'static str {

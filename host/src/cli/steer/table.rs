@@ -56,7 +56,8 @@ fn line(cells: &[Cell], widths: &[usize]) -> String {
 }
 
 impl Cell {
-    fn text(&self) -> &str {
+    /// What is in it.
+    pub(super) fn text(&self) -> &str {
         match self {
             Self::Text(text) | Self::Number(text) => text,
         }

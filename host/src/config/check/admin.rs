@@ -8,11 +8,14 @@ use crate::config::reader::{Checked, Reader};
 pub(super) fn admin(read: &mut Reader<'_>) -> Checked<Option<AdminConfig>> {
     let address = read.endpoint("admin");
     let token = read.written("admin_token", Reader::path);
+    let is_written = read.section.value("admin").is_some();
     match (address?, token?) {
         (None, None) => Ok(None),
-        (Some(address @ Address::Unix(_)), None) => Ok(Some(AdminConfig { address, token: None })),
+        (Some(address @ Address::Unix(_)), None) => {
+            Ok(Some(AdminConfig { address, token: None, is_written }))
+        }
         (Some(address @ Address::Tcp { .. }), Some(token)) => {
-            Ok(Some(AdminConfig { address, token: Some(token) }))
+            Ok(Some(AdminConfig { address, token: Some(token), is_written }))
         }
         (Some(Address::Tcp { .. }), None) => read.refuse(
             "admin",

@@ -13,8 +13,8 @@ use super::keys::{self, Home};
 use super::reader::{Checked, Reader, Section};
 use super::value::Value;
 use super::{
-    AdminConfig, Config, ConfigError, DrainInput, Errors, HandlerConfig, ListenerConfig, Meter,
-    Origin, PoolConfig, ReceiptsFor, ServerConfig, Stdout, TenantConfig,
+    AdminConfig, Config, ConfigError, DrainInput, Environment, Errors, HandlerConfig,
+    ListenerConfig, Meter, Origin, PoolConfig, ReceiptsFor, ServerConfig, Stdout, TenantConfig,
 };
 use crate::address::Address;
 
@@ -186,7 +186,7 @@ fn handler(name: &str, meter: Meter, read: &mut Reader<'_>) -> Checked<Arc<Handl
         slice: slice?,
         max_host_calls: max_host_calls?,
         log: log?,
-        env: env?,
+        env: Environment(env?),
         dirs: dirs?,
         stdout: stdout?,
         drain_input: drain_input?,

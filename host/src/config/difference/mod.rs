@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::keys::{self, Change, Home};
-use super::{Config, HandlerConfig, ListenerConfig, NameConfig, PoolConfig};
+use super::{Config, HandlerConfig, ListenerConfig, NameConfig, PoolConfig, TenantConfig};
 
 /// Something that is different in another configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,6 +92,11 @@ pub fn difference(config: &Config, other: &Config) -> Vec<Difference> {
         (&config.pools, &other.pools),
         |found, table, old, new| found.keys(table, Home::Pool, tables::pool(old, new)),
     );
+    found.tables(
+        ("tenant", |tenant: &TenantConfig| &tenant.name),
+        (&config.tenants, &other.tenants),
+        |found, table, old, new| found.keys(table, Home::Tenant, tables::tenant(old, new)),
+    );
     found.0
 }
 
@@ -169,6 +174,11 @@ mod tests {
         Config::from_flags(Path::new("echo.wasm"), flags).unwrap()
     }
 
+    fn tenant(micros: Option<u32>) -> TenantConfig {
+        let cpu = micros.and_then(NonZeroU32::new);
+        TenantConfig { name: "t".into(), max_connections: NonZeroU32::new(9), memory: None, cpu }
+    }
+
     fn said(old: &Config, new: &Config) -> Vec<String> {
         difference(old, new).iter().map(ToString::to_string).collect()
     }
@@ -184,15 +194,19 @@ mod tests {
             handler: None,
         };
         let pool = PoolConfig { name: "p".into(), size: NonZeroU32::MIN };
+        let tenant = tenant(None);
         let names = |keys: Vec<tables::Compared>| keys.into_iter().map(|key| key.name).collect();
-        for (home, compared) in [
+        let homes = [
             (Home::Server, tables::server(&config.server, &config.server)),
             (Home::Listener, tables::listener(listener, listener)),
             (Home::Tls, tables::tls(tls, tls)),
             (Home::TlsName, tables::tls_name(&name, &name)),
             (Home::Handler, tables::handler(handler, handler)),
             (Home::Pool, tables::pool(&pool, &pool)),
-        ] {
+            (Home::Tenant, tables::tenant(&tenant, &tenant)),
+        ];
+        assert!(KEYS.iter().all(|key| homes.iter().any(|(home, _)| *home == key.home)));
+        for (home, compared) in homes {
             let keys = KEYS.iter().filter(|key| key.home == home && key.name != "name");
             let mut wanted: Vec<_> = keys.map(|key| key.name).collect();
             let mut found: Vec<_> = names(compared);
@@ -248,7 +262,11 @@ mod tests {
             receipts: Receipts::Stderr,
             receipts_for: ReceiptsFor::All,
             coredumps: Some("cores".into()),
-            admin: Some(AdminConfig { address: address.clone(), token: Some("token".into()) }),
+            admin: Some(AdminConfig {
+                address: address.clone(),
+                token: Some("token".into()),
+                is_written: true,
+            }),
             metrics: Some(address),
             max_module_size: 1,
             compile_timeout: Duration::from_secs(1),
@@ -268,6 +286,27 @@ mod tests {
     }
 
     #[test]
+    fn quotas_of_tenants_are_told() {
+        let quota = |max_connections, memory, cpu| {
+            let name = "t".to_owned();
+            let max_connections = NonZeroU32::new(max_connections);
+            let tenant = TenantConfig { name, max_connections, memory, cpu: NonZeroU32::new(cpu) };
+            Config { tenants: vec![tenant], ..config(&[]) }
+        };
+        let (old, new) = (quota(0, None, 500_000), quota(7, Some(1 << 20), 2_000_000));
+        assert_eq!(
+            said(&old, &new),
+            [
+                "tenant t: max_connections none -> 7",
+                "tenant t: memory none -> 1MiB",
+                "tenant t: cpu 0.5 -> 2",
+            ]
+        );
+        assert_eq!(said(&config(&[]), &old), ["tenant t: new"]);
+        assert_eq!(said(&old, &config(&[])), ["tenant t: gone"]);
+    }
+
+    #[test]
     fn tables_come_and_go() {
         let old = config(&[]);
         let mut new = config(&[("tls-self-signed", "true")]);
@@ -276,5 +315,26 @@ mod tests {
         let listener = ListenerConfig::clone(&new.listeners[0]);
         new.listeners = vec![Arc::new(ListenerConfig { name: "web".into(), ..listener })];
         assert_eq!(said(&old, &new), ["listener web: new", "listener echo: gone"]);
+    }
+
+    #[test]
+    fn bounds_of_tenants_are_told() {
+        let mut old = config(&[]);
+        let mut new = old.clone();
+        new.tenants = vec![tenant(Some(500_000))];
+        assert_eq!(said(&old, &new), ["tenant t: new"]);
+        old.tenants = vec![TenantConfig {
+            max_connections: None,
+            memory: Some(1 << 20),
+            ..tenant(Some(2_000_000))
+        }];
+        assert_eq!(
+            said(&old, &new),
+            [
+                "tenant t: max_connections none -> 9",
+                "tenant t: memory 1MiB -> none",
+                "tenant t: cpu 2 -> 0.5"
+            ]
+        );
     }
 }

@@ -9,7 +9,8 @@ use crate::config::{
     CacheConfig, CertificateConfig, CertificateFiles, ClientAuth, ClientTrust, CrlScope, Dir,
     DrainInput, HandlerConfig, Keepalive, ListenerConfig, LogBounds, MemoryBound, Meter, MinRate,
     NameConfig, NamedFile, PoolConfig, Receipts, ReceiptsFor, ServerConfig, Spawn, Stdout,
-    TlsConfig, TlsStart, Truncation, UdpMode, Version, WhenFull, display_duration, display_size,
+    TenantConfig, TlsConfig, TlsStart, Truncation, UdpMode, Version, WhenFull, display_duration,
+    display_size,
 };
 
 /// The `[listener.tls]` of both.
@@ -312,6 +313,20 @@ pub(super) fn pool(old: &PoolConfig, new: &PoolConfig) -> Vec<Compared> {
     let mut table = Table::new(old, new);
     table.plain("size", |c| c.size);
     table.keys
+}
+
+pub(super) fn tenant(old: &TenantConfig, new: &TenantConfig) -> Vec<Compared> {
+    let mut table = Table::new(old, new);
+    table
+        .key("max_connections", |c| c.max_connections, |n| or("none", n))
+        .key("memory", |c| c.memory, |bytes| or("none", bytes.map(display_size)))
+        .key("cpu", |c| c.cpu, |micros| or("none", micros.map(processors)));
+    table.keys
+}
+
+/// Microseconds of CPU time a second, as the number of processors.
+fn processors(micros: NonZeroU32) -> String {
+    (f64::from(micros.get()) / 1e6).to_string()
 }
 
 impl<'a, C> Table<'a, C> {

@@ -275,7 +275,7 @@ mod tests {
         let log = LogBounds { lines: number(7), bytes: number(32 << 10), line: 100 };
         assert_eq!(handler.log, log);
         let pair = |name: &str, text: &str| (name.to_owned(), text.to_owned());
-        assert_eq!(handler.env, [pair("A", "b=c"), pair("B", "")]);
+        assert_eq!(handler.env.0, [pair("A", "b=c"), pair("B", "")]);
         let dirs: Vec<_> = handler.dirs.iter().map(|dir| (dir.guest.as_str(), dir.write)).collect();
         assert_eq!(dirs, [("/root", false), ("/data", true)]);
         assert_eq!(handler.stdout, Stdout::Full);

@@ -95,7 +95,8 @@ pub(super) const KEYS: &[Key] = &[
         default: Is(r#""10ms""#),
         change: Change::Live,
         doc: "How long a guest that computes can hold a worker thread before others have their \
-              turn; it is looked at every 5ms.",
+              turn; it is looked at every 5ms. From then on it has the time that others leave, \
+              until it waits for something.",
         without: "A guest that computes would keep other connections waiting.",
         flag: Some(flag("slice", "DURATION")),
     },

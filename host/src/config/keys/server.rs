@@ -103,7 +103,9 @@ pub(super) const KEYS: &[Key] = &[
         change: Change::Restart,
         doc: "Where the server is seen and steered: HTTP and JSON, which `portcell status` and the \
               other commands speak. The file of a Unix socket has mode 0600. A TCP address needs \
-              `admin_token`.",
+              `admin_token`. A server that cannot have it does not start; without this key, and \
+              where the folder of the configuration cannot be written to, it warns and does \
+              without.",
         without: "Nobody sees what a running server does, and it is steered by signals alone.",
         flag: Some(flag("admin", "ADDRESS")),
     },
