@@ -1,5 +1,8 @@
 // Http serves a page and an echo over HTTP/1.1, with net/http over its one connection.
 //
+// It is a command, not a handler: net/http waits for the peer in one goroutine and answers in
+// another.
+//
 //	$ portcell run plugins/go/http.wasm
 //	$ curl localhost:7000/
 //	$ curl --data hello localhost:7000/echo
@@ -11,7 +14,7 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"sync"
+	"os"
 	"time"
 
 	"portcell"
@@ -20,15 +23,21 @@ import (
 // The longest body that is echoed.
 const longestBody = 1 << 20
 
-//go:wasmexport handle
-func handle() int32 {
-	return portcell.Run(func(conn *portcell.Connection) error { return serve(conn) })
+func main() {
+	conn, err := portcell.OpenSocket()
+	if err == nil {
+		err = serve(conn)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 }
 
 // serve answers requests until the peer ends the connection, or asks for its end.
 func serve(conn net.Conn) error {
 	server := http.Server{Handler: routes(), ReadHeaderTimeout: 10 * time.Second}
-	err := server.Serve(&listener{conn: conn})
+	err := server.Serve(portcell.Listener(conn))
 	if errors.Is(err, io.EOF) {
 		return nil
 	}
@@ -54,36 +63,3 @@ func routes() http.Handler {
 	})
 	return mux
 }
-
-// listener gives one connection, and is at its end when that is closed.
-type listener struct {
-	conn   net.Conn
-	taken  bool
-	closed chan struct{}
-}
-
-func (l *listener) Accept() (net.Conn, error) {
-	if !l.taken {
-		l.taken = true
-		l.closed = make(chan struct{})
-		return &closing{Conn: l.conn, closed: sync.OnceFunc(func() { close(l.closed) })}, nil
-	}
-	<-l.closed
-	return nil, io.EOF
-}
-
-func (l *listener) Close() error   { return nil }
-func (l *listener) Addr() net.Addr { return l.conn.LocalAddr() }
-
-// closing tells of the connection's end. The host closes it, in good order, when the handler ends.
-type closing struct {
-	net.Conn
-	closed func()
-}
-
-func (c *closing) Close() error {
-	c.closed()
-	return nil
-}
-
-func main() {} // not called
