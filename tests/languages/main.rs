@@ -36,9 +36,13 @@ macro_rules! tests {
 #[macro_use]
 mod chargen;
 #[macro_use]
+mod duplex;
+#[macro_use]
 mod echo;
 #[macro_use]
 mod hello_inetd;
+#[macro_use]
+mod http;
 #[macro_use]
 mod probe;
 #[macro_use]
@@ -59,7 +63,7 @@ macro_rules! table {
 table! {
     c: echo shout hello_inetd probe chargen;
     cpp: echo shout hello_inetd probe rpn;
-    go: echo shout hello_inetd probe;
+    go: echo shout hello_inetd probe http duplex;
     // Its other handlers are those of the end-to-end tests.
     rust: echo hello_inetd;
 }

@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"time"
 
 	"portcell"
@@ -59,6 +60,7 @@ func routes() http.Handler {
 		if kind := r.Header.Get("Content-Type"); kind != "" {
 			w.Header().Set("Content-Type", kind)
 		}
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 		w.Write(body)
 	})
 	return mux
