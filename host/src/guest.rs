@@ -33,8 +33,22 @@ pub(crate) struct Guest {
     pub(crate) memory: Option<Memory>,
     /// WASI commands only: which of stdin and stdout the guest has closed.
     pub(crate) stdio_closed: [bool; 2],
+    /// WASI commands only: the connection as a socket.
+    pub(crate) socket: Option<SocketDescriptor>,
     /// Made at the first call that needs it: most guests never do.
     pub(crate) wasi: Option<Box<WasiP1Ctx>>,
+}
+
+/// What the guest has made of the descriptor of WASI that is the connection as a socket.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SocketDescriptor {
+    /// Whether its calls wait.
+    pub(crate) waits: bool,
+    pub(crate) closed: bool,
+}
+
+impl SocketDescriptor {
+    pub(crate) const NUMBER: i32 = 3;
 }
 
 /// Why the host ends an instance from inside a host call.
@@ -98,6 +112,7 @@ impl Guest {
             entry,
             memory: None,
             stdio_closed: [false; 2],
+            socket: (entry == Entry::Command).then(SocketDescriptor::default),
             wasi: None,
         }
     }

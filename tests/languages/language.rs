@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::env;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
-use crate::harness::{plugin, repository};
+use crate::harness::{Folder, plugin, portcell, repository};
 
 /// What was compiled from this handler in this language. None if there is no compiler for it here,
 /// which is an error in CI and a line elsewhere.
@@ -18,6 +18,7 @@ pub(crate) fn module((language, handler): (&str, &str)) -> Option<PathBuf> {
     }
     let path = repository().join(format!("plugins/{language}/{handler}.wasm"));
     if path.exists() {
+        compile(&path);
         return Some(path);
     }
     let command = what_is_missing(language)
@@ -25,6 +26,24 @@ pub(crate) fn module((language, handler): (&str, &str)) -> Option<PathBuf> {
     assert!(!is_ci(), "handlers in {language} need: {command}");
     skip(language, &command);
     None
+}
+
+/// Has a module compiled into the cache of the tests. A large one, as those in Go are, would take
+/// longer than a test waits if every test that comes first did it beside the others.
+fn compile(module: &Path) {
+    static DONE: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+    let mut done = DONE.lock().unwrap_or_else(PoisonError::into_inner);
+    if done.insert(module.to_owned()) {
+        let folder = Folder::new();
+        let config = format!(
+            "[[listener]]\nname = \"l\"\nbind = \"tcp://127.0.0.1:0\"\nhandler = \"h\"\n\
+             [handler.h]\nmodule = \"{}\"\n",
+            module.display()
+        );
+        let file = folder.write("portcell.toml", config);
+        let checked = portcell().arg("check").arg(file).output().unwrap();
+        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    }
 }
 
 /// The command that installs the compiler of a language; none if it is there.

@@ -38,9 +38,13 @@ mod calc;
 #[macro_use]
 mod chargen;
 #[macro_use]
+mod duplex;
+#[macro_use]
 mod echo;
 #[macro_use]
 mod hello_inetd;
+#[macro_use]
+mod http;
 #[macro_use]
 mod netstring;
 #[macro_use]
@@ -64,6 +68,7 @@ table! {
     assemblyscript: echo shout hello_inetd probe calc;
     c: echo shout hello_inetd probe chargen;
     cpp: echo shout hello_inetd probe rpn;
+    go: echo shout hello_inetd probe http duplex;
     // Its other handlers are those of the end-to-end tests.
     rust: echo hello_inetd;
     zig: echo shout hello_inetd probe netstring;

@@ -1,8 +1,8 @@
 //! The SDKs of other languages say what the contract says. Their numbers, imports and facts are read
 //! out of their sources, so that no compiler of theirs is needed for it.
 //!
-//! An SDK is a row of `SDKS`. It has all of this in one file: a number in a line `NAME = NUMBER`
-//! with the words of its language around it, and the name of a fact in double quotes.
+//! An SDK is a row of `SDKS`. It has a number in a line `NAME = NUMBER`, with the words of its
+//! language around it, and the name of a fact in double quotes.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -15,13 +15,13 @@ use portcell_abi::{Errno, FACTS, IMPORTS, level, poll, shutdown, timeout};
 /// Every SDK but that of Rust, which uses the crate.
 const SDKS: &[Sdk] = &[
     Sdk {
-        file: "assemblyscript/assembly/abi.ts",
+        files: &["assemblyscript/assembly/abi.ts"],
         name: |_, name| name.to_owned(),
         own: &["CONNECTION"],
         import: ("declare function ", '('),
     },
     Sdk {
-        file: "c/portcell.h",
+        files: &["c/portcell.h"],
         name: |group, name| match group {
             Group::Errno | Group::Poll => format!("PORTCELL_{name}"),
             Group::Shutdown => format!("PORTCELL_SHUTDOWN_{name}"),
@@ -32,7 +32,19 @@ const SDKS: &[Sdk] = &[
         import: ("\nPORTCELL_IMPORT(", ')'),
     },
     Sdk {
-        file: "zig/abi.zig",
+        files: &["go/abi.go", "go/imports_wasip1.go"],
+        name: |group, name| match group {
+            Group::Errno => name.into(),
+            Group::Poll => capitalised(name),
+            Group::Shutdown => format!("shutdown{}", capitalised(name)),
+            Group::Timeout => format!("timeout{}", capitalised(name)),
+            Group::Level => format!("Level{}", capitalised(name)),
+        },
+        own: &[],
+        import: ("\n//go:wasmimport portcell_v1 ", '\n'),
+    },
+    Sdk {
+        files: &["zig/abi.zig"],
         name: |group, name| match group {
             Group::Errno | Group::Poll => name.to_owned(),
             // `error` is a word of the language.
@@ -45,8 +57,8 @@ const SDKS: &[Sdk] = &[
 ];
 
 struct Sdk {
-    /// In the folder guest-sdk.
-    file: &'static str,
+    /// Where all of this is, in the folder guest-sdk.
+    files: &'static [&'static str],
     /// What it calls a number of the contract.
     name: fn(Group, &str) -> String,
     /// Numbers of its own that begin with a capital letter.
@@ -63,6 +75,12 @@ enum Group {
     Shutdown,
     Timeout,
     Level,
+}
+
+/// `READ` as `Read`.
+fn capitalised(name: &str) -> String {
+    let (first, rest) = name.split_at(1);
+    first.to_owned() + &rest.to_lowercase()
 }
 
 /// Every number of the contract that an SDK has.
@@ -96,8 +114,12 @@ fn numbers() -> Vec<(Group, &'static str, i64)> {
 
 impl Sdk {
     fn text(&self) -> String {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(self.file);
-        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let read = |file| {
+            let path = folder.join(file);
+            fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        };
+        self.files.iter().map(read).collect()
     }
 
     /// The numbers in it, by their names.
@@ -140,7 +162,7 @@ fn every_number_of_the_contract_is_in_every_sdk() {
         let found = sdk.numbers();
         for (group, name, number) in numbers() {
             let name = (sdk.name)(group, name);
-            assert_eq!(found.get(&name), Some(&number), "{name} in {}", sdk.file);
+            assert_eq!(found.get(&name), Some(&number), "{name} in {:?}", sdk.files);
         }
     }
 }
@@ -153,7 +175,7 @@ fn no_sdk_has_a_number_that_is_not_in_the_contract() {
         for (name, _) in sdk.numbers() {
             let is_constant = name.starts_with(char::is_uppercase);
             let is_known = known.contains(&name) || sdk.own.contains(&name.as_str());
-            assert!(!is_constant || is_known, "{} has {name}", sdk.file);
+            assert!(!is_constant || is_known, "{:?} has {name}", sdk.files);
         }
     }
 }
@@ -163,7 +185,7 @@ fn every_import_of_the_contract_is_in_every_sdk_with_its_parameters() {
     let expected: BTreeMap<_, _> =
         IMPORTS.iter().map(|import| (import.name.to_owned(), import.params.len())).collect();
     for sdk in SDKS {
-        assert_eq!(sdk.imports(), expected, "{}", sdk.file);
+        assert_eq!(sdk.imports(), expected, "{:?}", sdk.files);
     }
 }
 
@@ -177,12 +199,12 @@ fn every_fact_of_the_contract_is_in_every_sdk_and_no_other() {
         let quoted: BTreeSet<_> =
             text.lines().flat_map(|line| line.split('"').skip(1).step_by(2)).collect();
         for fact in FACTS {
-            assert!(quoted.contains(fact), "{} lacks {fact}", sdk.file);
+            assert!(quoted.contains(fact), "{:?} lacks {fact}", sdk.files);
         }
         for name in quoted {
             let family = name.split_once('.').map(|(family, _)| family);
             let like_a_fact = family.is_some_and(|family| families.contains(family));
-            assert!(!like_a_fact || FACTS.contains(&name), "{} has {name}", sdk.file);
+            assert!(!like_a_fact || FACTS.contains(&name), "{:?} has {name}", sdk.files);
         }
     }
 }

@@ -9,6 +9,7 @@ mod facts;
 mod feed;
 mod flow;
 mod outbox;
+mod peek;
 mod socket;
 mod tls;
 mod upgrade;
@@ -52,6 +53,8 @@ pub struct Connection {
     most: [u64; 2],
     /// The error of the transport, which every further call gives.
     broken: Option<Errno>,
+    /// Input that the guest has looked at and not taken: some bytes of a stream, or a datagram.
+    held: Option<Vec<u8>>,
     /// Whether a drain is the end of input, after what has arrived by then.
     drain_ends_input: bool,
     /// How it comes to TLS, if it can.
@@ -179,6 +182,7 @@ impl Connection {
             output_timeout: None,
             most: [u64::MAX; 2],
             broken: None,
+            held: None,
             drain_ends_input: false,
             upgrade: None,
             secured,
@@ -189,14 +193,37 @@ impl Connection {
     /// and for an empty `buf`. Of datagrams the next one, cut to `buf`; 0 for an empty one, and
     /// `NotConn` when the flow is over.
     pub async fn read(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
+        self.read_within(buf, self.input_timeout).await
+    }
+
+    /// As [`Connection::read`], but it does not wait, whatever the guest's timeout is: `Again` where
+    /// nothing is there.
+    pub async fn read_now(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
+        self.read_within(buf, Some(Duration::ZERO)).await
+    }
+
+    async fn read_within(
+        &mut self,
+        buf: &mut [u8],
+        timeout: Option<Duration>,
+    ) -> Result<usize, Errno> {
         self.flush();
+        let datagrams = self.link.socket()?.has_datagrams();
+        if buf.is_empty() && !datagrams {
+            return Ok(0);
+        }
+        match self.take_held(buf) {
+            Some(read) => Ok(read),
+            None => self.receive(buf, timeout).await,
+        }
+    }
+
+    /// What is not held, but comes from the socket.
+    async fn receive(&mut self, buf: &mut [u8], timeout: Option<Duration>) -> Result<usize, Errno> {
         let socket = self.link.socket_mut()?;
         let datagrams = socket.has_datagrams();
         if self.input != Input::Open {
             return if datagrams { Err(Errno::NotConn) } else { Ok(0) };
-        }
-        if buf.is_empty() && !datagrams {
-            return Ok(0);
         }
         if let Some(errno) = self.broken {
             return Err(errno);
@@ -220,7 +247,7 @@ impl Connection {
             }
             Poll::Ready(read) => Poll::Ready(Some(read)),
         };
-        let read = match self.input_timeout {
+        let read = match timeout {
             None => poll_fn(wait).await,
             Some(Duration::ZERO) => match socket.try_read(buf) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && drain_ends() => None,
@@ -256,14 +283,29 @@ impl Connection {
     /// returns the count so far, and an error comes at the next call. Of datagrams one is sent,
     /// also an empty one, or `MsgSize`.
     pub async fn write(&mut self, buf: &[u8]) -> Result<usize, Errno> {
+        self.write_within(buf, self.output_timeout).await
+    }
+
+    /// As [`Connection::write`], but it does not wait, whatever the guest's timeout is: `Again` where
+    /// nothing is taken.
+    pub async fn write_now(&mut self, buf: &[u8]) -> Result<usize, Errno> {
+        self.write_within(buf, Some(Duration::ZERO)).await
+    }
+
+    async fn write_within(
+        &mut self,
+        buf: &[u8],
+        timeout: Option<Duration>,
+    ) -> Result<usize, Errno> {
         let account = Arc::clone(&self.account);
-        let bound = match self.output_timeout {
+        let waits = timeout != Some(Duration::ZERO);
+        let bound = match timeout {
             None | Some(Duration::ZERO) => None,
             Some(timeout) => Some(Bound::new(&account, timeout)),
         };
         let mut done = 0;
         let outcome = loop {
-            match self.write_some(&buf[done..], bound.as_ref()).await {
+            match self.write_some(&buf[done..], waits, bound.as_ref()).await {
                 Ok(written) => done += written,
                 Err(errno) => break if done > 0 { Ok(done) } else { Err(errno) },
             }
@@ -271,7 +313,7 @@ impl Connection {
                 break Ok(done);
             }
         };
-        if self.output_timeout != Some(Duration::ZERO) {
+        if waits {
             self.deliver(bound.as_ref()).await;
         }
         outcome
@@ -297,7 +339,12 @@ impl Connection {
         }
     }
 
-    async fn write_some(&mut self, buf: &[u8], bound: Option<&Bound<'_>>) -> Result<usize, Errno> {
+    async fn write_some(
+        &mut self,
+        buf: &[u8],
+        waits: bool,
+        bound: Option<&Bound<'_>>,
+    ) -> Result<usize, Errno> {
         let socket = self.link.socket_mut()?;
         if self.output != Output::Open {
             return Err(Errno::Pipe);
@@ -331,7 +378,7 @@ impl Connection {
                 Some(written) => written,
                 None => return Err(Errno::TimedOut),
             },
-            None if self.output_timeout.is_none() => poll_fn(wait).await,
+            None if waits => poll_fn(wait).await,
             None => socket.try_write(buf),
         };
         match written {
@@ -363,6 +410,9 @@ impl Connection {
         }
         if matches!(how, Shutdown::Read | Shutdown::Both) && self.input == Input::Open {
             self.input = Input::Unwanted;
+        }
+        if matches!(how, Shutdown::Read | Shutdown::Both) {
+            self.held = None;
         }
         if how != Shutdown::Read {
             self.account.write_moves();
@@ -529,7 +579,7 @@ impl Connection {
             ready |= bits::OVER;
         }
         let drain_ends = self.drain_ends_input && self.account.is_draining();
-        if no_input || kernel.readable || drain_ends {
+        if no_input || self.held.is_some() || kernel.readable || drain_ends {
             ready |= events & bits::READABLE;
         }
         if no_output || kernel.writable {
@@ -564,6 +614,11 @@ impl Connection {
     /// Whether it is a flow of datagrams, not a stream of bytes. False after the guest's close.
     pub fn has_datagrams(&self) -> bool {
         self.link.socket().is_ok_and(Socket::has_datagrams)
+    }
+
+    /// The whole size of the datagram that was read last.
+    pub(crate) fn datagram_size(&self) -> Option<usize> {
+        self.link.socket().ok().and_then(Socket::datagram_size)
     }
 
     /// From now on empty datagrams are passed over: a guest that takes what it reads for a stream

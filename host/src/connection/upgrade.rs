@@ -89,7 +89,8 @@ impl Connection {
             return Err(NotSecured::Refused(Errno::BadFd));
         };
         let peer = socket.peer_address();
-        let upgraded = self.secure(socket, &*upgrade, reply).await;
+        let held = self.held.take().map_or(0, |held| held.len());
+        let upgraded = self.secure(socket, held, &*upgrade, reply).await;
         let (socket, why) = match upgraded {
             Ok(socket) => {
                 upgrade.done();
@@ -123,14 +124,16 @@ impl Connection {
         self.upgrade.as_ref().filter(called).ok_or(Errno::NotSup)
     }
 
-    /// The stream with TLS on it; or what is left of it, and why.
+    /// The stream with TLS on it; or what is left of it, and why. So many bytes were held, and are
+    /// dropped with those that the kernel has.
     async fn secure(
         &self,
         mut socket: Socket,
+        held: usize,
         upgrade: &dyn Upgrade,
         reply: &[u8],
     ) -> Result<Socket, (Option<Socket>, UpgradeError)> {
-        match take_all(&socket) {
+        match take_all(&socket).map(|taken| taken + held) {
             Ok(0) => {}
             Ok(bytes) => upgrade.discarded(bytes),
             Err(why) => return Err((Some(socket), why)),

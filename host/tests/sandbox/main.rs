@@ -27,6 +27,7 @@ mod trial;
 mod wasi_datagrams;
 mod wasi_files;
 mod wasi_poll;
+mod wasi_socket;
 mod wasi_start;
 mod wasi_stdio;
 mod wasi_system;

@@ -56,6 +56,22 @@ async fn every_call_on_the_connection_is_enotconn_and_there_are_no_facts() {
 }
 
 #[tokio::test]
+async fn descriptor_3_of_a_command_is_a_socket_without_a_peer() {
+    for call in [
+        "fd_read 3 512 1 128",
+        "fd_write 3 512 1 128",
+        "sock_recv 3 512 1 0 128 132",
+        "sock_send 3 512 1 0 128",
+        "sock_shutdown 3 1",
+    ] {
+        let vector = [0, 4, 0, 0, 10, 0, 0, 0];
+        let guest = Guest::command(&[(512, &vector)], &[call, "fd_fdstat_get 3 256", "tell16 256"]);
+        let expected: Vec<_> = ["53", "0", "6"].map(str::to_owned).into();
+        assert_eq!(alone(guest).await, (Exit::Ok, expected, true), "{call}");
+    }
+}
+
+#[tokio::test]
 async fn a_poll_says_that_the_connection_failed() {
     let record = |events: u8| vec![0, 0, 0, 0, events, 0, 0, 0];
     for (events, found) in [(1, 0x1001), (2, 0x1002), (8, 0x1000)] {

@@ -46,9 +46,10 @@ impl Folder {
 #[tokio::test]
 async fn without_a_grant_there_is_no_folder_and_nothing_can_be_opened() {
     let calls = [
-        "fd_prestat_get 3 128",
+        "fd_prestat_get 4 128",
         "fd_prestat_get 0 128",
         "path_open 3 0 256 1 0 2 0 0 128",
+        "path_open 4 0 256 1 0 2 0 0 128",
         "path_open 0 0 256 1 0 2 0 0 128",
         "path_open -1 0 256 1 0 2 0 0 128",
         "fd_readdir 3 512 100 0 128",

@@ -179,7 +179,7 @@ async fn stdout_is_a_terminal_unless_the_configuration_says_full() {
     let told = Guest::command(&[], &calls).with("stdout", "full").serve().await.tells().await;
     assert_eq!(told[1], "6");
     let calls =
-        ["fd_close 1", "fd_fdstat_get 1 128", "fd_fdstat_get 3 128", "fd_fdstat_get -1 128"];
+        ["fd_close 1", "fd_fdstat_get 1 128", "fd_fdstat_get 4 128", "fd_fdstat_get -1 128"];
     let told = Guest::command(&[], &calls).serve().await.tells().await;
     assert_eq!(told, ["0", "8", "8", "8"]);
 }

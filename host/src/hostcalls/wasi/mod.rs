@@ -6,6 +6,7 @@
 //! `wasi_snapshot_preview1.witx` and `typenames.witx`.)
 
 mod poll;
+mod socket;
 mod start;
 mod stdio;
 
@@ -20,6 +21,7 @@ use wasmtime_wasi::{FsPerms, WasiCtxBuilder, WasiView as _};
 use crate::config::HandlerConfig;
 use crate::guest::{Guest, Stop, count, forget_ticks, poll_stamp, range, split};
 use crate::host_calls::HostCall;
+use crate::plugin::Entry;
 
 type Guests<'a> = Caller<'a, Guest>;
 
@@ -40,30 +42,40 @@ const OPEN_FILES: usize = 32;
 fn library_state(guest: &mut Guest) -> &mut WasiP1Ctx {
     // Without a peer it is a trial, which leaves nothing behind.
     let may_write = guest.connection.has_peer();
-    let wasi = guest.wasi.get_or_insert_with(|| Box::new(context(&guest.config, may_write)));
+    let entry = guest.entry;
+    let wasi = guest.wasi.get_or_insert_with(|| Box::new(context(&guest.config, entry, may_write)));
     // For calls of ours; the library sets its own. A call copies no more than a guest can hold.
     wasi.set_hostcall_fuel(usize::try_from(guest.config.memory).unwrap_or(usize::MAX));
     wasi
 }
 
 /// The library's state, with the folders that the handler's configuration grants.
-fn context(config: &HandlerConfig, may_write: bool) -> WasiP1Ctx {
+fn context(config: &HandlerConfig, entry: Entry, may_write: bool) -> WasiP1Ctx {
     let mut builder = WasiCtxBuilder::new();
     builder.max_random_size(u64::from(RANDOM));
+    // A command's folders begin behind its socket. Under the number of the socket the library has the
+    // first of them again, for programs that take 3 for the current directory without asking, as
+    // those in Zig do: what has a path works there.
+    let is_command = entry == Entry::Command;
+    let mut times = if is_command { 2 } else { 1 };
     for dir in &config.dirs {
         let permissions =
             if dir.write && may_write { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
-        if let Err(error) = builder.preopened_dir(&dir.host, &dir.guest, permissions) {
-            // It was there at start. The guest finds the folder missing.
-            tracing::warn!(
-                handler = config.name,
-                "cannot open the folder {}: {error:#}",
-                dir.host.display()
-            );
+        for _ in 0..times {
+            if let Err(error) = builder.preopened_dir(&dir.host, &dir.guest, permissions) {
+                // It was there at start. The guest finds the folder missing.
+                tracing::warn!(
+                    handler = config.name,
+                    "cannot open the folder {}: {error:#}",
+                    dir.host.display()
+                );
+                break;
+            }
+            times = 1;
         }
     }
     let mut context = builder.build_p1();
-    context.ctx().table.set_max_capacity(OPEN_FILES);
+    context.ctx().table.set_max_capacity(OPEN_FILES + usize::from(is_command));
     context
 }
 
@@ -77,6 +89,7 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     start::add(linker)?;
     stdio::add(linker)?;
+    socket::add(linker)?;
     linker
         .func_wrap_async(
             MODULE,
@@ -105,18 +118,7 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             Err::<(), _>(wasmtime::Error::new(Stop::Code(code)))
         })?
         .func_wrap(MODULE, "clock_time_get", clock_time_get)?
-        .func_wrap(MODULE, "random_get", random_get)?
-        // The library's warn in the log at every call.
-        .func_wrap(MODULE, "sock_accept", |c: Guests<'_>, _: i32, _: i32, _: i32| not_offered(c))?
-        .func_wrap(
-            MODULE,
-            "sock_recv",
-            |c: Guests<'_>, _: i32, _: i32, _: i32, _: i32, _: i32, _: i32| not_offered(c),
-        )?
-        .func_wrap(MODULE, "sock_send", |c: Guests<'_>, _: i32, _: i32, _: i32, _: i32, _: i32| {
-            not_offered(c)
-        })?
-        .func_wrap(MODULE, "sock_shutdown", |c: Guests<'_>, _: i32, _: i32| not_offered(c))?;
+        .func_wrap(MODULE, "random_get", random_get)?;
     linker.allow_shadowing(false);
     Ok(())
 }
@@ -124,11 +126,6 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
 /// Counts a call of ours; the library's are counted where it gets its state.
 fn tally(caller: &mut Caller<'_, Guest>) {
     count(caller, HostCall::Wasi);
-}
-
-fn not_offered(mut caller: Caller<'_, Guest>) -> i32 {
-    tally(&mut caller);
-    ENOTSUP
 }
 
 fn clock_time_get(

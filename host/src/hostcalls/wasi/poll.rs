@@ -8,7 +8,8 @@ use wasmtime::Caller;
 use crate::guest::{Guest, range, split};
 use crate::plugin::Entry;
 
-use super::{EBADF, EINVAL, SUCCESS, clock_now};
+use super::stdio::{Whose, whose};
+use super::{EBADF, EINVAL, SUCCESS, clock_now, socket};
 
 /// `subscription`: the guest's word at 0, the kind at 8, the rest from 16.
 const SUBSCRIPTION: u32 = 48;
@@ -134,15 +135,19 @@ fn subscription(guest: &Guest, bytes: &[u8]) -> Subscription {
 }
 
 fn descriptor(guest: &Guest, fd: u32, kind: u8) -> Wait {
-    let connection = guest.entry == Entry::Command;
+    let bit = if kind == FD_READ { bits::READABLE } else { bits::WRITABLE };
+    match whose(guest, fd.cast_signed()) {
+        Whose::Stdio => {}
+        Whose::Socket if socket::is_open(guest) => return Wait::Connection(bit),
+        Whose::Socket => return Wait::Error(EBADF),
+        // Files never wait. One that is not open says so when it is used.
+        Whose::Library => return Wait::Nothing,
+    }
     match (fd, kind) {
         (0, FD_READ) if guest.stdio_closed[0] => Wait::Error(EBADF),
         (1, FD_WRITE) if guest.stdio_closed[1] => Wait::Error(EBADF),
-        (0, FD_READ) if connection => Wait::Connection(bits::READABLE),
-        (1, FD_WRITE) if connection => Wait::Connection(bits::WRITABLE),
+        (0, FD_READ) | (1, FD_WRITE) if guest.entry == Entry::Command => Wait::Connection(bit),
         (0, FD_READ) | (1 | 2, FD_WRITE) => Wait::Nothing,
-        (0..=2, _) => Wait::Error(EBADF),
-        // Files never wait. One that is not open says so when it is used.
-        _ => Wait::Nothing,
+        _ => Wait::Error(EBADF),
     }
 }

@@ -1,4 +1,5 @@
-//! Descriptors of WASI: 0, 1 and 2 are the connection or the log, the others are the library's.
+//! Descriptors of WASI: 0, 1 and 2 are the connection or the log, 3 may be a socket, and the others
+//! are the library's.
 
 use portcell_abi::Errno;
 use wasmtime::{Caller, Linker};
@@ -7,11 +8,11 @@ use wiggle::GuestMemory;
 
 use crate::config::Stdout;
 use crate::connection::Shutdown;
-use crate::guest::{Guest, forget_ticks, poll_stamp, range, split};
+use crate::guest::{Guest, SocketDescriptor, forget_ticks, poll_stamp, range, split};
 use crate::guest_log::Stream;
 use crate::plugin::Entry;
 
-use super::{EBADF, EINVAL, ENOTSUP, MODULE, SUCCESS, library_state, put_u32, tally};
+use super::{EBADF, EINVAL, ENOTSUP, MODULE, SUCCESS, library_state, put_u32, socket, tally};
 
 /// Vectors that one read or write may name, as Linux's `IOV_MAX`.
 const VECTORS: u32 = 1024;
@@ -64,8 +65,8 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             Box::new(async move {
                 tally(&mut caller);
                 let (memory, guest) = split(&mut caller)?;
-                // Descriptors 0 to 2 are not in the library's table.
-                if is_stdio(from) || is_stdio(to) {
+                // The others are not in the library's table.
+                if whose(guest, from) != Whose::Library || whose(guest, to) != Whose::Library {
                     return Ok::<i32, wasmtime::Error>(ENOTSUP);
                 }
                 library::fd_renumber(
@@ -83,9 +84,11 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             |mut caller: Caller<'_, Guest>, fd: i32, flags: i32| {
                 tally(&mut caller);
                 let (memory, guest) = split(&mut caller)?;
-                if is_stdio(fd) {
+                match whose(guest, fd) {
                     // O_NONBLOCK is not offered on stdio; nothing else can be changed.
-                    return Ok(if flags == 0 { SUCCESS } else { ENOTSUP });
+                    Whose::Stdio => return Ok(if flags == 0 { SUCCESS } else { ENOTSUP }),
+                    Whose::Socket => return Ok(socket::set_flags(guest, flags)),
+                    Whose::Library => {}
                 }
                 let memory = &mut GuestMemory::Unshared(memory);
                 library::fd_fdstat_set_flags(library_state(guest), memory, fd, flags)
@@ -94,22 +97,70 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         .func_wrap(
             MODULE,
             "fd_prestat_get",
-            |mut caller: Caller<'_, Guest>, fd: i32, prestat: i32| {
+            |mut caller: Caller<'_, Guest>, fd: i32, prestat: u32| {
                 tally(&mut caller);
                 let (memory, guest) = split(&mut caller)?;
+                if whose(guest, fd) == Whose::Socket {
+                    return socket::prestat(memory, prestat);
+                }
                 // Every program asks for its folders as it starts: no state for those without.
                 if guest.config.dirs.is_empty() {
                     return Ok(EBADF);
                 }
                 let memory = &mut GuestMemory::Unshared(memory);
-                library::fd_prestat_get(library_state(guest), memory, fd, prestat)
+                library::fd_prestat_get(library_state(guest), memory, fd, prestat.cast_signed())
+            },
+        )?
+        .func_wrap(
+            MODULE,
+            "fd_prestat_dir_name",
+            |mut caller: Caller<'_, Guest>, fd: i32, path: i32, length: i32| {
+                tally(&mut caller);
+                let (memory, guest) = split(&mut caller)?;
+                if whose(guest, fd) == Whose::Socket {
+                    // Its name has no bytes.
+                    return Ok(SUCCESS);
+                }
+                let memory = &mut GuestMemory::Unshared(memory);
+                library::fd_prestat_dir_name(library_state(guest), memory, fd, path, length)
+            },
+        )?
+        .func_wrap_async(
+            MODULE,
+            "fd_filestat_get",
+            |mut caller: Caller<'_, Guest>, (fd, stat): (i32, u32)| {
+                Box::new(async move {
+                    tally(&mut caller);
+                    let (memory, guest) = split(&mut caller)?;
+                    if whose(guest, fd) == Whose::Socket {
+                        return socket::filestat(memory, guest, stat);
+                    }
+                    let (state, memory) =
+                        (library_state(guest), &mut GuestMemory::Unshared(memory));
+                    library::fd_filestat_get(state, memory, fd, stat.cast_signed()).await
+                })
             },
         )?;
     Ok(())
 }
 
-const fn is_stdio(fd: i32) -> bool {
-    matches!(fd, 0..=2)
+/// Whose descriptor it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// One of 0 to 2.
+    Stdio,
+    /// The connection's.
+    Socket,
+    /// A file's or folder's, or nobody's.
+    Library,
+}
+
+pub(super) const fn whose(guest: &Guest, fd: i32) -> Whose {
+    match fd {
+        0..=2 => Whose::Stdio,
+        SocketDescriptor::NUMBER if guest.socket.is_some() => Whose::Socket,
+        _ => Whose::Library,
+    }
 }
 
 async fn fd_read(
@@ -120,7 +171,8 @@ async fn fd_read(
     done: u32,
 ) -> wasmtime::Result<i32> {
     let (memory, guest) = split(caller)?;
-    if !is_stdio(fd) {
+    let whose = whose(guest, fd);
+    if whose == Whose::Library {
         let memory = &mut GuestMemory::Unshared(memory);
         return library::fd_read(
             library_state(guest),
@@ -137,6 +189,9 @@ async fn fd_read(
         Ok(vectors) => vectors,
         Err(errno) => return Ok(errno),
     };
+    if whose == Whose::Socket {
+        return socket::read(memory, guest, &vectors, done).await;
+    }
     let read = match (fd, guest.entry) {
         _ if fd != 0 || guest.stdio_closed[0] => return Ok(EBADF),
         (_, Entry::Handle { .. }) => 0,
@@ -168,7 +223,8 @@ async fn fd_write(
     done: u32,
 ) -> wasmtime::Result<i32> {
     let (memory, guest) = split(caller)?;
-    if !is_stdio(fd) {
+    let whose = whose(guest, fd);
+    if whose == Whose::Library {
         let memory = &mut GuestMemory::Unshared(memory);
         return library::fd_write(
             library_state(guest),
@@ -185,6 +241,9 @@ async fn fd_write(
         Ok(vectors) => vectors,
         Err(errno) => return Ok(errno),
     };
+    if whose == Whose::Socket {
+        return socket::write(memory, guest, &vectors, done).await;
+    }
     let written = match (fd, guest.entry) {
         (0, _) => return Ok(EBADF),
         (1, _) if guest.stdio_closed[1] => return Ok(EBADF),
@@ -236,26 +295,40 @@ async fn read_datagram(
         Err(Errno::NotConn) => 0,
         Err(errno) => return Ok(Err(errno)),
     };
-    let mut left = &datagram[..read];
+    scatter(memory, vectors, &datagram[..read])?;
+    Ok(Ok(read))
+}
+
+/// Puts `bytes` into the vectors, as far as there is room.
+pub(super) fn scatter(
+    memory: &mut [u8],
+    vectors: &[(u32, u32)],
+    bytes: &[u8],
+) -> wasmtime::Result<()> {
+    let mut left = bytes;
     for (pointer, len) in vectors {
         let place = range(memory, "fd_read", *pointer, *len)?;
         let (part, rest) = left.split_at(left.len().min(place.len()));
         place[..part.len()].copy_from_slice(part);
         left = rest;
     }
-    Ok(Ok(read))
+    Ok(())
 }
 
 async fn fd_close(caller: &mut Caller<'_, Guest>, fd: i32) -> wasmtime::Result<i32> {
     let (memory, guest) = split(caller)?;
-    let direction = match fd {
-        0 => Shutdown::Read,
-        1 => Shutdown::Write,
-        2 => return Ok(SUCCESS),
-        _ => {
+    match whose(guest, fd) {
+        Whose::Stdio => {}
+        Whose::Socket => return Ok(socket::close(guest)),
+        Whose::Library => {
             return library::fd_close(library_state(guest), &mut GuestMemory::Unshared(memory), fd)
                 .await;
         }
+    }
+    let direction = match fd {
+        0 => Shutdown::Read,
+        1 => Shutdown::Write,
+        _ => return Ok(SUCCESS),
     };
     let closed = &mut guest.stdio_closed[usize::from(fd == 1)];
     if std::mem::replace(closed, true) {
@@ -281,6 +354,15 @@ async fn fd_fdstat_get(
     const WRITE: u64 = 1 << 6;
     const POLL: u64 = 1 << 27;
     let (memory, guest) = split(caller)?;
+    match whose(guest, fd) {
+        Whose::Stdio => {}
+        Whose::Socket => return socket::fdstat(memory, guest, stat),
+        Whose::Library => {
+            let memory = &mut GuestMemory::Unshared(memory);
+            return library::fd_fdstat_get(library_state(guest), memory, fd, stat.cast_signed())
+                .await;
+        }
+    }
     let config = &guest.config;
     // C's stdio is line-buffered on a terminal: a character device that cannot seek.
     let (kind, rights) = match fd {
@@ -289,13 +371,8 @@ async fn fd_fdstat_get(
             Stdout::Terminal => (CHARACTER_DEVICE, WRITE),
             Stdout::Full => (SOCKET_STREAM, WRITE),
         },
-        2 => (CHARACTER_DEVICE, WRITE),
         0 | 1 => return Ok(EBADF),
-        _ => {
-            let memory = &mut GuestMemory::Unshared(memory);
-            return library::fd_fdstat_get(library_state(guest), memory, fd, stat.cast_signed())
-                .await;
-        }
+        _ => (CHARACTER_DEVICE, WRITE),
     };
     let stat = range(memory, "fd_fdstat_get", stat, 24)?;
     stat.fill(0);
@@ -305,7 +382,7 @@ async fn fd_fdstat_get(
 }
 
 /// The vectors at `at`: pointer and length each. All of them are inside the memory.
-fn list(
+pub(super) fn list(
     memory: &mut [u8],
     call: &'static str,
     at: u32,
@@ -331,7 +408,7 @@ fn list(
 }
 
 /// What a write sends.
-enum Gathered {
+pub(super) enum Gathered {
     One(u32, u32),
     Several(Vec<u8>),
 }
@@ -339,7 +416,7 @@ enum Gathered {
 /// Puts small vectors together, so that C's stdio, which writes its buffer and the rest as two,
 /// sends one packet. Of what is larger the first part goes: a short write is allowed. As a datagram
 /// such a part is too long all the same.
-fn gather(memory: &mut [u8], vectors: &[(u32, u32)]) -> wasmtime::Result<Gathered> {
+pub(super) fn gather(memory: &mut [u8], vectors: &[(u32, u32)]) -> wasmtime::Result<Gathered> {
     let mut some = vectors.iter().filter(|(_, len)| *len > 0);
     let Some(first) = some.next() else { return Ok(Gathered::One(0, 0)) };
     if first.1 as usize >= GATHER || some.next().is_none() {

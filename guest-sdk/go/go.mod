@@ -1,0 +1,3 @@
+module portcell
+
+go 1.24

@@ -1,0 +1,7 @@
+module plugins
+
+go 1.24
+
+require portcell v0.0.0
+
+replace portcell => ../../guest-sdk/go
