@@ -1,11 +1,12 @@
 //! What the host keeps beside one instance: its connection, its memory account, its log.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use portcell_abi::Errno;
 use rustix::io::Errno as MachineError;
-use wasmtime::{AsContextMut as _, Caller, Memory, ResourceLimiter, Store};
+use wasmtime::{AsContextMut as _, Caller, Memory, OutOfMemory, ResourceLimiter, Store};
 use wasmtime_wasi::p1::WasiP1Ctx;
 
 use crate::account::Account;
@@ -255,12 +256,12 @@ impl ResourceLimiter for MemoryMeter {
     /// Gives back what was granted, if it is the machine that did not give it. Other growths that
     /// fail were not granted.
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
-        if let Some(why) = error.downcast_ref::<MachineError>() {
+        if let Some(why) = of_the_machine(&error) {
             let granted = std::mem::take(&mut self.granted);
             self.share.shrink(granted);
             self.used = self.used.saturating_sub(granted);
             self.account.memory_stays(self.used);
-            self.denied = Some(Denied::ByTheMachine(*why));
+            self.denied = Some(Denied::ByTheMachine(why));
         }
         Ok(())
     }
@@ -276,6 +277,14 @@ impl ResourceLimiter for MemoryMeter {
             && maximum.is_none_or(|maximum| desired <= maximum)
             && self.grow(current.saturating_mul(element), desired.saturating_mul(element)))
     }
+}
+
+/// What the kernel said, if it is that for which a memory could not grow. It depends on how the
+/// memory begins which type that has; and there may not have been memory for the error either.
+fn of_the_machine(error: &wasmtime::Error) -> Option<MachineError> {
+    let errno = error.downcast_ref::<MachineError>().copied();
+    let errno = errno.or_else(|| MachineError::from_io_error(error.downcast_ref::<io::Error>()?));
+    errno.or_else(|| error.is::<OutOfMemory>().then_some(MachineError::NOMEM))
 }
 
 #[cfg(test)]
@@ -298,10 +307,12 @@ mod tests {
         // One that its own type forbids: nobody was asked, and what it has it keeps.
         meter.memory_grow_failed(wasmtime::format_err!("beyond 4 GiB")).unwrap();
         assert_eq!((budget.used(), &meter.denied), (40, &None));
-        for _ in 0..3 {
+        let io_error = io::Error::from(MachineError::NOMEM);
+        for error in [MachineError::NOMEM.into(), io_error.into(), OutOfMemory::new(1).into()] {
             assert!(meter.memory_growing(40, 90, None).unwrap());
-            meter.memory_grow_failed(MachineError::NOMEM.into()).unwrap();
+            meter.memory_grow_failed(error).unwrap();
             assert_eq!((budget.used(), meter.account.memory_peak()), (40, 40));
+            assert_eq!(meter.denied, Some(Denied::ByTheMachine(MachineError::NOMEM)));
         }
         let exit = meter.denied.as_ref().unwrap().exit();
         assert_eq!(exit.kind(), "host_error");

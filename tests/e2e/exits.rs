@@ -1,11 +1,12 @@
 //! How connections end: what the receipt says, and what the peer sees.
 
+use std::fs;
 use std::io::ErrorKind;
 
 use rustix::process::{Resource, Rlimit, Signal, prlimit};
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Folder, Server, plugin};
+use crate::harness::{Client, Folder, Process, Server, plugin, repository};
 
 /// How the peer sees the end.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -84,39 +85,58 @@ fn a_growth_beyond_what_all_instances_may_have_is_a_memory_limit_too() {
     assert_eq!(receipt["memory_peak"], 1 << 20);
 }
 
+/// What the kernel says.
+const NO_MEMORY: &str = "Cannot allocate memory (os error 12)";
+
+/// From here on the server may have so many bytes more, of which the guest's share is large and its
+/// own is not. Gives what it could have before.
+fn give_no_more_than(server: &Server, more: u64) -> Rlimit {
+    let most = Some(Process::of(server).data() + more);
+    let limit = Rlimit { current: most, maximum: None };
+    prlimit(Some(server.pid()), Resource::Data, limit).unwrap()
+}
+
 #[test]
-fn a_machine_that_gives_no_memory_is_a_host_error_and_others_go_on() {
+fn a_guest_that_the_machine_gives_no_memory_is_a_host_error_and_others_go_on() {
     let folder = Folder::new();
-    let server = Server::run(folder.guest("does_as_told")).start();
+    let flags = ["--memory", "64MiB"];
+    let server = Server::run(folder.guest("does_as_told")).arguments(&flags).start();
     let [mut grows, mut stays] = [(); 2].map(|()| server.connect());
     for client in [&mut grows, &mut stays] {
         client.send("e");
         assert_eq!(client.receive(1), "e");
     }
-    // From here on it gets no page more that it could write to (setrlimit(2), RLIMIT_DATA). With 0
-    // the kernel makes an exception.
-    let none = Rlimit { current: Some(1), maximum: None };
-    let before = prlimit(Some(server.pid()), Resource::Data, none).unwrap();
-    let mut comes = server.connect();
-    comes.send("e");
-    comes.is_reset();
-    grows.send("m");
+    give_no_more_than(&server, 40 << 20);
+    grows.send("M");
     grows.is_reset();
     stays.send("e");
     assert_eq!(stays.receive(1), "e");
-    let receipts = server.receipts(2);
+    let receipt = server.receipt();
+    let detail = format!("the machine gives no more memory: {NO_MEMORY}");
+    assert_eq!(receipt["exit"]["kind"], "host_error", "{receipt}");
+    assert_eq!(receipt["exit"]["detail"], detail);
+    assert_eq!(receipt["memory_peak"], (2 << 16) + (32 << 20), "what it had before");
+}
+
+#[test]
+fn an_instance_that_the_machine_has_no_memory_for_is_a_host_error_and_others_go_on() {
+    let folder = Folder::new();
+    let echo = fs::read_to_string(repository().join("tests/guests/echo.wat")).unwrap();
+    // Of 64 MiB.
+    let large = echo.replace("(memory (export \"memory\") 1)", "(memory (export \"memory\") 1024)");
+    // The next instance might have the place of the trial's, with its memory.
+    let flags = ["--memory", "64MiB", "--trial", "false"];
+    let server = Server::run(folder.wat("large", &large)).arguments(&flags).start();
+    let mut stays = server.connect();
+    stays.is_echoed();
+    let before = give_no_more_than(&server, 32 << 20);
+    server.connect().is_reset();
+    stays.is_echoed();
+    let exit = &server.receipt()["exit"];
     prlimit(Some(server.pid()), Resource::Data, before).unwrap();
-    let exits: Vec<_> = receipts.iter().map(|receipt| &receipt["exit"]).collect();
-    let why = "Cannot allocate memory (os error 12)";
-    for exit in &exits {
-        assert_eq!(exit["kind"], "host_error");
-        assert!(exit["detail"].as_str().unwrap().contains(why), "{exit}");
-    }
-    assert_eq!(exits[1]["detail"], format!("the machine gives no more memory: {why}"));
-    assert_eq!(receipts[1]["memory_peak"], 2 << 16, "what it had before");
-    let mut client = server.connect();
-    client.send("e");
-    assert_eq!(client.receive(1), "e");
+    assert_eq!(exit["kind"], "host_error", "{exit}");
+    assert!(exit["detail"].as_str().unwrap().contains(NO_MEMORY), "{exit}");
+    server.connect().is_echoed();
 }
 
 #[test]

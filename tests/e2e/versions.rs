@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use portcell::Server;
@@ -267,7 +267,9 @@ async fn so_many_changes_wait_and_no_more() -> TestResult {
     // The first reload waits for somebody to write its configuration.
     let source = folder.at("config");
     mkfifoat(CWD, &source, Mode::RWXU)?;
-    server.reads_from(source.clone());
+    // Who opens it to read and to write waits for nobody (fifo(7)).
+    let writer = Pipe(source.clone());
+    server.reads_from(source);
     server.bind().await?;
     let server = Local::run(server);
     let reloads: Vec<_> = (0..66)
@@ -287,6 +289,16 @@ async fn so_many_changes_wait_and_no_more() -> TestResult {
     for reload in reloads {
         assert!(reload.await?.is_err());
     }
-    drop(OpenOptions::new().write(true).open(&source)?);
+    drop(writer);
     Ok(())
+}
+
+/// A named pipe whose reader waits no longer when this is dropped, also by a test that fails.
+struct Pipe(PathBuf);
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        // Nobody waits, then.
+        let _ = OpenOptions::new().read(true).write(true).open(&self.0);
+    }
 }

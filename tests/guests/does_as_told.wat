@@ -4,6 +4,7 @@
 ;;   r  resets the connection     c  closes it          l  logs a line
 ;;   w  sends without end         d  waits for a drain, sends a `d` and returns 0
 ;;   i  sleeps a second           S  sends an `S`, then spins
+;;   M  as m, by 16 MiB at a time
 ;; The end of the input is an `o`, an error is an `f`.
 (module
   (import "portcell_v1" "read" (func $read (param i32 i32 i32) (result i32)))
@@ -31,7 +32,8 @@
       (if (call $is (i32.const 116) (local.get $byte)) (then (call $trap)))
       (if (call $is (i32.const 115) (local.get $byte)) (then (call $spin)))
       (if (call $is (i32.const 83) (local.get $byte)) (then (call $send) (call $spin)))
-      (if (call $is (i32.const 109) (local.get $byte)) (then (call $grow)))
+      (if (call $is (i32.const 109) (local.get $byte)) (then (call $grow (i32.const 1))))
+      (if (call $is (i32.const 77) (local.get $byte)) (then (call $grow (i32.const 256))))
       (if (call $is (i32.const 114) (local.get $byte))
         (then (drop (call $shutdown (i32.const 0) (i32.const 3)))))
       (if (call $is (i32.const 99) (local.get $byte))
@@ -59,9 +61,9 @@
 
   (func $spin (loop $again (br $again)))
 
-  (func $grow
+  (func $grow (param $pages i32)
     (loop $again
-      (br_if $again (i32.ne (memory.grow (i32.const 1)) (i32.const -1))))
+      (br_if $again (i32.ne (memory.grow (local.get $pages)) (i32.const -1))))
     unreachable)
 
   (func $flood

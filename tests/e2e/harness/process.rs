@@ -73,8 +73,19 @@ impl Process {
 
     /// The resident memory, in bytes.
     pub(crate) fn memory(self) -> u64 {
+        self.size("VmRSS:")
+    }
+
+    /// Memory that it may write to and shares with nobody, used or not, in bytes: what `RLIMIT_DATA`
+    /// of setrlimit(2) limits.
+    pub(crate) fn data(self) -> u64 {
+        self.size("VmData:")
+    }
+
+    /// Of `proc_pid_status(5)`, in bytes.
+    fn size(self, name: &str) -> u64 {
         let status = self.read("status");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
