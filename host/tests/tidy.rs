@@ -97,7 +97,7 @@ fn the_wasm_half_knows_no_sockets() {
         "compile",
         "cache",
         "engine.rs",
-        "plugin.rs",
+        "plugin",
         "handler.rs",
         "guest.rs",
         "guest_log.rs",
