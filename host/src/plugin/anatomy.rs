@@ -195,7 +195,7 @@ impl Look {
                     _ => {}
                 }
                 if section.name() == ".debug_str" {
-                    self.signs.debug_strings = section.range();
+                    self.signs.debug_strings = section.data_offset()..section.range().end;
                 }
                 match section.as_known() {
                     KnownCustom::Name(names) => self.names(names),
@@ -355,4 +355,157 @@ fn shown(name: &str) -> String {
         cut.push_str("...");
     }
     printable(&cut)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plugin(parts: &str) -> Plugin {
+        Plugin::parse(wat::parse_str(format!("(module {parts})")).unwrap()).unwrap()
+    }
+
+    fn anatomy(parts: &str) -> Anatomy {
+        plugin(parts).anatomy()
+    }
+
+    /// A module with everything that is looked at.
+    const FULL: &str = "
+        (@producers (language \"Rust\" \"\") (processed-by \"rustc\" \"1.96.0 (ac68faa20)\"))
+        (@custom \"target_features\" \"\\02+\\04simd-\\07atomics\")
+        (@custom \".debug_str\" \"zig 0.17.1\\00main.zig\\00\")
+        (import \"env\" \"abort\" (func (param i32 i32 i32 i32)))
+        (memory (export \"memory\") 18)
+        (global $__stack_pointer (mut i32) (i32.const 1048576))
+        (func $__wasm_call_ctors (drop (memory.grow (i32.const 1))))
+        (func (export \"handle\"))
+        (start $__wasm_call_ctors)
+        (data (i32.const 1048576) \"some data\")";
+
+    #[test]
+    fn everything_that_a_module_says_is_read() {
+        let plugin = plugin(FULL);
+        let found = plugin.anatomy();
+        let producer = |field: &str, name: &str, version: &str| Producer {
+            field: field.into(),
+            name: name.into(),
+            version: version.into(),
+        };
+        let rustc = producer("processed-by", "rustc", "1.96.0 (ac68faa20)");
+        assert_eq!(found.producers, [producer("language", "Rust", ""), rustc]);
+        assert_eq!(found.target_features, ["+simd", "-atomics"]);
+        assert_eq!(found.start, Some(1));
+        assert!(found.grows && !found.is_object && !found.forgotten_constructors);
+        let Sections { code, data, names, debug, other } = found.sections;
+        assert_eq!(code + data + names + debug + other, plugin.bytes().len() as u64);
+        assert!([code, data, names, debug, other].iter().all(|bytes| *bytes > 8), "{found:?}");
+    }
+
+    #[test]
+    fn what_is_cut_off_or_changed_somewhere_is_read_as_far_as_it_goes() {
+        let whole = plugin(FULL).bytes().to_vec();
+        let look = |bytes: Vec<u8>| {
+            let length = bytes.len() as u64;
+            let Ok(plugin) = Plugin::parse(bytes) else { return false };
+            let Sections { code, data, names, debug, other } = plugin.anatomy().sections;
+            assert_eq!(code + data + names + debug + other, length);
+            true
+        };
+        let cut = (0..whole.len()).filter(|length| look(whole[..*length].to_vec())).count();
+        assert!(cut > 5, "{cut}");
+        let mut changed = 0;
+        for at in 0..whole.len() {
+            for value in [0, 1, 0x7f, 0x80, 0xff, whole[at] ^ 1] {
+                let mut bytes = whole.clone();
+                bytes[at] = value;
+                changed += usize::from(look(bytes));
+            }
+        }
+        assert!(changed > whole.len(), "{changed}");
+    }
+
+    #[test]
+    fn names_of_the_files_cannot_forge_lines_and_are_cut() {
+        let long = "x".repeat(LONGEST + 1);
+        let values = format!("(processed-by \"a\\nb\" \"{long}\")").repeat(MOST_TOLD + 1);
+        let found = anatomy(&format!("(@producers {values})"));
+        assert_eq!(found.producers.len(), MOST_TOLD);
+        assert_eq!(found.producers[0].name, "a\\nb");
+        assert_eq!(found.producers[0].version, format!("{}...", "x".repeat(LONGEST)));
+    }
+
+    #[test]
+    fn counts_that_lie_cost_nothing() {
+        for custom in ["producers", "target_features", "name"] {
+            let lie = "\\ff\\ff\\ff\\ff\\0f\\01\\ff\\ff\\ff\\ff\\0f";
+            let found = anatomy(&format!("(@custom \"{custom}\" \"{lie}\")"));
+            assert_eq!((found.producers.len(), found.target_features.len()), (0, 0), "{custom}");
+        }
+    }
+
+    #[test]
+    fn the_stack_is_found_by_its_name_or_as_the_first_global() {
+        let stack = |globals: &str, data: &str| {
+            anatomy(&format!("{globals} (memory 300) (func) {data}")).stack
+        };
+        let of = |top, at_most, is_first| Some(Stack { top, at_most, is_first });
+        let large = "(global (mut i32) (i32.const 16777216))";
+        // Statics behind it: it is the first in memory.
+        assert_eq!(
+            stack(large, "(data (i32.const 16777216) \"x\")"),
+            of(16_777_216, 16_777_216, true)
+        );
+        // Statics before it, as C has them.
+        assert_eq!(
+            stack(
+                "(global (mut i32) (i32.const 66592))",
+                "(data (i32.const 1024) \"0123456789abcdef\")"
+            ),
+            of(66_592, 65_552, false)
+        );
+        assert_eq!(stack(large, ""), of(16_777_216, 16_777_216, false));
+        let named =
+            "(global i32 (i32.const 5)) (global $__stack_pointer (mut i32) (i32.const 2048))";
+        assert_eq!(stack(named, ""), of(2048, 2048, false));
+        let exported = "(global i32 (i32.const 5))
+            (global (export \"__stack_pointer\") (mut i32) (i32.const 2048))";
+        assert_eq!(stack(exported, ""), of(2048, 2048, false));
+        for none in [
+            "",
+            "(global (mut i32) (i32.const 0))",
+            "(global (mut i32) (i32.const 2049))",
+            "(global (mut i32) (i32.const -16))",
+            "(global (mut i64) (i64.const 2048))",
+            "(global i32 (i32.const 2048))",
+            "(import \"a\" \"b\" (global (mut i32))) (global (mut i32) (i32.const 2048))",
+        ] {
+            assert_eq!(stack(none, ""), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn constructors_are_forgotten_if_nobody_calls_them() {
+        let forgotten = |parts: &str| anatomy(parts).forgotten_constructors;
+        let constructors = "(func $__wasm_call_ctors (drop (i32.const 1)))";
+        let start = "(func (export \"_start\") (call $__wasm_call_ctors))";
+        assert!(forgotten(constructors));
+        assert!(forgotten(&format!("{constructors} {start}")));
+        assert!(forgotten("(func (export \"__wasm_call_ctors\") (drop (i32.const 1)))"));
+        for fine in [
+            "(func $__wasm_call_ctors)".to_owned(),
+            "(func (drop (i32.const 1)))".to_owned(),
+            format!("{constructors} (func (export \"handle\") (call $__wasm_call_ctors))"),
+            format!("{constructors} {start} (func $wrapper (call $__wasm_call_ctors))"),
+            format!("{constructors} (func (export \"_initialize\"))"),
+            format!("{constructors} (start $__wasm_call_ctors)"),
+        ] {
+            assert!(!forgotten(&fine), "{fine}");
+        }
+    }
+
+    #[test]
+    fn an_object_file_is_known() {
+        assert!(anatomy("(@custom \"linking\" \"\\02\")").is_object);
+        assert!(!anatomy("").is_object);
+    }
 }

@@ -156,3 +156,73 @@ fn is_c(language: &str) -> bool {
 fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
     bytes.get(..SEARCHED).unwrap_or(bytes).windows(wanted.len()).any(|window| window == wanted)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Plugin;
+
+    /// What a module of these parts is written in, and what tells.
+    fn language(parts: &str) -> String {
+        let wasm = wat::parse_str(format!("(module {parts})")).unwrap();
+        match Plugin::parse(wasm).unwrap().anatomy().language {
+            Some(found) => {
+                let said =
+                    [Some(found.name), found.version, found.told_by.map(|by| format!("by {by}"))];
+                said.into_iter().flatten().collect::<Vec<_>>().join(" ")
+            }
+            None => "none".into(),
+        }
+    }
+
+    #[test]
+    fn what_a_module_says_counts() {
+        let clang = "(language \"C99\" \"\") (processed-by \"clang\" \"22.1\")";
+        for (said, is) in [
+            ("(processed-by \"rustc\" \"1.96.0 (ac68faa20 2026-05-25)\")", "Rust 1.96.0"),
+            ("(language \"Go\" \"go1.27.3\")", "Go 1.27.3"),
+            ("(processed-by \"TinyGo\" \"0.40.0\")", "Go TinyGo 0.40.0"),
+            ("(language \"C11\" \"\")", "C C11"),
+            ("(language \"C_plus_plus_14\" \"\")", "C++ C++14"),
+            ("(language \"C_plus_plus\" \"\")", "C++"),
+            ("(language \"Swift\" \"6.2\")", "Swift 6.2"),
+        ] {
+            assert_eq!(language(&format!("(@producers {said})")), is);
+            // C's library is in all of them.
+            if !is.starts_with("C C11") {
+                assert_eq!(language(&format!("(@producers {clang} {said})")), is);
+            }
+        }
+        assert_eq!(language(""), "none");
+    }
+
+    #[test]
+    fn what_says_nothing_is_told_by_what_is_in_it() {
+        let data = |text: &str| format!("(memory 1) (data (i32.const 0) \"{text}\")");
+        let clang = "(@producers (language \"C99\" \"\"))";
+        let method = "(func $\"portcell::connection::read(void*, unsigned long)\")";
+        for (parts, is) in [
+            (data("~\\00l\\00i\\00b\\00/\\00r\\00t\\00"), "AssemblyScript by names of its library"),
+            ("(func $~lib/rt/itcms/__new)".into(), "AssemblyScript by names of its library"),
+            (
+                "(import \"env\" \"abort\" (func (param i32 i32 i32 i32)))".into(),
+                "AssemblyScript by its import env.abort",
+            ),
+            (
+                data("/rustc/ac68faa20c58cbccd01ee7208bf3b6e93a7d7f96/"),
+                "Rust by paths of its library",
+            ),
+            (
+                data("\\00WriteFailed\\00\\00EndOfStream\\00"),
+                "Zig by names of its library's errors",
+            ),
+            (data("\\00WriteFailed\\00"), "none"),
+            ("(@custom \".debug_str\" \"zig 0.17.1\\00\")".into(), "Zig 0.17.1"),
+            ("(@custom \".debug_str\" \"a\\00zig is \\0a\\00\")".into(), "none"),
+            ("(@custom \"go:buildid\" \"\")".into(), "Go by a section of its linker"),
+            (format!("{clang} {method}"), "C++ by names of its functions"),
+            (format!("{clang} (func $read)"), "C C99"),
+        ] {
+            assert_eq!(language(&parts), is, "{parts}");
+        }
+    }
+}

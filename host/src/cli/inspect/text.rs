@@ -97,6 +97,7 @@ fn before_entry(plugin: &Plugin, anatomy: &Anatomy) -> Vec<String> {
 fn memory(memory: Memory) -> String {
     let minimum = display_size(memory.minimum);
     match memory.maximum {
+        Some(maximum) if maximum == memory.minimum => format!("{minimum}, and cannot grow"),
         Some(maximum) => {
             format!("begins with {minimum}, grows to {} at most", display_size(maximum))
         }

@@ -372,11 +372,10 @@ const fn strip(language: Wording) -> &'static str {
     }
 }
 
-/// A size for people: exact where it is round.
+/// A size for people: exact where it is small or round.
 fn mebibytes(bytes: u64) -> String {
-    let round = display_size(bytes);
-    if round.ends_with('B') {
-        return round;
+    if bytes < 1 << 20 || bytes.is_multiple_of(1 << 20) {
+        return display_size(bytes);
     }
     let tenths = bytes.saturating_mul(10) >> 20;
     format!("{}.{}MiB", tenths / 10, tenths % 10)
