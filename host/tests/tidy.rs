@@ -157,8 +157,9 @@ fn every_exit_is_explained_to_operators() {
 
 #[test]
 fn every_plugin_is_tested_end_to_end() {
-    let tests: String = fs::read_dir(root().join("tests/e2e"))
-        .unwrap()
+    let tests: String = ["tests/e2e", "tests/languages"]
+        .iter()
+        .flat_map(|folder| fs::read_dir(root().join(folder)).unwrap())
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.is_file())
         .map(|path| fs::read_to_string(path).unwrap())

@@ -138,6 +138,12 @@ fn what_will_hurt_is_told_with_what_to_do() {
         ("large_memory", memory("600"), "so it is refused", "--memory 38MiB"),
         ("large_memory", memory("1100"), "it cannot be served", "an instance can have 64MiB"),
         ("fixed_memory", format!("{} {grows}", memory("1 1")), "beyond 64KiB", "--max-memory"),
+        (
+            "full_memory",
+            format!("{} {grows} (data (i32.const 65000) \"x\")", memory("1")),
+            "leave 535 bytes",
+            "--initial-memory",
+        ),
         ("go_runtime", format!("{go} {ONE} (func (export \"_start\"))"), "5MiB", "below 5MiB"),
         (
             "missing_initialize",

@@ -41,6 +41,8 @@ pub struct Anatomy {
     pub start: Option<u32>,
     /// Its stack in linear memory, if it has one and it can be found.
     pub stack: Option<Stack>,
+    /// Where the last of its stack and its statics that have a value ends, in bytes.
+    pub used: u64,
     /// Whether some of its code makes its memory grow.
     pub grows: bool,
     /// Whether it has constructors that nobody calls, neither the entry `handle` nor `_initialize`
@@ -100,12 +102,15 @@ impl Plugin {
         let Sections { code: bodies, data, names, debug, .. } = look.sections;
         let language = Language::of(&look.producers, &look.signs, bytes);
         let manages_its_own = language.as_ref().is_some_and(Language::has_no_stack_in_memory);
+        let stack = if manages_its_own { None } else { look.stack(self) };
+        let statics = look.data.iter().map(|data| data.end).max().unwrap_or(0);
         Anatomy {
             sections: Sections {
                 other: (bytes.len() as u64).saturating_sub(bodies + data + names + debug),
                 ..look.sections
             },
-            stack: if manages_its_own { None } else { look.stack(self) },
+            stack,
+            used: stack.map_or(0, |stack| stack.top).max(statics),
             language,
             start: look.start,
             grows: code.grows,

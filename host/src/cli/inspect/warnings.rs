@@ -10,6 +10,9 @@ use super::grants::Grant;
 /// A stack that is larger is larger than any compiler for servers of this kind makes it, but Zig.
 const LARGE_STACK: u64 = 1 << 20;
 
+/// What is hardly room for anything, in bytes.
+const LITTLE_ROOM: u64 = 1024;
+
 /// What Go's heap grows to before anything is collected (its documentation of `GOGC`: 4 MiB).
 const GO_HEAP: u64 = 4 << 20;
 
@@ -51,8 +54,9 @@ pub(super) fn warnings(
         unknown_imports(imports, language),
         initialize(plugin, anatomy, language),
         module_size(plugin, anatomy, defaults, language),
-        memory(plugin, defaults),
+        memory(plugin, anatomy, defaults),
         fixed_memory(plugin, anatomy, language),
+        full_memory(plugin, anatomy, language),
         stack(anatomy, defaults, language),
         go_runtime(plugin, defaults, language),
         abort(imports),
@@ -246,10 +250,13 @@ fn module_size(
     })
 }
 
-/// More memory at once than a handler may have by default, or most of that.
-fn memory(plugin: &Plugin, defaults: &Defaults) -> Option<Warning> {
+/// More memory at once than a handler may have by default, or most of that for another reason than
+/// its stack, which has a warning of its own.
+fn memory(plugin: &Plugin, anatomy: &Anatomy, defaults: &Defaults) -> Option<Warning> {
     let minimum = plugin.minimum();
-    if minimum <= defaults.memory / 2 {
+    let stack = anatomy.stack.map_or(0, |stack| stack.at_most);
+    let is_fine = |memory: u64| memory <= defaults.memory / 2;
+    if is_fine(minimum) || minimum <= defaults.memory && is_fine(minimum.saturating_sub(stack)) {
         return None;
     }
     let has = format!(
@@ -297,6 +304,30 @@ fn fixed_memory(plugin: &Plugin, anatomy: &Anatomy, language: Wording) -> Option
             display_size(memory.minimum)
         ),
         advice: format!("build it without {option}: `memory` of the handler bounds it anyway"),
+    })
+}
+
+/// A memory that is full when it begins, so that whatever is allocated first makes it grow. That Go
+/// does so in any case is said in [`go_runtime`].
+fn full_memory(plugin: &Plugin, anatomy: &Anatomy, language: Wording) -> Option<Warning> {
+    let memory = plugin.memory()?;
+    let room = memory.minimum.checked_sub(anatomy.used)?;
+    let can_grow = anatomy.grows && memory.maximum != Some(memory.minimum);
+    if !can_grow || memory.minimum == 0 || room >= LITTLE_ROOM || language == Wording::Go {
+        return None;
+    }
+    let advice = match language {
+        Wording::AssemblyScript => "asc --initialMemory PAGES, for what each connection needs",
+        _ => {
+            "link it with --initial-memory=BYTES (clang: -Wl,--initial-memory=BYTES), for what each connection needs"
+        }
+    };
+    Some(Warning {
+        kind: "full_memory",
+        message: format!(
+            "its stack and statics leave {room} bytes of its memory: what it allocates first makes it grow at once, for each connection anew"
+        ),
+        advice: advice.into(),
     })
 }
 
