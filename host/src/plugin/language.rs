@@ -27,17 +27,30 @@ pub(super) struct Signs {
     pub(super) data: Range<usize>,
     /// Where the strings of its debug sections are.
     pub(super) debug_strings: Range<usize>,
-    /// It has a name of a function as C++ has them: with its parameters.
-    cpp: bool,
-    /// It has a name of a function in AssemblyScript's library.
-    assemblyscript: bool,
+    /// Whose names its functions have.
+    names: Option<Names>,
+}
+
+/// Languages whose functions have names like no others.
+#[derive(Debug, PartialEq, Eq)]
+enum Names {
+    /// Names with parameters, or for the constructors of a file.
+    Cpp,
+    /// Paths in its library.
+    AssemblyScript,
 }
 
 impl Signs {
     /// Looks at the name of a function.
     pub(super) fn function(&mut self, name: &str) {
-        self.cpp |= name.contains('(') || name.starts_with("_Z");
-        self.assemblyscript |= name.starts_with("~lib/");
+        if name.starts_with("~lib/") {
+            self.names = Some(Names::AssemblyScript);
+        } else if name.contains('(')
+            || name.starts_with("_Z")
+            || name.starts_with("_GLOBAL__sub_I_")
+        {
+            self.names.get_or_insert(Names::Cpp);
+        }
     }
 }
 
@@ -65,7 +78,8 @@ impl Language {
             .or_else(|| zig(debug_strings))
             .or_else(|| Some(Self::told("Go", "a section of its linker")).filter(|_| signs.go))
             .or_else(|| {
-                let named = signs.assemblyscript || contains(data, LIBRARY_OF_ASSEMBLYSCRIPT);
+                let named = signs.names == Some(Names::AssemblyScript)
+                    || contains(data, LIBRARY_OF_ASSEMBLYSCRIPT);
                 named.then(|| Self::told("AssemblyScript", "names of its library"))
             })
             .or_else(|| {
@@ -138,7 +152,7 @@ fn c(producers: &[Producer], signs: &Signs) -> Option<Language> {
         });
     }
     let standard = languages().find(|name| is_c(name))?;
-    Some(if signs.cpp {
+    Some(if signs.names == Some(Names::Cpp) {
         Language::told("C++", "names of its functions")
     } else {
         Language { name: "C".into(), version: Some(standard.to_owned()), told_by: None }
@@ -220,6 +234,7 @@ mod tests {
             ("(@custom \".debug_str\" \"a\\00zig is \\0a\\00\")".into(), "none"),
             ("(@custom \"go:buildid\" \"\")".into(), "Go by a section of its linker"),
             (format!("{clang} {method}"), "C++ by names of its functions"),
+            (format!("{clang} (func $_GLOBAL__sub_I_b.cpp)"), "C++ by names of its functions"),
             (format!("{clang} (func $read)"), "C C99"),
         ] {
             assert_eq!(language(&parts), is, "{parts}");

@@ -61,9 +61,8 @@ pub(super) fn inspect(matches: &ArgMatches) -> Result<(), Failure> {
 fn report<'a>(plugin: &'a Plugin, loader: &Loader, defaults: &Defaults) -> Report<'a> {
     let unknown: Vec<_> = loader.unknown_imports(plugin).map(|(import, _)| import).collect();
     let entry = plugin.entry().ok();
-    let grant = |import| match unknown.contains(&import) {
-        true => Grant::NotOffered,
-        false => Grant::of(import, entry),
+    let grant = |import| {
+        if unknown.contains(&import) { Grant::NotOffered } else { Grant::of(import, entry) }
     };
     let imports: Vec<_> = plugin.imports().iter().map(|import| (import, grant(import))).collect();
     let anatomy = plugin.anatomy();

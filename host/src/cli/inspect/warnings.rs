@@ -51,7 +51,7 @@ pub(super) fn warnings(
     [
         object(anatomy),
         near_entry(plugin, language),
-        unknown_imports(imports, language),
+        unknown_imports(imports, language).filter(|_| !anatomy.is_object),
         initialize(plugin, anatomy, language),
         module_size(plugin, anatomy, defaults, language),
         memory(plugin, anatomy, defaults),
