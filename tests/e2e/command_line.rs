@@ -3,14 +3,11 @@
 use std::env;
 use std::fs;
 
-use serde_json::Value;
-
-use crate::TestResult;
 use crate::harness::{Folder, Program, plugin, repository};
 
-/// Compares with tests/golden/help/`name`.txt, or writes it where `UPDATE_EXPECT` is set.
-fn is_golden(name: &str, text: &str) {
-    let path = repository().join("tests/golden/help").join(format!("{name}.txt"));
+/// Compares with tests/golden/`name`.txt, or writes it where `UPDATE_EXPECT` is set.
+pub(crate) fn is_golden(name: &str, text: &str) {
+    let path = repository().join("tests/golden").join(format!("{name}.txt"));
     if env::var_os("UPDATE_EXPECT").is_some() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, text).unwrap();
@@ -47,7 +44,7 @@ fn help_teaches() {
     ] {
         let output = Program::portcell().arguments(arguments).run();
         assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{arguments:?}");
-        is_golden(name, &String::from_utf8(output.stdout).unwrap());
+        is_golden(&format!("help/{name}"), &String::from_utf8(output.stdout).unwrap());
     }
 }
 
@@ -131,62 +128,4 @@ fn a_configuration_that_is_not_there_is_named() {
         assert!(output.stderr.starts_with("portcell: portcell.toml: "), "{}", output.stderr);
         assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
     }
-}
-
-#[test]
-fn inspect_says_what_a_plugin_is() -> TestResult {
-    for (name, entry) in [
-        ("echo", "handle"),
-        ("shout", "handle"),
-        ("daytime", "handle"),
-        ("hello-inetd", "_start"),
-        ("http", "handle"),
-    ] {
-        let inspect = || Program::portcell().argument("inspect").argument(plugin(name));
-        let value: Value = serde_json::from_slice(&inspect().argument("--json").output())?;
-        let digest = Program::new("sha256sum").argument(plugin(name)).text();
-        assert_eq!(value["kind"], "module", "{name}");
-        assert_eq!(value["entry"], entry, "{name}");
-        assert_eq!(value["digest"].as_str(), digest.split_whitespace().next(), "{name}");
-        assert_eq!(value["size"], fs::metadata(plugin(name))?.len(), "{name}");
-        assert_eq!(value["unknown_imports"], Value::Array(Vec::new()), "{name}");
-        assert!(value["memory"]["minimum"].as_u64() >= Some(65_536), "{name}: {value}");
-        let names = |list: &Value| -> Vec<String> {
-            let name = |item: &Value| item["name"].as_str().unwrap().to_owned();
-            list.as_array().unwrap().iter().map(name).collect()
-        };
-        assert!(names(&value["exports"]).contains(&entry.to_owned()), "{name}: {value}");
-        assert!(!names(&value["imports"]).is_empty(), "{name}: {value}");
-
-        let text = inspect().text();
-        for expected in
-            ["kind      core module", "digest    ", "entry     ", "memory    begins with"]
-        {
-            assert!(text.contains(expected), "{name}: no `{expected}` in {text}");
-        }
-        for import in names(&value["imports"]) {
-            assert!(text.contains(&format!(".{import} (")), "{name}: no {import} in {text}");
-        }
-        assert!(text.contains(value["digest"].as_str().unwrap()), "{name}: {text}");
-    }
-    Ok(())
-}
-
-#[test]
-fn inspect_shows_a_plugin_that_cannot_be_served_too() -> TestResult {
-    let folder = Folder::new();
-    let path = folder.wat(
-        "strange",
-        "(module (import \"env\" \"mystery\" (func)) (memory (export \"memory\") 1)
-         (func (export \"handle\")))",
-    );
-    let output = Program::portcell().argument("inspect").argument(&path).run();
-    assert_eq!(output.code, 64);
-    let text = String::from_utf8(output.stdout)?;
-    assert!(text.contains("env.mystery () -> ()   <- not offered"), "{text}");
-    assert!(output.stderr.contains("imports what portcell does not offer"), "{}", output.stderr);
-    let output = Program::portcell().arguments(&["inspect", "--json"]).argument(&path).run();
-    let value: Value = serde_json::from_slice(&output.stdout)?;
-    assert_eq!(value["unknown_imports"], serde_json::json!(["env.mystery"]));
-    Ok(())
 }

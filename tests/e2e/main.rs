@@ -26,6 +26,7 @@ mod handlers;
 mod hostile;
 mod http;
 mod inherited;
+mod inspect;
 mod isolation;
 mod library;
 mod life;

@@ -2,8 +2,9 @@
 //! binary, for each row of the table below.
 //!
 //! `language` knows where modules are and says what is left out; `conversation` is a client for much
-//! data; `native` is about SDKs off wasm; every other module is about the handler of its name. What is
-//! tested is plugins/LANGUAGE/*.wasm, which `make languages` builds.
+//! data; `native` is about SDKs off wasm; `inspect` is about the command of its name, every other
+//! module about the handler of its name. What is tested is plugins/LANGUAGE/*.wasm, which
+//! `make languages` builds.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -46,6 +47,8 @@ mod hello_inetd;
 #[macro_use]
 mod http;
 #[macro_use]
+mod inspect;
+#[macro_use]
 mod netstring;
 #[macro_use]
 mod probe;
@@ -65,11 +68,11 @@ macro_rules! table {
 }
 
 table! {
-    assemblyscript: echo shout hello_inetd probe calc;
-    c: echo shout hello_inetd probe chargen;
-    cpp: echo shout hello_inetd probe rpn;
-    go: echo shout hello_inetd probe http duplex;
-    // Its other handlers are those of the end-to-end tests.
-    rust: echo hello_inetd;
-    zig: echo shout hello_inetd probe netstring;
+    assemblyscript: echo shout hello_inetd probe calc inspect;
+    c: echo shout hello_inetd probe chargen inspect;
+    cpp: echo shout hello_inetd probe rpn inspect;
+    go: echo shout hello_inetd probe http duplex inspect;
+    // Its other handlers are those of the end-to-end tests; its `shout` is about text, in Unicode.
+    rust: echo hello_inetd probe inspect;
+    zig: echo shout hello_inetd probe netstring inspect;
 }

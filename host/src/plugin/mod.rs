@@ -1,5 +1,8 @@
 //! A plugin: what a `.wasm` file is and asks for, read from its bytes without compiling it.
 
+mod anatomy;
+mod language;
+
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::Path;
@@ -9,6 +12,9 @@ use crate::text::{hexadecimal, printable};
 use sha2::{Digest as _, Sha256};
 use wasmparser::{Encoding, ExternalKind, FuncType, Parser, Payload, TypeRef, ValType};
 use wasmtime::Engine;
+
+pub use anatomy::{Anatomy, Producer, Sections, Stack};
+pub use language::Language;
 
 /// What an element of a table counts, in bytes.
 pub const TABLE_ELEMENT: u64 = 8;
