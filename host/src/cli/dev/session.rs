@@ -264,17 +264,19 @@ impl Session {
             self.project = next;
         }
         if are_good {
-            let config = self.project.config.clone();
+            let (config, began) = (self.project.config.clone(), Instant::now());
             match Service::start(config, &self.path, &self.over, self.format).await {
                 Ok(service) => {
                     let service = self.service.insert(service);
                     let news = service.news().await;
-                    let took = outcomes.iter().map(|outcome| outcome.took).sum();
+                    let built: Duration = outcomes.iter().map(|outcome| outcome.took).sum();
+                    let took = built + began.elapsed();
                     for (handler, version) in news {
                         self.say_in_service(&handler, version, took);
                     }
-                    let (folder, files) = (self.sources.folder().display(), self.built.count());
-                    self.say(format_args!("watching {folder} ({files} files)"));
+                    let (folder, count) = (self.sources.folder().display(), self.built.count());
+                    let files = if count == 1 { "file" } else { "files" };
+                    self.say(format_args!("watching {folder} ({count} {files})"));
                     return Ok(());
                 }
                 Err(Failure::Usage(error)) => self.say_lines("", &error),
