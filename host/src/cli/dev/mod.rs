@@ -31,7 +31,7 @@ Examples:
   portcell dev                                         what portcell.toml in this folder says
   portcell dev --build \"cargo build --release\"
 
-Ctrl-C ends the build that is under way and gives connections a second; another one does not.";
+Ctrl-C ends the build that is under way and gives connections a second to end; once more cuts them.";
 
 /// What can be typed.
 pub(super) fn command() -> Command {
