@@ -216,6 +216,25 @@ fn a_configuration_that_is_saved_is_applied() {
 }
 
 #[test]
+fn a_build_that_never_ends_is_ended_by_another_configuration() {
+    let folder = project();
+    let hangs = CONFIG.replace("sh ./compile", "echo long; sleep 1000");
+    let server = Server::dev(&folder, &hangs).begin();
+    server.find_line("long");
+    folder.write("portcell.toml", CONFIG);
+    server.find_line("dev: the build is ended for another configuration");
+    server.find_line("listening on ");
+    assert_eq!(server.connect().ask(""), "first- 1");
+    // Beside one that serves, too.
+    folder.write("portcell.toml", hangs);
+    server.find_lines(2, "long");
+    folder.write("portcell.toml", format!("{CONFIG}lifetime = \"1h\"\n"));
+    server.find_line("handler greet: lifetime none -> 1h");
+    folder.version("source", "second");
+    server.find_line("dev: greet version 2 is in service (");
+}
+
+#[test]
 fn a_module_that_is_watched_comes_into_service_once() {
     let folder = project();
     let server = Server::dev(&folder, &format!("{CONFIG}watch = true\n")).start();

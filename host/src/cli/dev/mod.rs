@@ -2,6 +2,7 @@
 
 mod build;
 mod project;
+mod report;
 mod service;
 mod session;
 mod sources;
@@ -9,7 +10,7 @@ mod unwatched;
 
 use anyhow::Context as _;
 use clap::{Arg, ArgMatches, Command};
-use portcell::telemetry::{self, Format};
+use portcell::telemetry::Format;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Failure, arguments, serve};
@@ -61,11 +62,6 @@ pub(super) fn dev(matches: &ArgMatches, format: Format) -> Result<(), Failure> {
     });
     runtime.shutdown_background();
     ended
-}
-
-/// Says how it goes.
-fn say(format: Format, what: std::fmt::Arguments<'_>) {
-    telemetry::announce(format, &format!("dev: {what}"));
 }
 
 /// What ends it.

@@ -8,11 +8,12 @@ use portcell::telemetry::Format;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::Signals;
 use super::build::Build;
 use super::project::{Job, Project};
+use super::report::{Report, seconds};
 use super::service::{InService, Service};
 use super::sources::{Changes, MOST, Snapshot, Sources};
-use super::{Signals, say};
 use crate::cli::Failure;
 
 /// After so many builds in a row during which sources have changed, the builds themselves are
@@ -21,12 +22,20 @@ use crate::cli::Failure;
 const IN_A_ROW: u32 = 5;
 const PAUSE: Duration = Duration::from_secs(5);
 
+/// What became of a job.
+struct Outcome {
+    job: Job,
+    /// `None` if it is built.
+    failure: Option<String>,
+    took: Duration,
+}
+
 /// What is developed, and how far that has come.
 pub(super) struct Session {
     path: PathBuf,
     /// Builds the only handler, whatever the configuration says.
     command: Option<String>,
-    format: Format,
+    report: Report,
     /// What is in service, or is to be.
     project: Project,
     /// What is to take its place when its builds are good.
@@ -43,14 +52,6 @@ pub(super) struct Session {
     over: CancellationToken,
 }
 
-/// What became of a job.
-struct Outcome {
-    job: Job,
-    /// `None` if it is built.
-    failure: Option<String>,
-    took: Duration,
-}
-
 impl Session {
     pub(super) fn new(
         path: &Path,
@@ -62,7 +63,7 @@ impl Session {
         Ok(Self {
             path: path.to_path_buf(),
             command: command.map(str::to_owned),
-            format,
+            report: Report::new(format),
             project,
             next: None,
             sources,
@@ -92,11 +93,12 @@ impl Session {
         let snapshot = self.sources.look().await;
         if snapshot.is_cut {
             let folder = self.sources.folder().display();
-            self.say(format_args!(
+            self.report.say(format_args!(
                 "{folder} has more than {MOST} files, and the rest is not watched; name what is \
                  no source in .gitignore"
             ));
         }
+        self.built = snapshot;
         if let Err(failure) = self.round(jobs).await {
             return failure;
         }
@@ -127,11 +129,11 @@ impl Session {
             let wanted = self.wanted();
             if self.service.is_none() || changes.are_of_sources() {
                 if changes.are_of_sources() {
-                    self.say(format_args!("{changes}"));
+                    self.report.say(format_args!("{changes}"));
                 }
                 let jobs = wanted.jobs.clone();
                 if self.in_a_row >= IN_A_ROW {
-                    self.say(format_args!(
+                    self.report.say(format_args!(
                         "one build after the other finds something changed meanwhile; if they \
                          make it themselves, name it in .gitignore (waiting for {} s)",
                         PAUSE.as_secs()
@@ -156,15 +158,15 @@ impl Session {
         let read = Project::read(&self.path, self.command.as_deref());
         match read.and_then(|project| Ok((watch(&self.path, &project)?, project))) {
             Ok((sources, project)) => {
-                self.say(format_args!("{name} has changed"));
+                self.report.say(format_args!("{name} has changed"));
                 self.sources = sources;
                 self.next = Some(project);
                 true
             }
             Err(Failure::Usage(error) | Failure::Failed(error)) => {
-                self.say_lines("", &error);
+                self.report.lines("", &error);
                 if self.service.is_some() {
-                    self.say(format_args!("the old configuration stays"));
+                    self.report.say(format_args!("the old configuration stays"));
                 }
                 false
             }
@@ -173,21 +175,21 @@ impl Session {
 
     /// Builds, and puts what is built into service. Fails where no other round could do better.
     async fn round(&mut self, jobs: Vec<Job>) -> Result<(), Failure> {
-        let outcomes = self.build(&jobs).await;
+        let Some(outcomes) = self.build(&jobs).await else { return Ok(()) };
         let are_good = outcomes.iter().all(|outcome| outcome.failure.is_none());
         for outcome in &outcomes {
-            self.say_failure(outcome);
+            self.tell_failure(outcome);
         }
         if self.service.is_none() {
             return self.start(are_good, &outcomes).await;
         }
-        match self.next.take() {
-            Some(next) if are_good => self.apply(next).await,
-            Some(next) => {
-                self.say(format_args!("the old configuration stays until that is built"));
+        if let Some(next) = self.next.take() {
+            if !are_good {
+                self.report.say(format_args!("the old configuration stays until that is built"));
                 self.next = Some(next);
+            } else if self.apply(next).await {
+                return Ok(());
             }
-            None => {}
         }
         for outcome in outcomes.iter().filter(|outcome| outcome.failure.is_none()) {
             for handler in &outcome.job.handlers {
@@ -199,13 +201,20 @@ impl Session {
         Ok(())
     }
 
-    /// Builds `jobs`, anew when a source is saved meanwhile.
-    async fn build(&mut self, jobs: &[Job]) -> Vec<Outcome> {
+    /// Builds `jobs`, anew when a source is saved meanwhile. `None` if the configuration is, which
+    /// may have others.
+    async fn build(&mut self, jobs: &[Job]) -> Option<Vec<Outcome>> {
         loop {
-            let before = self.sources.look().await;
-            let Some(outcomes) = self.try_build(jobs, &before).await else {
-                self.in_a_row += 1;
-                continue;
+            let mut before = self.sources.look().await;
+            // That was read earlier.
+            before.adopt_config(&self.built);
+            let outcomes = match self.try_build(jobs, &before).await {
+                Ok(outcomes) => outcomes,
+                Err(changes) if changes.config => return None,
+                Err(_) => {
+                    self.in_a_row += 1;
+                    continue;
+                }
             };
             let after = self.sources.look().await;
             if jobs.len() == self.wanted().jobs.len() {
@@ -217,16 +226,20 @@ impl Session {
             }
             let meanwhile = after.since(&self.built);
             self.in_a_row = if meanwhile.are_of_sources() { self.in_a_row + 1 } else { 0 };
-            return outcomes;
+            return Some(outcomes);
         }
     }
 
-    /// `None` if a source was saved meanwhile.
-    async fn try_build(&mut self, jobs: &[Job], before: &Snapshot) -> Option<Vec<Outcome>> {
+    /// Fails when it was ended for what was saved since `before`.
+    async fn try_build(
+        &mut self,
+        jobs: &[Job],
+        before: &Snapshot,
+    ) -> Result<Vec<Outcome>, Changes> {
         let folder = Project::folder(&self.path);
         let mut outcomes = Vec::new();
         for job in jobs {
-            self.say(format_args!("building {}: {}", job.names(), job.shown()));
+            self.report.say(format_args!("building {}: {}", job.names(), job.shown()));
             let began = Instant::now();
             let build = match Build::start(&job.command, &folder) {
                 Ok(build) => self.build.insert(build),
@@ -236,15 +249,22 @@ impl Session {
                     continue;
                 }
             };
-            let saved = self.sources.change(before, |changes| !changes.saved.is_empty());
+            let are_heard = self.in_a_row < IN_A_ROW;
+            let saved = self.sources.change(before, |changes| {
+                changes.config || (are_heard && !changes.saved.is_empty())
+            });
             let status = tokio::select! {
                 status = build.wait() => status,
-                changes = saved, if self.in_a_row < IN_A_ROW => {
-                    self.say(format_args!("{changes}; the build is ended"));
+                changes = saved => {
+                    if changes.config {
+                        self.report.say(format_args!("the build is ended for another configuration"));
+                    } else {
+                        self.report.say(format_args!("{changes}; the build is ended"));
+                    }
                     if let Some(build) = self.build.take() {
                         build.end().await;
                     }
-                    return None;
+                    return Err(changes);
                 }
             };
             self.build = None;
@@ -255,7 +275,7 @@ impl Session {
             };
             outcomes.push(Outcome { job: job.clone(), failure, took: began.elapsed() });
         }
-        Some(outcomes)
+        Ok(outcomes)
     }
 
     /// Begins to serve, if that can be.
@@ -265,44 +285,47 @@ impl Session {
         }
         if are_good {
             let (config, began) = (self.project.config.clone(), Instant::now());
-            match Service::start(config, &self.path, &self.over, self.format).await {
+            match Service::start(config, &self.path, &self.over, self.report.format()).await {
                 Ok(service) => {
                     let service = self.service.insert(service);
                     let news = service.news().await;
                     let built: Duration = outcomes.iter().map(|outcome| outcome.took).sum();
                     let took = built + began.elapsed();
                     for (handler, version) in news {
-                        self.say_in_service(&handler, version, took);
+                        self.report.in_service(&handler, version, took);
                     }
                     let (folder, count) = (self.sources.folder().display(), self.built.count());
                     let files = if count == 1 { "file" } else { "files" };
-                    self.say(format_args!("watching {folder} ({count} {files})"));
+                    self.report.say(format_args!("watching {folder} ({count} {files})"));
                     return Ok(());
                 }
-                Err(Failure::Usage(error)) => self.say_lines("", &error),
+                Err(Failure::Usage(error)) => self.report.lines("", &error),
                 Err(failure) => return Err(failure),
             }
         }
-        self.say(format_args!("nothing is served yet; waiting for the next save"));
+        self.report.say(format_args!("nothing is served yet; waiting for the next save"));
         Ok(())
     }
 
-    async fn apply(&mut self, next: Project) {
-        let Some(service) = &mut self.service else { return };
+    /// Whether it was applied.
+    async fn apply(&mut self, next: Project) -> bool {
+        let Some(service) = &mut self.service else { return false };
         match service.apply(next.config.clone()).await {
             Ok(()) => {
                 self.project = next;
                 let news = service.news().await;
-                self.say(format_args!("{} is in service", self.path.display()));
+                self.report.say(format_args!("{} is in service", self.path.display()));
                 for (handler, version) in news {
-                    self.say(format_args!("{handler} version {version} is in service"));
+                    self.report.say(format_args!("{handler} version {version} is in service"));
                 }
+                true
             }
             Err(error) => {
                 // What is built next may be what it needs.
                 self.next = Some(next);
-                self.say_lines("", &error.into());
-                self.say(format_args!("the old configuration stays"));
+                self.report.lines("", &error.into());
+                self.report.say(format_args!("the old configuration stays"));
+                false
             }
         }
     }
@@ -312,47 +335,28 @@ impl Session {
         let began = Instant::now();
         match service.reload(handler).await {
             Ok(InService::New(version)) => {
-                self.say_in_service(handler, version, took + began.elapsed());
+                self.report.in_service(handler, version, took + began.elapsed());
             }
-            Ok(InService::Same(version)) => self.say(format_args!(
+            Ok(InService::Same(version)) => self.report.say(format_args!(
                 "{handler}: the module is the same; version {version} stays in service ({})",
                 seconds(took)
             )),
             Err(error) => {
                 let stays = service.version(handler);
-                self.say_lines(&format!("{handler}: "), &error.into());
-                self.say_stays(handler, stays);
+                self.report.lines(&format!("{handler}: "), &error.into());
+                self.report.stays(handler, stays);
             }
         }
     }
 
-    fn say_failure(&self, outcome: &Outcome) {
+    fn tell_failure(&self, outcome: &Outcome) {
         let Some(failure) = &outcome.failure else { return };
-        self.say(format_args!("{}: {failure}, {}", outcome.job.names(), seconds(outcome.took)));
+        let (names, took) = (outcome.job.names(), seconds(outcome.took));
+        self.report.say(format_args!("{names}: {failure}, {took}"));
         for handler in &outcome.job.handlers {
             let version = self.service.as_ref().and_then(|service| service.version(handler));
-            self.say_stays(handler, version);
+            self.report.stays(handler, version);
         }
-    }
-
-    fn say_stays(&self, handler: &str, version: Option<u64>) {
-        if let Some(version) = version {
-            self.say(format_args!("{handler}: version {version} stays in service"));
-        }
-    }
-
-    fn say_in_service(&self, handler: &str, version: u64, took: Duration) {
-        self.say(format_args!("{handler} version {version} is in service ({})", seconds(took)));
-    }
-
-    fn say_lines(&self, before: &str, error: &anyhow::Error) {
-        for line in format!("{error:#}").lines() {
-            self.say(format_args!("{before}{line}"));
-        }
-    }
-
-    fn say(&self, what: std::fmt::Arguments<'_>) {
-        say(self.format, what);
     }
 
     /// Ends what there is, in a few seconds; at another signal at once, as far as that can be.
@@ -386,9 +390,4 @@ impl Session {
 fn watch(path: &Path, project: &Project) -> Result<Sources, Failure> {
     let sources = Sources::of(path, &project.config);
     sources.context("cannot look at the configuration's folder").map_err(Failure::Failed)
-}
-
-/// `0.8 s`
-fn seconds(took: Duration) -> String {
-    format!("{:.1} s", took.as_secs_f64())
 }
