@@ -117,6 +117,7 @@ fn a_small_file_gets_every_default() {
     let HandlerConfig {
         name,
         module,
+        build,
         tenant,
         memory,
         fuel,
@@ -137,6 +138,7 @@ fn a_small_file_gets_every_default() {
     } = &*config.handlers[0];
     assert_eq!(name, "echo");
     assert_eq!(*module, file.folder().join("echo.wasm"));
+    assert_eq!(*build, None);
     assert_eq!(tenant, "default");
     assert_eq!((*memory, *fuel), (32 << 20, None));
     assert_eq!(*cpu, Some(Duration::from_secs(1)));
@@ -160,7 +162,7 @@ fn every_key_of_a_file_is_read() {
          accept_backoff = { max = \"5s\" }\nmax_accept = 8\nidle_timeout = \"none\"\n\
          write_timeout = \"1m30s\"\nmax_bytes_in = 1\nmax_bytes_out = \"1TiB\"\n\
          min_rate = { bytes = \"1KB\", over = \"1m\" }\n",
-        "tenant = \"me\"\nmemory = \"64MiB\"\nfuel = 10_000_000_000\ncpu = \"none\"\ncpu_total = \"1h\"\n\
+        "build = \"make\"\ntenant = \"me\"\nmemory = \"64MiB\"\nfuel = 10_000_000_000\ncpu = \"none\"\ncpu_total = \"1h\"\n\
          lifetime = \"1d\"\nslice = \"50ms\"\nmax_host_calls = 4000\n\
          log = { lines = 3, line = \"2KiB\" }\nstdout = \"full\"\ndrain_input = \"end\"\n\
          watch = true\ntrial = false\nretire_after = \"10m\"\n\
@@ -192,6 +194,7 @@ fn every_key_of_a_file_is_read() {
     let bytes = NonZeroU64::new(1000).unwrap();
     assert_eq!(listener.min_rate, Some(MinRate { bytes, over: Duration::from_mins(1) }));
     let handler = &config.handlers[0];
+    assert_eq!(handler.build.as_deref(), Some("make"));
     assert_eq!(handler.tenant, "me");
     assert_eq!(handler.memory, 64 << 20);
     assert_eq!(handler.fuel.unwrap().get(), 10_000_000_000);
@@ -511,6 +514,7 @@ fn flags_and_keys_have_one_meaning_each() {
         "max_connections",
         "max_flows",
         "module",
+        "build",
         "size",
         "max_connections",
         "memory",

@@ -30,6 +30,7 @@ fn help_teaches() {
         ("serve", &["serve", "--help"]),
         ("check", &["check", "--help"]),
         ("inspect", &["inspect", "--help"]),
+        ("dev", &["dev", "--help"]),
         ("receipts", &["receipts", "--help"]),
         ("status", &["status", "--help"]),
         ("connections", &["connections", "--help"]),

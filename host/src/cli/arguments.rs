@@ -18,6 +18,7 @@ Examples:
   portcell check portcell.toml                         is the configuration good?
   portcell serve portcell.toml                         serve all of it
   portcell inspect plugins/echo.wasm                   what is this file?
+  portcell dev                                         build, serve, again on every save
   portcell status                                      what does the running server do?
   portcell receipts --failed                           which connections did not end well?
 
@@ -105,6 +106,7 @@ pub(super) fn command() -> Command {
         )
         .subcommand(receipts_command())
         .subcommands(super::steer::commands())
+        .subcommand(super::dev::command())
 }
 
 fn receipts_command() -> Command {
@@ -222,7 +224,7 @@ fn plugin_argument() -> Arg {
         .help("The plugin: a core wasm module that exports `handle` or `_start`")
 }
 
-fn config_argument() -> Arg {
+pub(super) fn config_argument() -> Arg {
     Arg::new("config")
         .value_name("CONFIG")
         .default_value("portcell.toml")

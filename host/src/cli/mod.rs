@@ -1,6 +1,7 @@
 //! The command line.
 
 mod arguments;
+mod dev;
 mod inspect;
 mod notify;
 mod receipts;
@@ -53,6 +54,7 @@ pub(crate) fn run() -> ExitCode {
         Some(("check", matches)) => serve::check(arguments::config_path(matches)),
         Some(("inspect", matches)) => inspect::inspect(matches),
         Some(("receipts", matches)) => receipts::receipts(matches, format),
+        Some(("dev", matches)) => dev::dev(matches, format),
         Some((command, matches)) => steer::steer(command, matches),
         // clap asks for one of them.
         None => Ok(()),

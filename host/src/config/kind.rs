@@ -19,6 +19,8 @@ pub enum Kind {
     Path(&'static str),
     /// A path or a list of them, which may be empty, with an example.
     Paths(&'static str),
+    /// A command for the shell, with an example.
+    Command(&'static str),
     /// An address or a list of them, at least one.
     Addresses,
     /// A number from 1 to 2^32-1, or one of these words; the first says "no number of its own".
@@ -102,6 +104,7 @@ impl Kind {
             Self::Name => r#"a name like "echo""#.to_owned(),
             Self::Path(like) => format!(r#"a path like "{like}""#),
             Self::Paths(like) => format!(r#"a path like "{like}", or a list of them"#),
+            Self::Command(like) => format!(r#"a command like "{like}""#),
             Self::Addresses => {
                 r#"an address like "tcp://127.0.0.1:7000", or a list of them"#.to_owned()
             }

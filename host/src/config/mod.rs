@@ -410,6 +410,9 @@ pub struct HandlerConfig {
     pub name: String,
     /// The plugin's file. Whether it is there and loads is seen when it is loaded.
     pub module: PathBuf,
+    /// What makes it, for `sh -c` in the configuration's folder: for whoever develops the plugin,
+    /// no server runs it.
+    pub build: Option<String>,
     /// Who owns it; a name like the handler's.
     pub tenant: String,
     /// All memories and tables of an instance together, in bytes: from [`WASM_PAGE`] to

@@ -84,6 +84,10 @@ impl Reader<'_> {
         self.scalar(key, |value, _, base| scalar::path(value, base))
     }
 
+    pub(super) fn command(&mut self, key: &str) -> Checked<String> {
+        self.scalar(key, |value, _, _| scalar::command(value))
+    }
+
     pub(super) fn files(&mut self, key: &str) -> Checked<Vec<NamedFile>> {
         self.compound(key, compound::files)
     }

@@ -283,6 +283,16 @@ pub(super) fn path(value: &Value, base: &Path) -> Result<PathBuf, String> {
     }
 }
 
+/// A command for the shell.
+pub(super) fn command(value: &Value) -> Result<String, String> {
+    match &value.data {
+        Data::Text(text) if text.trim().is_empty() => Err("this one is empty".to_owned()),
+        Data::Text(text) if text.contains('\0') => Err("this one has a NUL in it".to_owned()),
+        Data::Text(text) => Ok(text.clone()),
+        _ => Err(this_is(value)),
+    }
+}
+
 pub(super) fn receipts(value: &Value, base: &Path) -> Result<Receipts, String> {
     match &value.data {
         Data::Text(text) if text == "off" => Ok(Receipts::Off),

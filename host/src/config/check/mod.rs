@@ -146,6 +146,7 @@ fn server(read: &mut Reader<'_>) -> Checked<ServerConfig> {
 /// One handler; `meter` is the server's, as far as it could be read.
 fn handler(name: &str, meter: Meter, read: &mut Reader<'_>) -> Checked<Arc<HandlerConfig>> {
     let module = read.path("module");
+    let build = read.written("build", Reader::command);
     let tenant = read.name("tenant");
     let memory = read.size("memory");
     let fuel = read.amount("fuel");
@@ -177,6 +178,7 @@ fn handler(name: &str, meter: Meter, read: &mut Reader<'_>) -> Checked<Arc<Handl
     Ok(Arc::new(HandlerConfig {
         name: name.to_owned(),
         module: module?,
+        build: build?,
         tenant: tenant?,
         memory: memory?,
         fuel: fuel?,

@@ -268,6 +268,8 @@ pub(super) fn handler(old: &HandlerConfig, new: &HandlerConfig) -> Vec<Compared>
     let mut table = Table::new(old, new);
     table
         .key("module", |c| c.module.clone(), |path| path.display().to_string())
+        // It can be a script.
+        .key("build", |c| c.build.clone(), |build| or("none", build.map(|_| "a command")))
         .plain("tenant", |c| c.tenant.clone())
         .key("memory", |c| c.memory, display_size)
         .key("fuel", |c| c.fuel, |units| or("none", units))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::DefaultValue::{Is, Required};
+use super::DefaultValue::{Is, Nothing, Required};
 use super::{Change, Home, Key, flag, repeated, switch};
 use crate::config::{Kind, MEMORY_SLOT, WASM_PAGE};
 
@@ -21,6 +21,17 @@ pub(super) const KEYS: &[Key] = &[
         change: Change::Live,
         doc: "The plugin's `.wasm` file.",
         without: "There would be nothing to run.",
+        flag: None,
+    },
+    Key {
+        name: "build",
+        home: Home::Handler,
+        kind: Kind::Command("cargo build --release"),
+        default: Nothing("none"),
+        change: Change::Live,
+        doc: "What `portcell dev` runs to make the module, by `sh -c` in the configuration's \
+              folder. Nothing else runs it.",
+        without: "`portcell dev` serves the module as it is.",
         flag: None,
     },
     Key {
