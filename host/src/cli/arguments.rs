@@ -18,6 +18,7 @@ Examples:
   portcell check portcell.toml                         is the configuration good?
   portcell serve portcell.toml                         serve all of it
   portcell inspect plugins/echo.wasm                   what is this file?
+  portcell new chat --lang rust                        a project to begin with
   portcell status                                      what does the running server do?
   portcell receipts --failed                           which connections did not end well?
 
@@ -105,6 +106,7 @@ pub(super) fn command() -> Command {
         )
         .subcommand(receipts_command())
         .subcommands(super::steer::commands())
+        .subcommand(super::new::command())
 }
 
 fn receipts_command() -> Command {

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod inspect;
+mod new;
 mod notify;
 mod receipts;
 mod serve;
@@ -53,6 +54,7 @@ pub(crate) fn run() -> ExitCode {
         Some(("check", matches)) => serve::check(arguments::config_path(matches)),
         Some(("inspect", matches)) => inspect::inspect(matches),
         Some(("receipts", matches)) => receipts::receipts(matches, format),
+        Some(("new", matches)) => new::new(matches),
         Some((command, matches)) => steer::steer(command, matches),
         // clap asks for one of them.
         None => Ok(()),
