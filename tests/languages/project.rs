@@ -80,7 +80,8 @@ fn own_tests(language: &str, is_handler: bool) -> Option<&'static str> {
     match language {
         "assemblyscript" if is_handler => Some("node --test"),
         "go" => Some("go test"),
-        "rust" => Some("cargo test"),
+        // That rustc has no rustdoc beside it.
+        "rust" => Some("env -u RUSTC cargo test"),
         "zig" => Some("zig build test"),
         _ => None,
     }
