@@ -6,6 +6,7 @@ mod notify;
 mod receipts;
 mod serve;
 mod steer;
+mod test;
 mod upgrade;
 
 use std::io::{self, Write as _};
@@ -53,6 +54,7 @@ pub(crate) fn run() -> ExitCode {
         Some(("check", matches)) => serve::check(arguments::config_path(matches)),
         Some(("inspect", matches)) => inspect::inspect(matches),
         Some(("receipts", matches)) => receipts::receipts(matches, format),
+        Some(("test", matches)) => test::test(matches),
         Some((command, matches)) => steer::steer(command, matches),
         // clap asks for one of them.
         None => Ok(()),
