@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Error, anyhow};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use portcell::admission::Opening;
 use portcell::config::{Home, KEYS};
 use portcell::engine::Engine;
 use portcell::handler::{Loader, Loading};
 use portcell::rehearsal::{Conversation, LONGEST, Rehearsal, Report, Torture, parse};
+use portcell::route::Route;
 use portcell::{Compiler, Config};
 use serde_json::{Value, json};
 
@@ -110,7 +112,7 @@ pub(super) fn test(matches: &ArgMatches) -> Result<(), Failure> {
     }
     match total.wrong {
         0 => Ok(()),
-        wrong => Err(Failure::Failed(anyhow!("{wrong} of {total} went wrong"))),
+        wrong => Err(Failure::Failed(anyhow!("{wrong} of {} went wrong", total.played()))),
     }
 }
 
@@ -144,7 +146,8 @@ fn rehearsal(matches: &ArgMatches) -> Result<Rehearsal, Failure> {
     let handler = loader
         .load(handler, 1, &Loading::of(&config.server))
         .map_err(|error| Failure::Usage(anyhow!("{}: {error}", path.display())))?;
-    Ok(Rehearsal::new(&config.server, listener, Arc::new(handler)))
+    let (handler, opening) = (Arc::new(handler), Opening::Plaintext);
+    Ok(Rehearsal::new(Route::new(&config.server, listener, handler, opening, Arc::default())))
 }
 
 /// `ok` or `WRONG`, where, and what was done or came.
@@ -158,11 +161,11 @@ fn text_of(script: &Script, conversation: &Conversation, report: &Report) -> Str
 }
 
 fn said(torture: &Torture) -> String {
-    let Torture { replays, resets, offsets } = torture;
-    let left_out = if resets < offsets {
-        format!(" (a reset at {resets} of {offsets} offsets, spread evenly)")
-    } else {
-        String::new()
+    let Torture { replays, resets, offsets, ran_out_of_time } = torture;
+    let left_out = match (ran_out_of_time, resets < offsets) {
+        (true, _) => format!(", given up after 1m: a reset at {resets} of {offsets} offsets"),
+        (false, true) => format!(", a reset at {resets} of {offsets} offsets, spread evenly"),
+        (false, false) => String::new(),
     };
     format!("torture: {replays} replays{left_out}")
 }
@@ -191,6 +194,7 @@ fn json_of(script: &Script, conversation: &Conversation, report: &Report) -> Val
             "replays": torture.replays,
             "resets": torture.resets,
             "offsets": torture.offsets,
+            "ran_out_of_time": torture.ran_out_of_time,
         })
     });
     json!({
@@ -216,15 +220,19 @@ impl Total {
         self.replays += report.torture.map_or(0, |torture| torture.replays);
         self.wrong += usize::from(report.difference.is_some());
     }
+
+    fn played(&self) -> String {
+        let plural = if self.conversations == 1 { "" } else { "s" };
+        format!("{} conversation{plural}", self.conversations)
+    }
 }
 
 impl std::fmt::Display for Total {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let plural = if self.conversations == 1 { "" } else { "s" };
-        write!(f, "{} conversation{plural}", self.conversations)?;
+        f.write_str(&self.played())?;
         if self.replays > 0 {
             write!(f, " and {} replays", self.replays)?;
         }
-        Ok(())
+        f.write_str(", all as written")
     }
 }

@@ -13,17 +13,12 @@ mod play;
 mod script;
 mod torture;
 
-use std::sync::Arc;
-
 pub use self::bytes::BadString;
 pub use self::difference::Difference;
 pub use self::log::Line;
 pub use self::mode::Mode;
 use self::play::Stage;
 pub use self::script::{Conversation, LONGEST, Mistake, ScriptError, parse};
-use crate::admission::Opening;
-use crate::config::{ListenerConfig, ServerConfig};
-use crate::handler::Handler;
 use crate::route::Route;
 
 /// A handler that is rehearsed.
@@ -47,14 +42,15 @@ pub struct Torture {
     pub replays: u64,
     /// How often with a reset.
     pub resets: u64,
-    /// The places where it can be reset.
+    /// The places where it can be reset. Of more than 2000 so many are tried, spread evenly.
     pub offsets: u64,
+    /// Whether it was given up after a minute.
+    pub ran_out_of_time: bool,
 }
 
 impl Rehearsal {
-    /// Rehearses `handler` within the limits that it has as the handler of `listener`.
-    pub fn new(server: &ServerConfig, listener: &ListenerConfig, handler: Arc<Handler>) -> Self {
-        let route = Route::new(server, listener, handler, Opening::Plaintext, Arc::default());
+    /// Rehearses the handler of `route` within its limits.
+    pub fn new(route: Route) -> Self {
         Self { stage: Stage::new(route) }
     }
 

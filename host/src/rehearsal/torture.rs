@@ -24,9 +24,10 @@ pub(super) async fn torture(stage: &Stage, conversation: &Conversation, plain: &
     let resets = Resets { read: plain.read, written: plain.written };
     let offsets = resets.count();
     let began = Instant::now();
-    let mut torture = Torture { replays: 0, resets: 0, offsets };
+    let mut torture = Torture { replays: 0, resets: 0, offsets, ran_out_of_time: false };
     for mode in Mode::OTHERS.into_iter().chain(resets.modes()) {
         if began.elapsed() > MOST_TIME {
+            torture.ran_out_of_time = true;
             break;
         }
         let merged = (mode == Mode::Merged).then(|| conversation.merged());
