@@ -1,11 +1,12 @@
 //! What `portcell new` makes, for every language: built with its own command, tested with its own
 //! tests, and served with its own portcell.toml.
 
+use std::env;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::harness::{Folder, Program, Server, repository};
+use crate::harness::{Folder, Program, Server, repository, shared_cache};
 use crate::language::{compile, has_compiler};
 
 /// How long a build may take, in seconds: Zig compiles its build system the first time.
@@ -44,9 +45,8 @@ fn is_built_tested_and_talked_to(language: &str, options: &[&str]) {
     let project = folder.at("small-talk");
     let config = fs::read_to_string(project.join("portcell.toml")).unwrap();
     run(language, &project, value(&config, "build"));
-    if let Some(tests) = own_tests(language, options.is_empty()) {
-        run(language, &project, tests);
-    }
+    let readme = fs::read_to_string(project.join("README.md")).unwrap();
+    run(language, &project, block(&readme, "## Test it"));
     compile(&project.join(value(&config, "module")));
 
     let config = config.replace("tcp://127.0.0.1:7000", "tcp://127.0.0.1:0");
@@ -75,36 +75,33 @@ fn is_talked_to(server: &Server) {
     server.find_line("a client at 127.0.0.1");
 }
 
-/// The command for the unit tests that a project has.
-fn own_tests(language: &str, is_handler: bool) -> Option<&'static str> {
-    match language {
-        "assemblyscript" if is_handler => Some("node --test"),
-        "go" => Some("go test"),
-        // That rustc has no rustdoc beside it.
-        "rust" => Some("env -u RUSTC cargo test"),
-        "zig" => Some("zig build test"),
-        _ => None,
-    }
-}
-
-/// Runs a command in a project, with the compiler that this repository's handlers are built with.
-fn run(language: &str, project: &Path, command: &str) {
+/// Runs commands in a project, with the compiler that this repository's handlers are built with and
+/// with the binary under test.
+fn run(language: &str, project: &Path, commands: &str) {
     let mut program = Command::new("timeout");
     program.args(["--kill-after=5", PATIENCE]);
-    if language == "rust" {
-        program.args(["env", &format!("RUSTC={}", rustc())]);
-    } else {
-        program.arg(repository().join("scripts/languages").join(language)).arg("with");
+    match language {
+        // That of guests has no rustdoc beside it, which `cargo test` wants.
+        "rust" if commands.contains("--target") => {
+            program.arg("env").arg(format!("RUSTC={}", rustc()));
+        }
+        "rust" => {}
+        _ => {
+            program.arg(repository().join("scripts/languages").join(language)).arg("with");
+        }
     }
-    // What is meant for the build of these tests.
+    let portcell = Path::new(env!("CARGO_BIN_EXE_portcell")).parent().unwrap();
+    let path = format!("{}:{}", portcell.display(), env::var("PATH").unwrap());
+    program.args(["sh", "-ec", commands]).current_dir(project).stdin(Stdio::null());
+    program.env("PATH", path).env("XDG_CACHE_HOME", shared_cache());
+    // They are about the build of these tests.
     for variable in ["CARGO_TARGET_DIR", "CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS"] {
         program.env_remove(variable);
     }
-    let program = program.args(["sh", "-c", command]).current_dir(project).stdin(Stdio::null());
     let output = program.output().unwrap();
-    let [said, errors] =
-        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
-    assert!(output.status.success(), "{language}: {command}: {}\n{said}{errors}", output.status);
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(output.status.success(), "{language}: {commands}: {}\n{said}", output.status);
 }
 
 /// A compiler for Rust that has the target of guests.
@@ -119,4 +116,11 @@ fn rustc() -> String {
 fn value<'a>(config: &'a str, key: &str) -> &'a str {
     let line = config.lines().find_map(|line| line.strip_prefix(&format!("{key} = \""))).unwrap();
     line.split('"').next().unwrap()
+}
+
+/// The first block of code below a heading.
+fn block<'a>(text: &'a str, heading: &str) -> &'a str {
+    let (_, below) = text.split_once(heading).unwrap();
+    let (_, block) = below.split_once("```sh\n").unwrap();
+    block.split_once("```").unwrap().0
 }

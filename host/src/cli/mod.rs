@@ -7,6 +7,7 @@ mod notify;
 mod receipts;
 mod serve;
 mod steer;
+mod test;
 mod upgrade;
 
 use std::io::{self, Write as _};
@@ -55,6 +56,7 @@ pub(crate) fn run() -> ExitCode {
         Some(("inspect", matches)) => inspect::inspect(matches),
         Some(("receipts", matches)) => receipts::receipts(matches, format),
         Some(("new", matches)) => new::new(matches),
+        Some(("test", matches)) => test::test(matches),
         Some((command, matches)) => steer::steer(command, matches),
         // clap asks for one of them.
         None => Ok(()),
