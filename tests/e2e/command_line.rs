@@ -34,6 +34,7 @@ fn help_teaches() {
         ("check", &["check", "--help"]),
         ("inspect", &["inspect", "--help"]),
         ("receipts", &["receipts", "--help"]),
+        ("new", &["new", "--help"]),
         ("status", &["status", "--help"]),
         ("connections", &["connections", "--help"]),
         ("kill", &["kill", "--help"]),

@@ -31,6 +31,7 @@ mod library;
 mod life;
 mod limits;
 mod lost;
+mod new;
 mod options;
 mod plugins;
 mod receipts;

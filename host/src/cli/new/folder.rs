@@ -12,6 +12,9 @@ pub(super) enum Problem {
     /// Something is in the way.
     #[error("{}: {what}: give the name of a new folder, or of an empty one", path.display())]
     Taken { path: PathBuf, what: &'static str },
+    /// It would be in a folder that is not there.
+    #[error("{}: there is no folder for it: make that first, or give another name", path.display())]
+    Nowhere { path: PathBuf },
     /// The file system says no.
     #[error("{}", path.display())]
     Io { path: PathBuf, source: io::Error },
@@ -41,7 +44,12 @@ pub(super) fn must_be_free(path: &Path) -> Result<(), Problem> {
 pub(super) fn fill(path: &Path, files: &[File]) -> Result<(), Problem> {
     must_be_free(path)?;
     let mut made = Made::default();
-    made.folder(path)?;
+    made.folder(path).map_err(|problem| match problem {
+        Problem::Io { path, source } if source.kind() == ErrorKind::NotFound => {
+            Problem::Nowhere { path }
+        }
+        problem => problem,
+    })?;
     for file in files {
         let file_path = path.join(file.path);
         // From the outermost, which is `path` itself, inwards.
@@ -146,10 +154,10 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_in_a_folder_that_is_not_there_is_an_error() {
+    fn a_folder_in_a_folder_that_is_not_there_is_refused() {
         let folder = TempDir::new().unwrap();
         let error = fill(&folder.path().join("services/chat"), &[file("a", "1")]).unwrap_err();
-        assert!(matches!(error, Problem::Io { .. }), "{error}");
+        assert!(error.to_string().contains("there is no folder for it: make that"), "{error}");
         assert!(names(folder.path()).is_empty());
     }
 

@@ -94,7 +94,7 @@ fn asked(path: &Path) -> Result<Language, Failure> {
 
 fn failure(problem: Problem) -> Failure {
     match problem {
-        Problem::Taken { .. } => Failure::Usage(problem.into()),
+        Problem::Taken { .. } | Problem::Nowhere { .. } => Failure::Usage(problem.into()),
         Problem::Io { .. } => Failure::Failed(problem.into()),
     }
 }
