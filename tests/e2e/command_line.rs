@@ -33,6 +33,7 @@ fn help_teaches() {
         ("serve", &["serve", "--help"]),
         ("check", &["check", "--help"]),
         ("inspect", &["inspect", "--help"]),
+        ("dev", &["dev", "--help"]),
         ("receipts", &["receipts", "--help"]),
         ("new", &["new", "--help"]),
         ("status", &["status", "--help"]),

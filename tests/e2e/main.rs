@@ -17,6 +17,7 @@ mod churn;
 mod command_line;
 mod compile;
 mod coredumps;
+mod dev;
 mod dns;
 mod drain;
 mod exits;

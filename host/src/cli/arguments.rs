@@ -19,6 +19,7 @@ Examples:
   portcell serve portcell.toml                         serve all of it
   portcell inspect plugins/echo.wasm                   what is this file?
   portcell new chat --lang rust                        a project to begin with
+  portcell dev                                         build, serve, again on every save
   portcell test echo.wasm --script echo.txt --torture  does it do what it should?
   portcell status                                      what does the running server do?
   portcell receipts --failed                           which connections did not end well?
@@ -108,6 +109,7 @@ pub(super) fn command() -> Command {
         .subcommand(receipts_command())
         .subcommands(super::steer::commands())
         .subcommand(super::new::command())
+        .subcommand(super::dev::command())
         .subcommand(super::test::command())
 }
 
@@ -230,7 +232,7 @@ pub(super) fn plugin_argument() -> Arg {
         .help("The plugin: a core wasm module that exports `handle` or `_start`")
 }
 
-fn config_argument() -> Arg {
+pub(super) fn config_argument() -> Arg {
     Arg::new("config")
         .value_name("CONFIG")
         .default_value("portcell.toml")

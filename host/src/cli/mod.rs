@@ -1,6 +1,7 @@
 //! The command line.
 
 mod arguments;
+mod dev;
 mod inspect;
 mod new;
 mod notify;
@@ -56,6 +57,7 @@ pub(crate) fn run() -> ExitCode {
         Some(("inspect", matches)) => inspect::inspect(matches),
         Some(("receipts", matches)) => receipts::receipts(matches, format),
         Some(("new", matches)) => new::new(matches),
+        Some(("dev", matches)) => dev::dev(matches, format),
         Some(("test", matches)) => test::test(matches),
         Some((command, matches)) => steer::steer(command, matches),
         // clap asks for one of them.

@@ -29,7 +29,7 @@ pub(super) fn serve(config: Config, path: Option<&Path>, format: Format) -> Resu
     ended
 }
 
-fn runtime() -> Result<Runtime, Failure> {
+pub(super) fn runtime() -> Result<Runtime, Failure> {
     let built = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     built.context("cannot start the reactor").map_err(Failure::Failed)
 }
@@ -42,32 +42,14 @@ async fn serve_until_ended(
     // Before the ready line: whoever waits for it may signal at once.
     let mut signals =
         Signals::listen().context("cannot listen for signals").map_err(Failure::Failed)?;
-    let bound = async {
-        let steered = config.server.clone();
-        let compiler = Compiler::this_program();
-        let mut server = Server::load_with(config, compiler).await.map_err(classify)?;
-        if let Some(path) = path {
-            server.reads_from(path.to_path_buf());
-        }
-        // First: a client that a listener has taken in would be lost if this fails.
-        let admin = Admin::bind(&steered, server.control()).await.map_err(unsteered)?;
-        server.bind().await.map_err(classify)?;
-        Ok((server, admin))
-    };
     let (server, mut admin) = tokio::select! {
-        bound = bound => bound?,
+        bound = bind(config, path) => bound?,
         // Loading takes a while where plugins are large, and nobody is served yet.
         () = signals.asked_to_end() => return Ok(()),
     };
-    tracing::info!("{}", server.capacity());
-    for door in admin.listening() {
-        tracing::info!("{door}");
-    }
     let requests = admin.upgrades();
+    announce(&server, &admin, format);
     let admin = admin.run();
-    for listener in server.listening() {
-        telemetry::announce(format, &listener.to_string());
-    }
     if let Err(error) = portcell::listener::complete() {
         tracing::warn!("the process before this one does not hear that it serves: {error}");
     }
@@ -87,6 +69,32 @@ async fn serve_until_ended(
     admin.close().await;
     ended.map_err(|error| Failure::Failed(error.into()))?;
     Ok(())
+}
+
+/// A server that is bound, and where it is steered; `path` is where it finds its configuration
+/// again.
+pub(super) async fn bind(config: Config, path: Option<&Path>) -> Result<(Server, Admin), Failure> {
+    let steered = config.server.clone();
+    let compiler = Compiler::this_program();
+    let mut server = Server::load_with(config, compiler).await.map_err(classify)?;
+    if let Some(path) = path {
+        server.reads_from(path.to_path_buf());
+    }
+    // First: a client that a listener has taken in would be lost if this fails.
+    let admin = Admin::bind(&steered, server.control()).await.map_err(unsteered)?;
+    server.bind().await.map_err(classify)?;
+    Ok((server, admin))
+}
+
+/// Says where both are.
+pub(super) fn announce(server: &Server, admin: &Admin, format: Format) {
+    tracing::info!("{}", server.capacity());
+    for door in admin.listening() {
+        tracing::info!("{door}");
+    }
+    for listener in server.listening() {
+        telemetry::announce(format, &listener.to_string());
+    }
 }
 
 /// The signals that steer a server.

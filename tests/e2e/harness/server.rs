@@ -48,6 +48,12 @@ impl Server {
         Builder { arguments: vec!["serve".into(), config.into()], listen: Vec::new() }
     }
 
+    /// `portcell dev` with this configuration, written to portcell.toml in `folder`.
+    pub(crate) fn dev(folder: &Folder, config: &str) -> Builder {
+        let config = folder.write("portcell.toml", config);
+        Builder { arguments: vec!["dev".into(), config.into()], listen: Vec::new() }
+    }
+
     /// What follows `listening on` for the listener of this name: one for each address.
     pub(crate) fn addresses(&self, listener: &str, count: usize) -> Vec<String> {
         let end = format!(" ({listener})");
@@ -246,6 +252,11 @@ impl Builder {
     /// Starts it and waits until it listens.
     pub(crate) fn start(self) -> Server {
         self.start_by(portcell())
+    }
+
+    /// Starts it, and does not wait.
+    pub(crate) fn begin(self) -> Server {
+        self.begin_by(portcell())
     }
 
     /// As [`Builder::start`], by a command that is the binary under test, or ends with its name.
