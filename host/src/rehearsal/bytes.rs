@@ -103,7 +103,10 @@ mod tests {
 
     #[test]
     fn escapes_are_bytes_and_text_is_its_utf_8() {
-        assert_eq!(parse(r#""a\n\r\t\0\\\"\x7F\xffé" "#).unwrap(), b"a\n\r\t\0\\\"\x7f\xff\xc3\xa9");
+        assert_eq!(
+            parse(r#""a\n\r\t\0\\\"\x7F\xffé" "#).unwrap(),
+            b"a\n\r\t\0\\\"\x7f\xff\xc3\xa9"
+        );
         for (text, error) in [
             ("a", BadString::NoBegin),
             ("\"a", BadString::NoEnd),

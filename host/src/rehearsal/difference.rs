@@ -83,9 +83,7 @@ impl Difference {
     /// What came, in the same words.
     pub fn came(&self) -> String {
         match &self.what {
-            What::Other { came, same, .. } | What::Strays { came, same, .. } => {
-                around(came, *same)
-            }
+            What::Other { came, same, .. } | What::Strays { came, same, .. } => around(came, *same),
             What::Line { line, .. } => around(line, 0),
             What::Surplus { came, .. } => around(came, 0),
             What::Missing { came, missing, .. } | What::MissingLine { came, missing, .. } => {

@@ -283,9 +283,8 @@ impl Conversation {
     /// write, before anything is expected.
     pub(super) fn merged(&self) -> Self {
         let mut steps = Vec::with_capacity(self.steps.len());
-        let apart = |step: &Step| {
-            matches!(step.action, Action::Sync | Action::Wait(_) | Action::Reset)
-        };
+        let apart =
+            |step: &Step| matches!(step.action, Action::Sync | Action::Wait(_) | Action::Reset);
         for stretch in self.steps.split_inclusive(apart) {
             let mut all = Vec::new();
             let (mut first, mut end) = (None, None);
@@ -366,7 +365,8 @@ mod tests {
 
     #[test]
     fn what_nothing_keeps_apart_is_merged() {
-        let script = "expect \"hi\"\nsync\nsend \"a\"\nexpect \"A\"\nsend \"b\"\nend\nexpect \"B\"\n";
+        let script =
+            "expect \"hi\"\nsync\nsend \"a\"\nexpect \"A\"\nsend \"b\"\nend\nexpect \"B\"\n";
         let [conversation] = &parse(script.as_bytes()).unwrap()[..] else { panic!() };
         let merged = words(&conversation.merged());
         assert_eq!(merged, ["1<hi", "2Sync", "3>ab", "6End", "4<A", "7<B"]);
