@@ -172,10 +172,13 @@ fn a_handler_has_the_limits_and_grants_that_are_given() {
         r#"(module (memory (export "memory") 1) (func (export "handle") (loop $on (br $on))))"#,
     );
     folder.write("spins.txt", "end\nexpect exit cpu_limit\n");
-    Program::portcell()
-        .directory(folder.path())
-        .argument("test")
-        .argument(&spins)
-        .arguments(&["--cpu", "20ms", "--script", "spins.txt"])
-        .output();
+    for limits in [&["--cpu", "20ms"][..], &["--meter", "fuel", "--fuel", "100000"]] {
+        Program::portcell()
+            .directory(folder.path())
+            .argument("test")
+            .argument(&spins)
+            .arguments(limits)
+            .arguments(&["--script", "spins.txt"])
+            .output();
+    }
 }
