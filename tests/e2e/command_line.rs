@@ -46,6 +46,7 @@ fn help_teaches() {
         ("diff", &["diff", "--help"]),
         ("limits", &["limits", "--help"]),
         ("limits-set", &["limits", "set", "--help"]),
+        ("test", &["test", "--help"]),
     ] {
         let output = Program::portcell().arguments(arguments).run();
         assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{arguments:?}");

@@ -38,6 +38,7 @@ mod plugins;
 mod receipts;
 mod receipts_command;
 mod refusals;
+mod rehearsals;
 mod reload;
 mod smtp;
 mod start;

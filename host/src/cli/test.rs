@@ -5,11 +5,11 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, Error, anyhow};
+use anyhow::{Context as _, anyhow};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use portcell::admission::Opening;
 use portcell::config::{Home, KEYS};
-use portcell::engine::Engine;
+use portcell::engine::{Engine, Settings};
 use portcell::handler::{Loader, Loading};
 use portcell::rehearsal::{Conversation, LONGEST, Rehearsal, Report, Torture, parse};
 use portcell::route::Route;
@@ -24,6 +24,9 @@ const INSTANCES: u32 = 4;
 
 /// Flags of handlers that say how a server goes about them, not what they may do.
 const OF_SERVERS: [&str; 5] = ["tenant", "drain-input", "watch", "trial", "retire-after"];
+
+/// Flags of the server that say what guests may do.
+const OF_GUESTS: [&str; 2] = ["meter", "stack"];
 
 const LONG_ABOUT: &str = "\
 Plays scripts of conversations with a plugin, in this process and without sockets: what is sent, \
@@ -52,8 +55,9 @@ be read, or a plugin that cannot be served.";
 pub(super) fn command() -> Command {
     let switch = |name, help| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help);
     let of_handler = |name: &str| {
-        let homes = KEYS.iter().filter(|key| key.flag.is_some_and(|flag| flag.name == name));
-        homes.map(|key| key.home).all(|home| home == Home::Handler) && !OF_SERVERS.contains(&name)
+        let keys = KEYS.iter().filter(|key| key.flag.is_some_and(|flag| flag.name == name));
+        let is_handlers = keys.map(|key| key.home).all(|home| home == Home::Handler);
+        (is_handlers && !OF_SERVERS.contains(&name)) || OF_GUESTS.contains(&name)
     };
     Command::new("test")
         .about("Play scripted conversations with a plugin, and say what comes differently")
@@ -85,7 +89,14 @@ struct Script {
 pub(super) fn test(matches: &ArgMatches) -> Result<(), Failure> {
     let paths = matches.get_many::<PathBuf>("script").unwrap_or_default();
     let scripts = paths.map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
-    let rehearsal = rehearsal(matches)?;
+    let config = Config::from_flags(plugin_path(matches), &arguments::given(matches))
+        .map_err(|errors| Failure::Usage(errors.into()))?;
+    let engine = Engine::with(&Settings::of(&config.server, INSTANCES))
+        .map_err(|error| Failure::Failed(error.into()))?;
+    // It has the clock that limits of CPU time need, for as long as something runs.
+    let loader = Loader::new(engine, Compiler::this_program())
+        .map_err(|error| Failure::Failed(error.into()))?;
+    let rehearsal = rehearsal(&config, &loader)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("cannot start the reactor").map_err(Failure::Failed)?;
     let (torture, as_json) = (matches.get_flag("torture"), matches.get_flag("json"));
@@ -117,35 +128,27 @@ pub(super) fn test(matches: &ArgMatches) -> Result<(), Failure> {
 }
 
 fn read(path: &Path) -> Result<Script, Failure> {
-    let usage = |error: Error| Failure::Usage(error);
     let mut script = Vec::new();
     // One byte more than may be, so that it shows.
     File::open(path)
         .and_then(|file| file.take(LONGEST as u64 + 1).read_to_end(&mut script))
         .with_context(|| format!("{}: cannot read the script", path.display()))
-        .map_err(usage)?;
+        .map_err(Failure::Usage)?;
     let conversations =
-        parse(&script).map_err(|error| usage(anyhow!("{}:{error}", path.display())))?;
+        parse(&script).map_err(|error| Failure::Usage(anyhow!("{}:{error}", path.display())))?;
     Ok(Script { path: path.to_owned(), conversations })
 }
 
-/// The plugin, loaded with the flags that were given.
-fn rehearsal(matches: &ArgMatches) -> Result<Rehearsal, Failure> {
-    let path = plugin_path(matches);
-    let config = Config::from_flags(path, &arguments::given(matches))
-        .map_err(|errors| Failure::Usage(errors.into()))?;
-    let failed = |error: Error| Failure::Failed(error);
-    let engine = Engine::new(INSTANCES).map_err(|error| failed(error.into()))?;
-    let loader =
-        Loader::new(engine, Compiler::this_program()).map_err(|error| failed(error.into()))?;
+/// The plugin, loaded.
+fn rehearsal(config: &Config, loader: &Loader) -> Result<Rehearsal, Failure> {
     // A configuration of flags has one of each.
     let (Some(handler), Some(listener)) = (config.handlers.first(), config.listeners.first())
     else {
-        return Err(failed(anyhow!("there is no handler")));
+        return Err(Failure::Failed(anyhow!("there is no handler")));
     };
     let handler = loader
         .load(handler, 1, &Loading::of(&config.server))
-        .map_err(|error| Failure::Usage(anyhow!("{}: {error}", path.display())))?;
+        .map_err(|error| Failure::Usage(anyhow!("{}: {error}", handler.module.display())))?;
     let (handler, opening) = (Arc::new(handler), Opening::Plaintext);
     Ok(Rehearsal::new(Route::new(&config.server, listener, handler, opening, Arc::default())))
 }

@@ -62,12 +62,18 @@ struct State {
     output_ended: bool,
     written: u64,
     reset_at: Option<ResetAt>,
-    reset_by_client: bool,
-    reset_by_guest: bool,
+    /// Who has reset it first.
+    reset_by: Option<Side>,
     closed: bool,
     /// Each side has one task, which waits for whatever happens.
     guest: Option<Waker>,
     client: Option<Waker>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Guest,
+    Client,
 }
 
 impl Pipe {
@@ -83,8 +89,7 @@ impl Pipe {
             output_ended: false,
             written: 0,
             reset_at,
-            reset_by_client: false,
-            reset_by_guest: false,
+            reset_by: None,
             closed: false,
             guest: None,
             client: None,
@@ -132,7 +137,7 @@ impl Pipe {
 
     pub(super) fn shutdown_write(&self) -> io::Result<()> {
         let mut state = self.0.lock();
-        if state.reset_by_client {
+        if state.is_reset_by_client() {
             return Err(io::ErrorKind::NotConnected.into());
         }
         state.output_ended = true;
@@ -142,7 +147,7 @@ impl Pipe {
 
     pub(super) fn reset(&self) {
         let mut state = self.0.lock();
-        state.reset_by_guest = true;
+        state.reset_by.get_or_insert(Side::Guest);
         state.wake_client();
     }
 
@@ -190,7 +195,7 @@ impl PipeClient {
     /// Resets the stream.
     pub fn reset(&self) {
         let mut state = self.0.lock();
-        state.reset_by_client = true;
+        state.reset_by.get_or_insert(Side::Client);
         state.wake_guest();
     }
 
@@ -209,7 +214,7 @@ impl PipeClient {
             state.wake_guest();
             return Poll::Ready(Received::Bytes(count));
         }
-        if state.reset_by_guest || state.reset_by_client {
+        if state.reset_by.is_some() {
             return Poll::Ready(Received::Reset);
         }
         if state.output_ended || state.closed {
@@ -231,7 +236,7 @@ impl PipeClient {
 
     /// Whether the client has reset it, or it was as agreed.
     pub fn was_reset(&self) -> bool {
-        self.0.lock().reset_by_client
+        self.0.lock().is_reset_by_client()
     }
 
     /// How many bytes the guest has read.
@@ -266,7 +271,7 @@ impl State {
             self.reset_if_due();
             self.wake_client();
             Ok(count)
-        } else if self.reset_by_client {
+        } else if self.is_reset_by_client() {
             Err(io::ErrorKind::ConnectionReset.into())
         } else if self.input_ended || buf.is_empty() {
             Ok(0)
@@ -276,7 +281,7 @@ impl State {
     }
 
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        if self.reset_by_client {
+        if self.is_reset_by_client() {
             return Err(io::ErrorKind::ConnectionReset.into());
         }
         let count = buf.len().min(self.free());
@@ -307,12 +312,12 @@ impl State {
         };
         if is_due {
             self.input.clear();
-            self.reset_by_client = true;
+            self.reset_by.get_or_insert(Side::Client);
         }
     }
 
     fn events(&self) -> KernelEvents {
-        let failed = self.reset_by_client;
+        let failed = self.is_reset_by_client();
         KernelEvents {
             readable: failed || self.input_ended || !self.input.is_empty(),
             writable: failed || self.free() > 0,
@@ -321,8 +326,12 @@ impl State {
         }
     }
 
+    fn is_reset_by_client(&self) -> bool {
+        self.reset_by == Some(Side::Client)
+    }
+
     fn is_open(&self) -> bool {
-        !(self.closed || self.reset_by_client || self.reset_by_guest)
+        !self.closed && self.reset_by.is_none()
     }
 
     fn wake_guest(&mut self) {

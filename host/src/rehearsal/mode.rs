@@ -79,8 +79,12 @@ impl fmt::Display for Mode {
             Self::Bytewise => f.write_str("sent one byte per write"),
             Self::Merged => f.write_str("sent all at once"),
             Self::SlowReader => f.write_str("read one byte at a time"),
-            Self::ResetAfterRead(at) => write!(f, "reset after it has read {at} bytes"),
-            Self::ResetAfterWritten(at) => write!(f, "reset after it has written {at} bytes"),
+            Self::ResetAfterRead(at) => write!(f, "reset after it has read {}", bytes(*at)),
+            Self::ResetAfterWritten(at) => write!(f, "reset after it has written {}", bytes(*at)),
         }
     }
+}
+
+fn bytes(count: u64) -> String {
+    if count == 1 { "1 byte".to_owned() } else { format!("{count} bytes") }
 }

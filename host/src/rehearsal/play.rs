@@ -143,7 +143,7 @@ fn other_exit(
         None if is_cut || is_left_alone => AFTER_RESET.contains(&kind),
         None => kind == "ok",
     };
-    (!is_good).then(|| Wrong { line, what: What::Exit(expected) })
+    (!is_good).then_some(Wrong { line, what: What::Exit(expected) })
 }
 
 impl Played {
