@@ -89,7 +89,9 @@ impl Language {
                  libc++-dev-wasm32`), or a wasi-sdk in WASI_SDK_PATH"
             }
             Self::Go => "make, and Go 1.24 or newer",
-            Self::AssemblyScript => "node 20 or newer, with npm",
+            Self::AssemblyScript => {
+                "node 20 or newer, with npm, which fetches the compiler for the first build"
+            }
             Self::Zig => "Zig 0.17 (`pip install ziglang==0.17.1`, for one)",
         }
     }
@@ -127,7 +129,9 @@ impl Language {
             Self::Go => with_make("main.go"),
             Self::AssemblyScript => Recipe {
                 source: "assembly/index.ts",
-                build: "npm install && npm run build",
+                // Installs the compiler, once. `npm install` would write the lock file each time, which
+                // `portcell dev` would take for a change.
+                build: "npm run build",
                 module: "build/{{name}}.wasm",
                 tests: "npm test",
             },
