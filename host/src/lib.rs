@@ -59,6 +59,7 @@ pub mod tls;
 
 pub mod connection;
 pub mod instance;
+pub mod rehearsal;
 pub mod trial;
 
 mod background;

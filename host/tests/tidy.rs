@@ -87,6 +87,9 @@ fn the_net_half_and_the_leaves_know_no_wasm() {
         "address",
         "capacity.rs",
         "config",
+        "rehearsal/bytes.rs",
+        "rehearsal/client.rs",
+        "rehearsal/script.rs",
     ];
     must_not_name(&parts, &["wasmtime", "wasmparser", "crate::guest", "crate::instance"]);
 }
@@ -103,6 +106,7 @@ fn the_wasm_half_knows_no_sockets() {
         "guest_log.rs",
         "instance.rs",
         "trial.rs",
+        "rehearsal",
         "hostcalls",
     ];
     must_not_name(

@@ -32,6 +32,7 @@ fn help_teaches() {
         ("inspect", &["inspect", "--help"]),
         ("dev", &["dev", "--help"]),
         ("receipts", &["receipts", "--help"]),
+        ("new", &["new", "--help"]),
         ("status", &["status", "--help"]),
         ("connections", &["connections", "--help"]),
         ("kill", &["kill", "--help"]),
@@ -42,6 +43,7 @@ fn help_teaches() {
         ("diff", &["diff", "--help"]),
         ("limits", &["limits", "--help"]),
         ("limits-set", &["limits", "set", "--help"]),
+        ("test", &["test", "--help"]),
     ] {
         let output = Program::portcell().arguments(arguments).run();
         assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{arguments:?}");

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::conversation::{converse, converse_by_bytes};
 use crate::harness::Server;
+use crate::rehearsal::goes_through_torture;
 
 macro_rules! calc {
     ($language:ident) => {
@@ -15,6 +16,7 @@ macro_rules! calc {
             requests_that_come_byte_by_byte_are_calculated_as_others
             memory_does_not_grow_with_the_number_of_requests
             a_request_of_more_than_4_kib_ends_it
+            its_conversations_go_through_torture
         }
     };
 }
@@ -72,4 +74,8 @@ pub(crate) fn a_request_of_more_than_4_kib_ends_it(module: &Path) {
     let server = Server::run(module).start();
     assert_eq!(converse(&server, vec![b' '; 4097]), b"");
     assert_eq!(server.receipt()["exit"]["code"], 1);
+}
+
+pub(crate) fn its_conversations_go_through_torture(module: &Path) {
+    goes_through_torture(module, "calc");
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::harness::Server;
+use crate::rehearsal::goes_through_torture;
 
 macro_rules! chargen {
     ($language:ident) => {
@@ -11,6 +12,7 @@ macro_rules! chargen {
             what_the_peer_sends_is_thrown_away_and_its_end_is_no_end
             it_ends_when_its_peer_goes
             a_drain_ends_it_in_good_order
+            its_conversations_go_through_torture
         }
     };
 }
@@ -56,4 +58,8 @@ pub(crate) fn a_drain_ends_it_in_good_order(module: &Path) {
     assert!(rest.ends_with(b"\r\n"));
     drop(client);
     assert_eq!(server.wait().0, 0);
+}
+
+pub(crate) fn its_conversations_go_through_torture(module: &Path) {
+    goes_through_torture(module, "chargen");
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::conversation::converse;
 use crate::harness::Server;
+use crate::rehearsal::goes_through_torture;
 
 macro_rules! echo {
     ($language:ident) => {
@@ -15,6 +16,7 @@ macro_rules! echo {
             a_client_that_says_nothing_is_no_failure
             a_reset_ends_one_connection_and_no_other
             a_drain_leaves_it_alone_until_its_peer_ends
+            its_conversations_go_through_torture
         }
     };
 }
@@ -87,4 +89,8 @@ pub(crate) fn a_drain_leaves_it_alone_until_its_peer_ends(module: &Path) {
     let (code, log) = server.wait();
     assert_eq!(code, 0, "{log}");
     assert!(log.contains(r#""exit":{"kind":"ok"}"#), "{log}");
+}
+
+pub(crate) fn its_conversations_go_through_torture(module: &Path) {
+    goes_through_torture(module, "echo");
 }

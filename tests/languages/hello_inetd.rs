@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::conversation::{converse, converse_by_bytes};
 use crate::harness::Server;
+use crate::rehearsal::goes_through_torture;
 
 const GREETING: &str = "Hello, 127.0.0.1! Who is there?";
 
@@ -15,6 +16,7 @@ macro_rules! hello_inetd {
             names_that_come_byte_by_byte_are_greeted_as_others
             spaces_around_a_name_are_not_part_of_it
             a_reset_ends_one_program_and_no_other
+            its_conversations_go_through_torture
         }
     };
 }
@@ -62,4 +64,8 @@ pub(crate) fn a_reset_ends_one_program_and_no_other(module: &Path) {
     client.reset();
     assert_eq!(server.receipt()["exit"]["kind"], "peer_reset");
     assert_eq!(server.connect().line(), GREETING);
+}
+
+pub(crate) fn its_conversations_go_through_torture(module: &Path) {
+    goes_through_torture(module, "hello-inetd");
 }

@@ -2,9 +2,9 @@
 //! binary, for each row of the table below.
 //!
 //! `language` knows where modules are and says what is left out; `conversation` is a client for much
-//! data; `native` is about SDKs off wasm; `inspect` is about the command of its name, every other
-//! module about the handler of its name. What is tested is plugins/LANGUAGE/*.wasm, which
-//! `make languages` builds.
+//! data; `native` is about SDKs off wasm; `inspect` about the command of its name; `project` about what
+//! `portcell new` makes; `rehearsal` plays conversations in memory; every other module is about the
+//! handler of its name. What is tested is plugins/LANGUAGE/*.wasm, which `make languages` builds.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -15,6 +15,8 @@ mod harness;
 mod conversation;
 mod language;
 mod native;
+mod project;
+mod rehearsal;
 
 /// Tests of a handler in one language, each a function of the handler's module that is given what
 /// was compiled.

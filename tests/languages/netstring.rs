@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::conversation::{converse, converse_by_bytes};
 use crate::harness::Server;
+use crate::rehearsal::goes_through_torture;
 
 /// The most bytes of a string.
 const LONGEST: usize = 64 * 1024;
@@ -17,6 +18,7 @@ macro_rules! netstring {
             those_that_come_byte_by_byte_are_taken_as_others
             one_may_have_64_kib_of_any_bytes
             what_is_none_ends_it_with_a_code
+            its_conversations_go_through_torture
         }
     };
 }
@@ -57,4 +59,8 @@ pub(crate) fn what_is_none_ends_it_with_a_code(module: &Path) {
         let exit = server.receipt()["exit"].clone();
         assert_eq!(exit, json!({ "kind": "failed", "code": 1 }), "{wrong}");
     }
+}
+
+pub(crate) fn its_conversations_go_through_torture(module: &Path) {
+    goes_through_torture(module, "netstring");
 }

@@ -4,12 +4,14 @@ use std::path::Path;
 
 use crate::conversation::converse;
 use crate::harness::Server;
+use crate::rehearsal::goes_through_torture;
 
 macro_rules! rpn {
     ($language:ident) => {
         tests! { $language rpn:
             lines_are_calculated
             a_line_of_more_than_4_kib_ends_it
+            its_conversations_go_through_torture
         }
     };
 }
@@ -40,4 +42,8 @@ pub(crate) fn a_line_of_more_than_4_kib_ends_it(module: &Path) {
     let server = Server::run(module).start();
     assert_eq!(converse(&server, vec![b'1'; 4097]), b"");
     assert_eq!(server.receipt()["exit"]["code"], 1);
+}
+
+pub(crate) fn its_conversations_go_through_torture(module: &Path) {
+    goes_through_torture(module, "rpn");
 }

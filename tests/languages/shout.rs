@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::conversation::{converse, converse_by_bytes};
 use crate::harness::Server;
+use crate::rehearsal::goes_through_torture;
 
 /// The most bytes of a line, without its end.
 const LONGEST: usize = 64 * 1024;
@@ -22,6 +23,7 @@ macro_rules! shout {
             a_mebibyte_in_lines_is_answered
             a_line_may_have_64_kib
             a_longer_line_ends_it_with_a_code
+            its_conversations_go_through_torture
         }
     };
 }
@@ -82,4 +84,8 @@ pub(crate) fn a_longer_line_ends_it_with_a_code(module: &Path) {
     let input = [b"short\n".to_vec(), vec![b'x'; LONGEST + 1], b"\n".to_vec()].concat();
     assert_eq!(converse(&server, input), b"SHORT\n");
     assert_eq!(server.receipt()["exit"], json!({ "kind": "failed", "code": 1 }));
+}
+
+pub(crate) fn its_conversations_go_through_torture(module: &Path) {
+    goes_through_torture(module, "shout");
 }

@@ -67,7 +67,7 @@ pub(super) async fn serve(api: Arc<Api>, client: Socket, entry: Entry) {
         Socket::Tcp(stream, _) => serve_at(api, stream).await,
         Socket::Unix(stream) => serve_at(api, stream).await,
         // No door has others.
-        Socket::Flow(_) | Socket::Tls(_) => {}
+        Socket::Flow(_) | Socket::Tls(_) | Socket::Pipe(_) => {}
     }
 }
 

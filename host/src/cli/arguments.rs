@@ -18,7 +18,9 @@ Examples:
   portcell check portcell.toml                         is the configuration good?
   portcell serve portcell.toml                         serve all of it
   portcell inspect plugins/echo.wasm                   what is this file?
+  portcell new chat --lang rust                        a project to begin with
   portcell dev                                         build, serve, again on every save
+  portcell test echo.wasm --script echo.txt --torture  does it do what it should?
   portcell status                                      what does the running server do?
   portcell receipts --failed                           which connections did not end well?
 
@@ -106,7 +108,9 @@ pub(super) fn command() -> Command {
         )
         .subcommand(receipts_command())
         .subcommands(super::steer::commands())
+        .subcommand(super::new::command())
         .subcommand(super::dev::command())
+        .subcommand(super::test::command())
 }
 
 fn receipts_command() -> Command {
@@ -154,42 +158,46 @@ fn receipts_command() -> Command {
 }
 
 fn run_command() -> Command {
-    let mut command = Command::new("run")
+    Command::new("run")
         .about("Serve one plugin")
         .long_about(RUN)
         .after_help(RUN_EXAMPLES)
-        .arg(plugin_argument());
-    for (key, flag) in flags() {
-        let default = match key.default.of_run().in_words(in_flag) {
-            Some(default) => format!(" [default: {}]", default.replace('`', "")),
-            None => String::new(),
-        };
-        let heading = match key.home {
-            Home::Listener => "The listener: what bounds the peer",
-            Home::Tls | Home::TlsName => "TLS",
-            Home::Handler => "The handler: what bounds and is granted to the guest",
-            Home::Server => "The server",
-            Home::Pool => "Pools",
-            Home::Tenant => "Tenants",
-        };
-        let doc = joined(flag, " ", |key| plain(key.doc));
-        let takes = match joined(flag, " and ", |key| key.kind.in_flag()) {
-            takes if flag.values().count() > 0 => format!("It takes {takes}."),
-            _ => "It takes no value.".to_owned(),
-        };
-        command = command.arg(
-            Arg::new(flag.name)
-                .long(flag.name)
-                .value_names(flag.values())
-                .num_args(flag.values().count())
-                .default_missing_value("true")
-                .action(if flag.repeat { ArgAction::Append } else { ArgAction::Set })
-                .help(format!("{doc}{default}"))
-                .long_help(format!("{doc}\nWithout it: {}\n{takes}{default}", plain(key.without)))
-                .help_heading(heading),
-        );
-    }
-    command
+        .arg(plugin_argument())
+        .args(flags_as_arguments(|_| true))
+}
+
+/// The flags of `run` whose names are `wanted`, with their help.
+pub(super) fn flags_as_arguments(wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = Arg> {
+    flags().filter(move |(_, flag)| wanted(flag.name)).map(|(key, flag)| flag_argument(key, flag))
+}
+
+fn flag_argument(key: &Key, flag: Flag) -> Arg {
+    let default = match key.default.of_run().in_words(in_flag) {
+        Some(default) => format!(" [default: {}]", default.replace('`', "")),
+        None => String::new(),
+    };
+    let heading = match key.home {
+        Home::Listener => "The listener: what bounds the peer",
+        Home::Tls | Home::TlsName => "TLS",
+        Home::Handler => "The handler: what bounds and is granted to the guest",
+        Home::Server => "The server",
+        Home::Pool => "Pools",
+        Home::Tenant => "Tenants",
+    };
+    let doc = joined(flag, " ", |key| plain(key.doc));
+    let takes = match joined(flag, " and ", |key| key.kind.in_flag()) {
+        takes if flag.values().count() > 0 => format!("It takes {takes}."),
+        _ => "It takes no value.".to_owned(),
+    };
+    Arg::new(flag.name)
+        .long(flag.name)
+        .value_names(flag.values())
+        .num_args(flag.values().count())
+        .default_missing_value("true")
+        .action(if flag.repeat { ArgAction::Append } else { ArgAction::Set })
+        .help(format!("{doc}{default}"))
+        .long_help(format!("{doc}\nWithout it: {}\n{takes}{default}", plain(key.without)))
+        .help_heading(heading)
 }
 
 /// The flags of `run`, each once, with its first key.
@@ -216,7 +224,7 @@ fn plain(text: &str) -> String {
     text.replace(['`', '"'], "")
 }
 
-fn plugin_argument() -> Arg {
+pub(super) fn plugin_argument() -> Arg {
     Arg::new("plugin")
         .value_name("PLUGIN.wasm")
         .required(true)
@@ -234,13 +242,17 @@ pub(super) fn config_argument() -> Arg {
 
 /// The configuration that the flags of `run` make.
 pub(super) fn run(matches: &ArgMatches) -> Result<Config, Errors> {
-    let flags: Vec<_> = flags()
+    Config::from_flags(plugin(matches), &given(matches))
+}
+
+/// The flags of `run` that were given to a command which has some of them.
+pub(super) fn given(matches: &ArgMatches) -> Vec<(&'static str, &str)> {
+    flags()
         .flat_map(|(_, flag)| {
-            let values = matches.get_many::<String>(flag.name).unwrap_or_default();
-            values.map(move |value| (flag.name, value.as_str()))
+            let values = matches.try_get_many::<String>(flag.name).ok().flatten();
+            values.unwrap_or_default().map(move |value| (flag.name, value.as_str()))
         })
-        .collect();
-    Config::from_flags(plugin(matches), &flags)
+        .collect()
 }
 
 /// The plugin that was named.

@@ -3,10 +3,12 @@
 mod arguments;
 mod dev;
 mod inspect;
+mod new;
 mod notify;
 mod receipts;
 mod serve;
 mod steer;
+mod test;
 mod upgrade;
 
 use std::io::{self, Write as _};
@@ -54,7 +56,9 @@ pub(crate) fn run() -> ExitCode {
         Some(("check", matches)) => serve::check(arguments::config_path(matches)),
         Some(("inspect", matches)) => inspect::inspect(matches),
         Some(("receipts", matches)) => receipts::receipts(matches, format),
+        Some(("new", matches)) => new::new(matches),
         Some(("dev", matches)) => dev::dev(matches, format),
+        Some(("test", matches)) => test::test(matches),
         Some((command, matches)) => steer::steer(command, matches),
         // clap asks for one of them.
         None => Ok(()),

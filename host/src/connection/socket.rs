@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::flow::Flow;
+use super::pipe::{self, Pipe};
 use super::tls::{Secured, Tls};
 use crate::presence::Peer;
 
@@ -29,6 +30,8 @@ pub enum Socket {
     Flow(Flow),
     /// TLS over one of the streams.
     Tls(Box<Tls>),
+    /// A stream in memory, which guests take for TCP.
+    Pipe(Pipe),
 }
 
 /// How bytes travel: a fact about a connection.
@@ -66,14 +69,22 @@ pub(super) struct KernelEvents {
     pub(super) over: bool,
 }
 
-/// Runs the same expression on whichever plain stream there is, or another on a flow or on TLS.
+/// Runs the same expression on whichever plain stream the kernel has, or another on a flow, on TLS
+/// or on a pipe.
 macro_rules! each {
-    ($socket:expr, $stream:ident => $call:expr, $flow:ident => $other:expr, $tls:ident => $last:expr) => {
+    (
+        $socket:expr,
+        $stream:ident => $call:expr,
+        $flow:ident => $of_flow:expr,
+        $tls:ident => $of_tls:expr,
+        $pipe:ident => $of_pipe:expr
+    ) => {
         match $socket {
             Socket::Tcp($stream, _) => $call,
             Socket::Unix($stream) => $call,
-            Socket::Flow($flow) => $other,
-            Socket::Tls($tls) => $last,
+            Socket::Flow($flow) => $of_flow,
+            Socket::Tls($tls) => $of_tls,
+            Socket::Pipe($pipe) => $of_pipe,
         }
     };
 }
@@ -82,7 +93,7 @@ impl Socket {
     /// The transport.
     pub const fn transport(&self) -> Transport {
         match self {
-            Self::Tcp(..) => Transport::Tcp,
+            Self::Tcp(..) | Self::Pipe(_) => Transport::Tcp,
             Self::Unix(_) => Transport::Unix,
             Self::Flow(_) => Transport::Udp,
             Self::Tls(_) => Transport::Tls,
@@ -110,13 +121,14 @@ impl Socket {
             }
             Self::Flow(flow) => Peer::Ip(flow.peer()),
             Self::Tls(tls) => tls.wire().peer(),
+            Self::Pipe(_) => Peer::Ip(pipe::PEER),
         }
     }
 
     /// This side, in the form of the fact `local.address`.
     pub fn local_address(&self) -> Option<String> {
         match self {
-            Self::Tcp(..) | Self::Flow(_) => {
+            Self::Tcp(..) | Self::Flow(_) | Self::Pipe(_) => {
                 self.local_socket_address().map(|address| address.to_string())
             }
             Self::Unix(stream) => {
@@ -140,13 +152,14 @@ impl Socket {
             Self::Unix(_) => None,
             Self::Flow(flow) => Some(flow.local()),
             Self::Tls(tls) => tls.wire().local_socket_address(),
+            Self::Pipe(_) => Some(pipe::LOCAL),
         }
     }
 
     /// The size of the datagram that was read last.
     pub(super) const fn datagram_size(&self) -> Option<usize> {
         match self {
-            Self::Tcp(..) | Self::Unix(_) | Self::Tls(_) => None,
+            Self::Tcp(..) | Self::Unix(_) | Self::Tls(_) | Self::Pipe(_) => None,
             Self::Flow(flow) => flow.size(),
         }
     }
@@ -154,7 +167,7 @@ impl Socket {
     /// The longest datagram that can be sent; `None` on a stream.
     pub(super) fn longest_datagram(&self) -> Option<usize> {
         match self {
-            Self::Tcp(..) | Self::Unix(_) | Self::Tls(_) => None,
+            Self::Tcp(..) | Self::Unix(_) | Self::Tls(_) | Self::Pipe(_) => None,
             Self::Flow(flow) => Some(flow.longest()),
         }
     }
@@ -162,7 +175,7 @@ impl Socket {
     /// The peer's process, user and group, over a Unix socket.
     pub(super) fn credentials(&self) -> Option<tokio::net::unix::UCred> {
         match self {
-            Self::Tcp(..) | Self::Flow(_) => None,
+            Self::Tcp(..) | Self::Flow(_) | Self::Pipe(_) => None,
             Self::Unix(stream) => stream.peer_cred().ok(),
             Self::Tls(tls) => tls.wire().credentials(),
         }
@@ -172,7 +185,7 @@ impl Socket {
     pub(super) const fn secured(&self) -> Option<&Arc<Secured>> {
         match self {
             Self::Tls(tls) => Some(tls.secured()),
-            Self::Tcp(..) | Self::Unix(_) | Self::Flow(_) => None,
+            Self::Tcp(..) | Self::Unix(_) | Self::Flow(_) | Self::Pipe(_) => None,
         }
     }
 
@@ -201,7 +214,8 @@ impl Socket {
             self,
             stream => Pin::new(stream).poll_read(cx, &mut read),
             flow => return flow.poll_read(cx, buf),
-            tls => return tls.poll_read(cx, buf)
+            tls => return tls.poll_read(cx, buf),
+            pipe => return pipe.poll_read(cx, buf)
         ))?;
         Poll::Ready(Ok(read.filled().len()))
     }
@@ -217,7 +231,8 @@ impl Socket {
             self,
             stream => Pin::new(stream).poll_write(cx, buf),
             flow => flow.poll_write(cx, buf),
-            tls => tls.poll_write(cx, buf)
+            tls => tls.poll_write(cx, buf),
+            pipe => pipe.poll_write(cx, buf)
         )
     }
 
@@ -226,7 +241,7 @@ impl Socket {
     pub(super) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tls(tls) => tls.poll_flush(cx),
-            Self::Tcp(..) | Self::Unix(_) | Self::Flow(_) => Poll::Ready(Ok(())),
+            Self::Tcp(..) | Self::Unix(_) | Self::Flow(_) | Self::Pipe(_) => Poll::Ready(Ok(())),
         }
     }
 
@@ -237,6 +252,7 @@ impl Socket {
             Self::Tcp(..) | Self::Unix(_) => self.receive(buf),
             Self::Flow(flow) => flow.try_read(buf),
             Self::Tls(tls) => tls.try_read(buf),
+            Self::Pipe(pipe) => pipe.read(buf),
         }
     }
 
@@ -247,7 +263,8 @@ impl Socket {
             self,
             stream => rustix::net::recv(stream.as_fd(), buf, flags)?.0,
             _flow => 0,
-            tls => tls.wire().receive(buf)?
+            tls => tls.wire().receive(buf)?,
+            pipe => pipe.read(buf)?
         ))
     }
 
@@ -259,7 +276,8 @@ impl Socket {
             self,
             stream => rustix::net::sendmsg(stream.as_fd(), bufs, &mut nothing, flags)?,
             _flow => 0,
-            tls => tls.wire().send(bufs)?
+            tls => tls.wire().send(bufs)?,
+            pipe => pipe.write(first(bufs))?
         ))
     }
 
@@ -274,7 +292,8 @@ impl Socket {
                 self,
                 stream => stream.try_write_vectored(bufs),
                 _flow => Ok(0),
-                tls => return tls.wire().poll_send(cx, bufs)
+                tls => return tls.wire().poll_send(cx, bufs),
+                pipe => return pipe.poll_write(cx, first(bufs))
             );
             match sent {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -284,7 +303,8 @@ impl Socket {
                 self,
                 stream => stream.poll_write_ready(cx),
                 _flow => Poll::Ready(Ok(())),
-                _tls => Poll::Ready(Ok(()))
+                _tls => Poll::Ready(Ok(())),
+                _pipe => Poll::Ready(Ok(()))
             ))?;
         }
     }
@@ -295,7 +315,8 @@ impl Socket {
             self,
             stream => stream.poll_read_ready(cx),
             _flow => Poll::Ready(Ok(())),
-            tls => tls.wire().poll_input(cx)
+            tls => tls.wire().poll_input(cx),
+            pipe => pipe.poll_events(cx, |events| events.readable).map(Ok)
         )
     }
 
@@ -306,7 +327,8 @@ impl Socket {
             self,
             stream => rustix::net::send(stream.as_fd(), buf, flags)?,
             flow => flow.try_write(buf)?,
-            tls => tls.try_write(buf)?
+            tls => tls.try_write(buf)?,
+            pipe => pipe.write(buf)?
         ))
     }
 
@@ -317,7 +339,8 @@ impl Socket {
                 self,
                 stream => stream.poll_read_ready(cx),
                 flow => return flow.poll_readable(cx),
-                tls => return tls.poll_readable(cx)
+                tls => return tls.poll_readable(cx),
+                pipe => return pipe.poll_events(cx, |events| events.readable)
             );
             if ready!(ready).is_err() {
                 return Poll::Ready(());
@@ -331,7 +354,8 @@ impl Socket {
                 self,
                 stream => stream.try_io(Interest::READABLE, there),
                 _flow => there(),
-                _tls => there()
+                _tls => there(),
+                _pipe => there()
             );
             if found.is_ok() {
                 return Poll::Ready(());
@@ -346,7 +370,8 @@ impl Socket {
                 self,
                 stream => stream.poll_write_ready(cx),
                 flow => return flow.poll_writable(cx),
-                tls => return tls.poll_writable(cx)
+                tls => return tls.poll_writable(cx),
+                pipe => return pipe.poll_events(cx, |events| events.writable)
             );
             if ready!(ready).is_err() {
                 return Poll::Ready(());
@@ -358,7 +383,8 @@ impl Socket {
                 self,
                 stream => stream.try_io(Interest::WRITABLE, room),
                 _flow => room(),
-                _tls => room()
+                _tls => room(),
+                _pipe => room()
             );
             if found.is_ok() {
                 return Poll::Ready(());
@@ -372,9 +398,10 @@ impl Socket {
         // An error of the wait itself is a failure too. Nothing breaks a flow.
         let _ = each!(
             transport,
-            stream => stream.ready(Interest::ERROR).await,
+            stream => stream.ready(Interest::ERROR).await.map(|_| ()),
             _flow => std::future::pending().await,
-            _tls => std::future::pending().await
+            _tls => std::future::pending().await,
+            pipe => poll_fn(|cx| pipe.poll_events(cx, |events| events.failed).map(Ok)).await
         );
     }
 
@@ -385,7 +412,8 @@ impl Socket {
             self,
             stream => stream.as_fd(),
             flow => return flow.events(),
-            tls => return tls.events()
+            tls => return tls.events(),
+            pipe => return pipe.events()
         );
         let mut polled = [PollFd::from_borrowed_fd(fd, asked)];
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
@@ -407,7 +435,8 @@ impl Socket {
             self,
             stream => stream.as_fd(),
             _flow => return Ok(()),
-            tls => return tls.shutdown_write()
+            tls => return tls.shutdown_write(),
+            pipe => return pipe.shutdown_write()
         );
         Ok(rustix::net::shutdown(fd, Shutdown::Write)?)
     }
@@ -420,17 +449,32 @@ impl Socket {
     /// As [`Socket::receive`], and remembers that nothing is there, so that [`Socket::readable`]
     /// waits. Nothing of a flow is lost by closing it early: it is at its end.
     pub(super) fn take(&self, buf: &mut [u8]) -> io::Result<usize> {
-        each!(self, stream => stream.try_read(buf), _flow => Ok(0), tls => tls.wire().take(buf))
+        each!(
+            self,
+            stream => stream.try_read(buf),
+            _flow => Ok(0),
+            tls => tls.wire().take(buf),
+            pipe => pipe.read(buf)
+        )
     }
 
     /// Closes so that the peer sees a reset. Unix sockets and flows know none: they are closed.
     pub(super) fn reset(self) {
         let transport = if let Self::Tls(tls) = self { tls.into_wire() } else { self };
-        if let Self::Tcp(stream, _) = &transport {
-            // It fails only on a socket that is dead already.
-            let _ = stream.set_zero_linger();
+        match &transport {
+            Self::Tcp(stream, _) => {
+                // It fails only on a socket that is dead already.
+                let _ = stream.set_zero_linger();
+            }
+            Self::Pipe(pipe) => pipe.reset(),
+            Self::Unix(_) | Self::Flow(_) | Self::Tls(_) => {}
         }
     }
+}
+
+/// The first of them that has something.
+fn first<'a>(bufs: &'a [IoSlice<'_>]) -> &'a [u8] {
+    bufs.iter().find(|buf| !buf.is_empty()).map_or(&[], |buf| buf)
 }
 
 /// The number that a guest sees for an error of the transport.

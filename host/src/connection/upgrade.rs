@@ -111,7 +111,7 @@ impl Connection {
     /// How the connection comes to TLS now by the profile of this name, or why it cannot.
     pub(super) fn upgrade_of(&self, profile: &str) -> Result<&Arc<dyn Upgrade>, Errno> {
         match self.link.socket()? {
-            Socket::Tcp(..) | Socket::Unix(_) => {}
+            Socket::Tcp(..) | Socket::Unix(_) | Socket::Pipe(_) => {}
             Socket::Flow(_) | Socket::Tls(_) => return Err(Errno::Inval),
         }
         if let Some(errno) = self.broken {

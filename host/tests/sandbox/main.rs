@@ -22,6 +22,7 @@ mod pointers;
 mod poll;
 mod rates;
 mod read;
+mod rehearsal;
 mod start_tls;
 mod trial;
 mod wasi_datagrams;
