@@ -113,7 +113,7 @@ pub(super) fn test(matches: &ArgMatches) -> Result<(), Failure> {
             }
         }
     }
-    // A guest that computes without end may be in it still.
+    // What a guest wants of a file may last; nobody waits for it.
     runtime.shutdown_background();
     if as_json {
         let all = json!({ "ok": total.wrong == 0, "conversations": reports });
