@@ -107,7 +107,7 @@ tls-report: tools guests ## Let testssl.sh look at the default TLS settings: tar
 .PHONY: languages-report
 languages-report: tools guests languages build ## What handlers cost in each language: a table
 	@scripts/need-programs python3
-	@scripts/language-report $(TARGET_DIR)/release/portcell
+	@scripts/languages-report $(TARGET_DIR)/release/portcell
 
 FUZZ_SECONDS ?= 60
 

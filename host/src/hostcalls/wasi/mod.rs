@@ -57,21 +57,21 @@ fn context(config: &HandlerConfig, entry: Entry, may_write: bool) -> WasiP1Ctx {
     // first of them again, for programs that take 3 for the current directory without asking, as
     // those in Zig do: what has a path works there.
     let is_command = entry == Entry::Command;
-    let mut times = if is_command { 2 } else { 1 };
+    let mut twice = is_command;
     for dir in &config.dirs {
         let permissions =
             if dir.write && may_write { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
-        for _ in 0..times {
-            if let Err(error) = builder.preopened_dir(&dir.host, &dir.guest, permissions) {
-                // It was there at start. The guest finds the folder missing.
-                tracing::warn!(
-                    handler = config.name,
-                    "cannot open the folder {}: {error:#}",
-                    dir.host.display()
-                );
-                break;
-            }
-            times = 1;
+        let mut open =
+            || builder.preopened_dir(&dir.host, &dir.guest, permissions).map(|_builder| ());
+        let opened = if twice { open().and_then(|()| open()) } else { open() };
+        match opened {
+            Ok(()) => twice = false,
+            // It was there at start. The guest finds the folder missing.
+            Err(error) => tracing::warn!(
+                handler = config.name,
+                "cannot open the folder {}: {error:#}",
+                dir.host.display()
+            ),
         }
     }
     let mut context = builder.build_p1();

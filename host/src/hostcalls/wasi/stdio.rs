@@ -25,6 +25,12 @@ const GATHER: usize = 64 << 10;
 const LOGGED: u32 = 64 << 10;
 
 pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    add_streams(linker)?;
+    add_descriptions(linker)
+}
+
+/// What moves bytes, and numbers of descriptors.
+fn add_streams(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     linker
         .func_wrap_async(
             MODULE,
@@ -55,12 +61,6 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
                 fd_close(&mut caller, fd).await
             })
         })?
-        .func_wrap_async(MODULE, "fd_fdstat_get", |mut caller, (fd, stat): (i32, u32)| {
-            Box::new(async move {
-                tally(&mut caller);
-                fd_fdstat_get(&mut caller, fd, stat).await
-            })
-        })?
         .func_wrap_async(MODULE, "fd_renumber", |mut caller, (from, to): (i32, i32)| {
             Box::new(async move {
                 tally(&mut caller);
@@ -76,6 +76,18 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
                     to,
                 )
                 .await
+            })
+        })?;
+    Ok(())
+}
+
+/// What says and sets what a descriptor is.
+fn add_descriptions(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    linker
+        .func_wrap_async(MODULE, "fd_fdstat_get", |mut caller, (fd, stat): (i32, u32)| {
+            Box::new(async move {
+                tally(&mut caller);
+                fd_fdstat_get(&mut caller, fd, stat).await
             })
         })?
         .func_wrap(
