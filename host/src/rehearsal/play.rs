@@ -125,25 +125,26 @@ fn other_exit(
     has_left: bool,
     exit: &Exit,
 ) -> Option<Wrong> {
-    const AFTER_LEAVING: [&str; 3] = ["ok", "failed", "peer_reset"];
     let written = conversation.exit();
     let is_cut = has_left && mode.cut().is_some();
-    let is_left_alone = written.is_none() && has_left && conversation.resets();
-    let kind = exit.kind();
-    let (line, expected) = match written {
-        Some((line, expected)) if is_cut => (line, format!("ok, failed, peer_reset or {expected}")),
-        Some((line, expected)) => (line, expected.to_owned()),
-        None if is_cut || is_left_alone => {
-            (conversation.last_line(), "ok, failed or peer_reset".to_owned())
-        }
-        None => (conversation.last_line(), "ok".to_owned()),
+    let mut kinds = Vec::new();
+    if is_cut || (written.is_none() && conversation.resets()) {
+        kinds.extend(["ok", "failed", "peer_reset"]);
+    }
+    match written {
+        Some((_, kind)) if !kinds.contains(&kind) => kinds.push(kind),
+        None if kinds.is_empty() => kinds.push("ok"),
+        _ => {}
+    }
+    if kinds.contains(&exit.kind()) {
+        return None;
+    }
+    let expected = match kinds.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        _ => kinds.concat(),
     };
-    let is_good = match written {
-        Some((_, expected)) => kind == expected || is_cut && AFTER_LEAVING.contains(&kind),
-        None if is_cut || is_left_alone => AFTER_LEAVING.contains(&kind),
-        None => kind == "ok",
-    };
-    (!is_good).then_some(Wrong { line, what: What::Exit(expected) })
+    let line = written.map_or_else(|| conversation.last_line(), |(line, _)| line);
+    Some(Wrong { line, what: What::Exit(expected) })
 }
 
 impl Played {
