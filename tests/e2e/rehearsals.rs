@@ -127,7 +127,7 @@ fn what_comes_differently_is_told_and_is_a_failure() -> TestResult {
     assert_eq!(reset["torture"]["replays"], 4);
     let difference = &reset["difference"];
     assert_eq!(difference["mode"], "reset_after_read");
-    assert_eq!(difference["reset_at"], 0);
+    assert_eq!(difference["left_at"], 0);
     assert_eq!(difference["exit"]["kind"], "trap");
     assert_eq!(difference["log"], json!([{ "level": "ERROR", "text": "hello" }]));
     let bad = &value["conversations"][1]["difference"];

@@ -34,7 +34,8 @@ and what has to come. Every conversation gets an instance of its own, within the
 would have under `portcell run`.
 
 With --torture each one that goes well is played again: sent one byte per write, sent all at once, \
-read one byte at a time, and with a reset at every offset of what either side sends.";
+read one byte at a time, with a reset at every offset of what either side sends, and with the \
+client's end at every offset of what it sends.";
 
 const EXAMPLES: &str = "\
 A script has one action a line; docs/testing.md has all of them:
@@ -113,7 +114,7 @@ pub(super) fn test(matches: &ArgMatches) -> Result<(), Failure> {
             }
         }
     }
-    // A guest that computes without end may be in it still.
+    // What a guest wants of a file may last; nobody waits for it.
     runtime.shutdown_background();
     if as_json {
         let all = json!({ "ok": total.wrong == 0, "conversations": reports });
@@ -164,10 +165,10 @@ fn text_of(script: &Script, conversation: &Conversation, report: &Report) -> Str
 }
 
 fn said(torture: &Torture) -> String {
-    let Torture { replays, resets, offsets, ran_out_of_time } = torture;
-    let left_out = match (ran_out_of_time, resets < offsets) {
-        (true, _) => format!(", given up after 1m: a reset at {resets} of {offsets} offsets"),
-        (false, true) => format!(", a reset at {resets} of {offsets} offsets, spread evenly"),
+    let Torture { replays, cuts, places, ran_out_of_time } = torture;
+    let left_out = match (ran_out_of_time, cuts < places) {
+        (true, _) => format!(", given up after 1m: left at {cuts} of {places} offsets"),
+        (false, true) => format!(", left at {cuts} of {places} offsets, spread evenly"),
         (false, false) => String::new(),
     };
     format!("torture: {replays} replays{left_out}")
@@ -183,7 +184,7 @@ fn json_of(script: &Script, conversation: &Conversation, report: &Report) -> Val
         json!({
             "line": difference.line,
             "mode": difference.mode.name(),
-            "reset_at": difference.mode.at(),
+            "left_at": difference.mode.at(),
             "offset": difference.offset(),
             "expected": difference.expected(),
             "came": difference.came(),
@@ -195,8 +196,8 @@ fn json_of(script: &Script, conversation: &Conversation, report: &Report) -> Val
     let torture = report.torture.map(|torture| {
         json!({
             "replays": torture.replays,
-            "resets": torture.resets,
-            "offsets": torture.offsets,
+            "cuts": torture.cuts,
+            "places": torture.places,
             "ran_out_of_time": torture.ran_out_of_time,
         })
     });

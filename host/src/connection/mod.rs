@@ -36,7 +36,7 @@ pub(crate) use self::feed::{Datagram, Ended, Feed, Undelivered};
 pub use self::flow::Flow;
 pub(crate) use self::flow::{Bounds, Ends, Source};
 pub(crate) use self::outbox::{Outbox, Outgoing};
-pub use self::pipe::{Pipe, PipeClient, Received, ResetAt};
+pub use self::pipe::{Cut, Pipe, PipeClient, Received};
 pub use self::socket::{Socket, Transport};
 pub use self::tls::{HandshakeError, PeerCertificate, Secured, Tls, accept};
 pub use self::upgrade::{NotSecured, Upgrade, UpgradeError};

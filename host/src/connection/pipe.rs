@@ -27,13 +27,15 @@ pub struct Pipe(Arc<Shared>);
 #[derive(Debug)]
 pub struct PipeClient(Arc<Shared>);
 
-/// When the stream is reset as if the client had done it, exactly there.
+/// Where the client leaves early, exact to the byte. What it sends beyond that is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ResetAt {
-    /// When the guest has read so many bytes; what it was sent beyond them is lost.
-    Read(u64),
-    /// When the guest has written so many bytes; more are not taken.
-    Written(u64),
+pub enum Cut {
+    /// It resets when the guest has read so many bytes.
+    ResetAfterRead(u64),
+    /// It resets when the guest has written so many bytes; more are not taken.
+    ResetAfterWritten(u64),
+    /// It ends its side when the guest has read so many bytes.
+    EndAfterRead(u64),
 }
 
 /// What the client finds when it reads.
@@ -61,7 +63,7 @@ struct State {
     room: usize,
     output_ended: bool,
     written: u64,
-    reset_at: Option<ResetAt>,
+    cut: Option<Cut>,
     /// Who has reset it first.
     reset_by: Option<Side>,
     closed: bool,
@@ -79,7 +81,7 @@ enum Side {
 impl Pipe {
     /// Both ends of a new stream. What the guest writes waits when the client has left so many
     /// bytes unread; what the client sends never does, so that is for the client to bound.
-    pub fn new(room: usize, reset_at: Option<ResetAt>) -> (Self, PipeClient) {
+    pub fn new(room: usize, cut: Option<Cut>) -> (Self, PipeClient) {
         let mut state = State {
             input: VecDeque::new(),
             input_ended: false,
@@ -88,13 +90,13 @@ impl Pipe {
             room,
             output_ended: false,
             written: 0,
-            reset_at,
+            cut,
             reset_by: None,
             closed: false,
             guest: None,
             client: None,
         };
-        state.reset_if_due();
+        state.cut_if_due();
         let shared = Arc::new(Shared(Mutex::new(state)));
         (Self(Arc::clone(&shared)), PipeClient(shared))
     }
@@ -234,9 +236,10 @@ impl PipeClient {
         Poll::Pending
     }
 
-    /// Whether the client has reset it, or it was as agreed.
-    pub fn was_reset(&self) -> bool {
-        self.0.lock().is_reset_by_client()
+    /// Whether the client has reset it, or has left where it was to.
+    pub fn has_left(&self) -> bool {
+        let state = self.0.lock();
+        state.is_reset_by_client() || state.is_cut()
     }
 
     /// How many bytes the guest has read.
@@ -259,8 +262,10 @@ impl Shared {
 impl State {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let there = self.input.len().min(buf.len());
-        let count = match self.reset_at {
-            Some(ResetAt::Read(at)) => there.min(saturated(at.saturating_sub(self.read))),
+        let count = match self.cut {
+            Some(Cut::ResetAfterRead(at) | Cut::EndAfterRead(at)) => {
+                there.min(saturated(at.saturating_sub(self.read)))
+            }
             _ => there,
         };
         if count > 0 {
@@ -268,7 +273,7 @@ impl State {
                 *to = byte;
             }
             self.read += count as u64;
-            self.reset_if_due();
+            self.cut_if_due();
             self.wake_client();
             Ok(count)
         } else if self.is_reset_by_client() {
@@ -290,7 +295,7 @@ impl State {
         }
         self.output.extend(&buf[..count]);
         self.written += count as u64;
-        self.reset_if_due();
+        self.cut_if_due();
         self.wake_client();
         Ok(count)
     }
@@ -298,21 +303,29 @@ impl State {
     /// Bytes that can be written now.
     fn free(&self) -> usize {
         let room = self.room.saturating_sub(self.output.len());
-        match self.reset_at {
-            Some(ResetAt::Written(at)) => room.min(saturated(at.saturating_sub(self.written))),
+        match self.cut {
+            Some(Cut::ResetAfterWritten(at)) => {
+                room.min(saturated(at.saturating_sub(self.written)))
+            }
             _ => room,
         }
     }
 
-    fn reset_if_due(&mut self) {
-        let is_due = match self.reset_at {
-            Some(ResetAt::Read(at)) => self.read >= at,
-            Some(ResetAt::Written(at)) => self.written >= at,
-            None => false,
-        };
-        if is_due {
+    fn cut_if_due(&mut self) {
+        if self.is_cut() {
             self.input.clear();
-            self.reset_by.get_or_insert(Side::Client);
+            self.input_ended = true;
+            if !matches!(self.cut, Some(Cut::EndAfterRead(_))) {
+                self.reset_by.get_or_insert(Side::Client);
+            }
+        }
+    }
+
+    fn is_cut(&self) -> bool {
+        match self.cut {
+            Some(Cut::ResetAfterRead(at) | Cut::EndAfterRead(at)) => self.read >= at,
+            Some(Cut::ResetAfterWritten(at)) => self.written >= at,
+            None => false,
         }
     }
 
@@ -385,19 +398,32 @@ mod tests {
 
     #[test]
     fn a_reset_comes_after_the_byte_that_was_agreed_in_either_direction() {
-        let (pipe, client) = Pipe::new(99, Some(ResetAt::Read(2)));
+        let (pipe, client) = Pipe::new(99, Some(Cut::ResetAfterRead(2)));
         client.send(b"abc");
         assert_eq!(read(&pipe).unwrap(), b"ab");
         assert_eq!(read(&pipe).unwrap_err(), ErrorKind::ConnectionReset);
-        let (pipe, client) = Pipe::new(99, Some(ResetAt::Written(2)));
+        let (pipe, client) = Pipe::new(99, Some(Cut::ResetAfterWritten(2)));
         client.send(b"abc");
         assert_eq!(pipe.write(b"xyz").unwrap(), 2);
         assert_eq!(pipe.write(b"z").unwrap_err().kind(), ErrorKind::ConnectionReset);
         assert_eq!(read(&pipe).unwrap_err(), ErrorKind::ConnectionReset);
         assert_eq!(received(&client, 9).1, b"xy", "what it wrote before is there still");
         assert_eq!(received(&client, 9).0, Poll::Ready(Received::Reset));
-        let (pipe, _client) = Pipe::new(99, Some(ResetAt::Read(0)));
+        let (pipe, _client) = Pipe::new(99, Some(Cut::ResetAfterRead(0)));
         assert!(pipe.events().failed);
+    }
+
+    #[test]
+    fn an_end_comes_after_the_byte_that_was_agreed_and_writes_go_on() {
+        let (pipe, client) = Pipe::new(99, Some(Cut::EndAfterRead(2)));
+        client.send(b"ab");
+        assert!(!client.has_left());
+        assert_eq!((read(&pipe), read(&pipe)), (Ok(b"ab".to_vec()), Ok(Vec::new())));
+        assert!(client.has_left());
+        client.send(b"c");
+        assert_eq!(read(&pipe), Ok(Vec::new()));
+        assert_eq!(pipe.write(b"xy").unwrap(), 2);
+        assert_eq!(received(&client, 9), (Poll::Ready(Received::Bytes(2)), b"xy".to_vec()));
     }
 
     #[test]

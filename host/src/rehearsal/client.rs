@@ -55,11 +55,11 @@ impl<'a> Client<'a> {
         Self { pipe, manner, patience: PATIENCE, came, read: 0, ended }
     }
 
-    /// Goes through the whole conversation, or up to a reset.
+    /// Goes through the whole conversation, or up to where the client leaves.
     pub(super) async fn converse(&mut self, conversation: &Conversation) -> Result<(), Wrong> {
         for step in &conversation.steps {
             let done = self.step(step).await;
-            if self.pipe.was_reset() {
+            if self.pipe.has_left() {
                 return Ok(());
             }
             done?;

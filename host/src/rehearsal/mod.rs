@@ -40,10 +40,10 @@ pub struct Report {
 pub struct Torture {
     /// How often in all.
     pub replays: u64,
-    /// How often with a reset.
-    pub resets: u64,
-    /// The places where it can be reset. Of more than 2000 so many are tried, spread evenly.
-    pub offsets: u64,
+    /// How often with a client that left early.
+    pub cuts: u64,
+    /// The places where it can leave. Of more than 2000 so many are tried, spread evenly.
+    pub places: u64,
     /// Whether it was given up after a minute.
     pub ran_out_of_time: bool,
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::client::Manner;
-use crate::connection::ResetAt;
+use crate::connection::Cut;
 
 /// Bytes that a handler can write before its client reads, where that is not what is tried.
 const ROOM: usize = 64 << 10;
@@ -23,6 +23,8 @@ pub enum Mode {
     ResetAfterRead(u64),
     /// The client resets when the handler has written so many bytes.
     ResetAfterWritten(u64),
+    /// The client ends its side when the handler has read so many bytes.
+    EndAfterRead(u64),
 }
 
 impl Mode {
@@ -42,11 +44,12 @@ impl Mode {
         if matches!(self, Self::SlowReader) { 1 } else { ROOM }
     }
 
-    /// The reset, if there is one.
-    pub(super) const fn reset_at(self) -> Option<ResetAt> {
+    /// Where the client leaves early, if it does.
+    pub(super) const fn cut(self) -> Option<Cut> {
         match self {
-            Self::ResetAfterRead(at) => Some(ResetAt::Read(at)),
-            Self::ResetAfterWritten(at) => Some(ResetAt::Written(at)),
+            Self::ResetAfterRead(at) => Some(Cut::ResetAfterRead(at)),
+            Self::ResetAfterWritten(at) => Some(Cut::ResetAfterWritten(at)),
+            Self::EndAfterRead(at) => Some(Cut::EndAfterRead(at)),
             _ => None,
         }
     }
@@ -60,13 +63,16 @@ impl Mode {
             Self::SlowReader => "slow_reader",
             Self::ResetAfterRead(_) => "reset_after_read",
             Self::ResetAfterWritten(_) => "reset_after_written",
+            Self::EndAfterRead(_) => "end_after_read",
         }
     }
 
-    /// Where the reset comes, in bytes.
+    /// Where the client leaves, in bytes.
     pub const fn at(self) -> Option<u64> {
         match self {
-            Self::ResetAfterRead(at) | Self::ResetAfterWritten(at) => Some(at),
+            Self::ResetAfterRead(at) | Self::ResetAfterWritten(at) | Self::EndAfterRead(at) => {
+                Some(at)
+            }
             _ => None,
         }
     }
@@ -81,6 +87,7 @@ impl fmt::Display for Mode {
             Self::SlowReader => f.write_str("read one byte at a time"),
             Self::ResetAfterRead(at) => write!(f, "reset after it has read {}", bytes(*at)),
             Self::ResetAfterWritten(at) => write!(f, "reset after it has written {}", bytes(*at)),
+            Self::EndAfterRead(at) => write!(f, "ended after it has read {}", bytes(*at)),
         }
     }
 }

@@ -64,7 +64,7 @@ impl Stage {
 
     /// Plays the conversation once, with a fresh instance.
     pub(super) async fn play(&self, conversation: &Conversation, mode: Mode) -> Played {
-        let (pipe, end) = Pipe::new(mode.room(), mode.reset_at());
+        let (pipe, end) = Pipe::new(mode.room(), mode.cut());
         let mut client = Client::new(&end, mode.manner());
         let left = OnceCell::new();
         let mut wrong = {
@@ -96,7 +96,7 @@ impl Stage {
         };
         let left: Option<Left> = left.into_inner();
         if let (None, Some(left)) = (&wrong, &left) {
-            wrong = other_exit(conversation, mode, end.was_reset(), &left.exit);
+            wrong = other_exit(conversation, mode, end.has_left(), &left.exit);
         }
         let (read, written) = (end.read(), end.written());
         let (came, is_whole) = client.into_came();
@@ -122,28 +122,29 @@ impl Stage {
 fn other_exit(
     conversation: &Conversation,
     mode: Mode,
-    was_reset: bool,
+    has_left: bool,
     exit: &Exit,
 ) -> Option<Wrong> {
-    const AFTER_RESET: [&str; 3] = ["ok", "failed", "peer_reset"];
     let written = conversation.exit();
-    let is_cut = was_reset && mode.reset_at().is_some();
-    let is_left_alone = written.is_none() && was_reset && conversation.resets();
-    let kind = exit.kind();
-    let (line, expected) = match written {
-        Some((line, expected)) if is_cut => (line, format!("ok, failed, peer_reset or {expected}")),
-        Some((line, expected)) => (line, expected.to_owned()),
-        None if is_cut || is_left_alone => {
-            (conversation.last_line(), "ok, failed or peer_reset".to_owned())
-        }
-        None => (conversation.last_line(), "ok".to_owned()),
+    let is_cut = has_left && mode.cut().is_some();
+    let mut kinds = Vec::new();
+    if is_cut || (written.is_none() && conversation.resets()) {
+        kinds.extend(["ok", "failed", "peer_reset"]);
+    }
+    match written {
+        Some((_, kind)) if !kinds.contains(&kind) => kinds.push(kind),
+        None if kinds.is_empty() => kinds.push("ok"),
+        _ => {}
+    }
+    if kinds.contains(&exit.kind()) {
+        return None;
+    }
+    let expected = match kinds.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        _ => kinds.concat(),
     };
-    let is_good = match written {
-        Some((_, expected)) => kind == expected || is_cut && AFTER_RESET.contains(&kind),
-        None if is_cut || is_left_alone => AFTER_RESET.contains(&kind),
-        None => kind == "ok",
-    };
-    (!is_good).then_some(Wrong { line, what: What::Exit(expected) })
+    let line = written.map_or_else(|| conversation.last_line(), |(line, _)| line);
+    Some(Wrong { line, what: What::Exit(expected) })
 }
 
 impl Played {

@@ -20,7 +20,7 @@ const HEAD: &str = r#"
 /// A guest with the entry `handle` of this body.
 fn guest(body: &str) -> Guest {
     Guest::text(&format!(
-        "(module {HEAD} (func $handle (export \"handle\") (result i32) (local $n i32) {body}))"
+        "(module {HEAD} (func $handle (export \"handle\") (result i32) (local $n i32) (local $got i32) {body}))"
     ))
 }
 
@@ -48,8 +48,9 @@ async fn a_guest_that_does_what_it_should_goes_through_all_of_it() {
     let report = rehearse(&Guest::wat("echo"), script).await;
     assert!(report.difference.is_none(), "{report:?}");
     let torture = report.torture.unwrap();
-    // A reset at each of 7 places of what it reads, and after each of 6 bytes that it writes.
-    assert_eq!((torture.resets, torture.offsets, torture.replays), (13, 13, 16));
+    // A reset at each of 7 places of what it reads and after each of 6 bytes that it writes, and an
+    // end at each of the 7.
+    assert_eq!((torture.cuts, torture.places, torture.replays), (20, 20, 23));
     assert!(!torture.ran_out_of_time);
 }
 
@@ -160,6 +161,26 @@ async fn one_that_hangs_after_a_reset_is_found() {
 }
 
 #[tokio::test]
+async fn one_that_reads_on_and_on_at_the_end_of_its_input_is_found() {
+    // It wants three bytes, and takes an end for a pause.
+    let wants = guest(
+        "(local.set $n (call $read (i32.const 0) (i32.const 100) (i32.const 3)))
+         (loop $more
+           (if (i32.and (i32.ge_s (local.get $n) (i32.const 0)) (i32.lt_s (local.get $n) (i32.const 3)))
+             (then
+               (local.set $n (i32.or
+                 (i32.add (local.get $n) (local.tee $got (call $read
+                   (i32.const 0) (i32.const 100) (i32.sub (i32.const 3) (local.get $n)))))
+                 (i32.and (local.get $got) (i32.const 0x80000000))))
+               (br $more))))
+         (i32.const 0)",
+    );
+    let found = difference(&wants.with("cpu", "20ms"), "send \"abc\"\nexpect end").await;
+    assert_eq!(found.mode, Mode::EndAfterRead(0));
+    assert_eq!(found.exit.unwrap().kind(), "cpu_limit");
+}
+
+#[tokio::test]
 async fn one_that_computes_without_end_after_a_reset_is_found_by_its_limit() {
     let spins = guest(
         "(if (i32.lt_s (call $read (i32.const 0) (i32.const 100) (i32.const 3)) (i32.const 0))
@@ -231,13 +252,13 @@ async fn a_conversation_can_end_with_a_reset() {
 }
 
 #[tokio::test]
-async fn a_large_conversation_is_reset_at_2000_places() {
+async fn a_large_conversation_is_left_at_2000_places() {
     let text = "0123456789".repeat(2000);
     let script = format!("send \"{text}\"\nexpect \"{text}\"\nend\nexpect end");
     let report = rehearse(&Guest::wat("echo"), &script).await;
     assert!(report.difference.is_none(), "{report:?}");
     let torture = report.torture.unwrap();
-    assert_eq!((torture.resets, torture.offsets, torture.replays), (2000, 40_001, 2003));
+    assert_eq!((torture.cuts, torture.places, torture.replays), (2000, 60_002, 2003));
 }
 
 #[tokio::test]
