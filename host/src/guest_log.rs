@@ -109,7 +109,10 @@ impl Drop for GuestLog {
             }
         }
         if self.dropped > 0 {
-            self.emit(level::WARN, &format!("{} more lines were dropped", self.dropped));
+            self.emit(
+                level::WARN,
+                &format!("{} more lines were dropped (handler.log)", self.dropped),
+            );
         }
     }
 }

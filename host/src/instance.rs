@@ -215,7 +215,9 @@ fn exit_of_error(error: &Error, guest: &Guest) -> Exit {
     let what = if let Some(stop) = error.downcast_ref::<Stop>() {
         stop.to_string()
     } else if let Some(trap) = error.downcast_ref::<Trap>() {
-        trap.to_string()
+        // The one of them that a key bounds.
+        let key = if *trap == Trap::StackOverflow { " (server.stack)" } else { "" };
+        format!("{trap}{key}")
     } else if let Some(wrong) = error.downcast_ref::<GuestError>() {
         // An argument that WASI's library could not make sense of.
         wrong.to_string()

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use portcell::address::Address;
 use portcell::config::{
-    CIPHERS, CertificateConfig, CertificateFiles, ClientAuth, ClientTrust, Config, CrlScope,
-    DrainInput, HandlerConfig, Home, KEYS, Keepalive, Key, LogBounds, MAX_FILE_SIZE, MemoryBound,
-    Meter, MinRate, NameConfig, NamedFile, Origin, PoolConfig, Receipts, ReceiptsFor,
+    CIPHERS, CertificateConfig, CertificateFiles, Change, ClientAuth, ClientTrust, Config,
+    CrlScope, DrainInput, HandlerConfig, Home, KEYS, Keepalive, Key, LogBounds, MAX_FILE_SIZE,
+    MemoryBound, Meter, MinRate, NameConfig, NamedFile, Origin, PoolConfig, Receipts, ReceiptsFor,
     SocketOptions, Spawn, Stdout, TlsConfig, TlsStart, Truncation, UdpConfig, UdpMode, Version,
     Versions, WhenFull, reference,
 };
@@ -51,6 +51,44 @@ fn the_example_of_the_reference_page_is_a_configuration() {
     let file = File::new(example);
     let config = file.read().unwrap();
     assert_eq!(config.listeners[0].bind.len(), 2);
+}
+
+/// Each row has its keys, their default, and the table that they are in.
+#[test]
+fn the_limits_that_operators_are_told_of_are_those_of_the_table_of_keys() {
+    let page = fs::read_to_string(repository().join("docs/operations.md")).unwrap();
+    let (_, rows) = page.split_once("| limit | default | of | bounds |\n").unwrap();
+    let mut seen = 0;
+    for row in rows.lines().skip(1).take_while(|row| row.starts_with('|')) {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        for name in cells[1].split('`').skip(1).step_by(2) {
+            let is_it = |key: &&Key| {
+                let home = key.home.header().trim_matches(['[', ']']);
+                key.name == name && home.trim_end_matches(".NAME") == cells[3]
+            };
+            let key = KEYS.iter().find(is_it).unwrap_or_else(|| panic!("there is no {row}"));
+            let default = key.default.in_words(str::to_owned).unwrap_or_default();
+            let told = cells[2].replace(['`', '"'], "");
+            // That of a table is told in words.
+            let is_table = default.starts_with('{');
+            assert!(is_table || told == default.replace('"', "").replace("for ", ""), "{row}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 30, "the limits were not found");
+}
+
+#[test]
+fn the_keys_that_need_a_restart_are_told_to_operators() {
+    let page = fs::read_to_string(repository().join("docs/operations.md")).unwrap();
+    let row = page.lines().find(|line| line.contains("`server.stack cannot change")).unwrap();
+    let names = row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2);
+    let mut told: Vec<_> = names.map(|name| name.trim_start_matches("server.")).collect();
+    let fixed = KEYS.iter().filter(|key| key.change == Change::Restart);
+    let mut fixed: Vec<_> = fixed.map(|key| key.name).collect();
+    told.sort_unstable();
+    fixed.sort_unstable();
+    assert_eq!(told, fixed);
 }
 
 #[test]

@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use portcell::config::{KEYS, parse_duration};
 use portcell::exit::Exit;
 
 fn root() -> PathBuf {
@@ -157,6 +159,25 @@ fn every_exit_is_explained_to_operators() {
         let row = format!("| `{}` |", exit.kind());
         assert!(operations.contains(&row), "docs/operations.md has no row for {row}");
     }
+}
+
+#[test]
+fn the_unit_gives_a_drain_its_time_and_says_what_its_chapter_says() {
+    let unit = fs::read_to_string(root().join("packaging/portcell.service")).unwrap();
+    let page = fs::read_to_string(root().join("docs/operations.md")).unwrap();
+    let drain = KEYS.iter().find(|key| key.name == "drain_timeout").unwrap();
+    let drain = parse_duration(drain.default.connections().unwrap().trim_matches('"')).unwrap();
+    let stop = unit.lines().find_map(|line| line.strip_prefix("TimeoutStopSec=")).unwrap();
+    assert!(Duration::from_secs(stop.parse().unwrap()) > drain, "{stop} s, of {drain:?}");
+    let (_, chapter) = page.split_once("\n## systemd\n").unwrap();
+    let (chapter, _) = chapter.split_once("\n## ").unwrap();
+    let sockets: BTreeSet<_> = unit
+        .lines()
+        .chain(chapter.lines())
+        .flat_map(|line| line.split('"'))
+        .filter(|word| word.starts_with("unix:/"))
+        .collect();
+    assert_eq!(sockets.len(), 1, "{sockets:?}");
 }
 
 #[test]

@@ -56,6 +56,18 @@ fn of_server(page: &mut Page, status: &Status) {
             }
         }
     });
+    page.gauge("max_memory_bytes", "How much memory all instances may have.", |family| {
+        if let Some(most) = status.max_memory {
+            family.add(&[], number(most));
+        }
+    });
+    let denied = "How often the memory of all was not enough for an instance.";
+    page.counter("memory_denied_total", denied, |family| {
+        family.add(&[], number(status.memory_denied));
+    });
+    page.counter("receipts_lost_total", "Receipts that were not written.", |family| {
+        family.add(&[], number(status.receipts_lost));
+    });
     let reloads = "Configurations that were to be applied while the server runs.";
     let swaps = "Modules that handlers were to have instead of theirs.";
     for (name, help, outcomes) in
@@ -124,9 +136,14 @@ fn of_listeners(page: &mut Page, listeners: &[ListenerStatus]) {
 type Count = fn(&ListenerStatus) -> u64;
 
 /// Numbers of listeners that have no other label.
-const COUNTS: [(&str, &str, Count); 8] = [
+const COUNTS: [(&str, &str, Count); 9] = [
     ("connections_accepted_total", "Clients taken in, flows included.", |l| l.accepted),
     ("backoffs_total", "Waits after accepts that failed.", |l| l.backoffs),
+    (
+        "discarded_bytes_total",
+        "Bytes that came in plaintext and were dropped before TLS began.",
+        |l| l.discarded,
+    ),
     ("datagrams_received_total", "Datagrams that came in.", |l| l.datagrams),
     ("datagrams_truncated_total", "Datagrams that were cut.", |l| l.truncated),
     ("datagrams_dropped_total", "Datagrams that were dropped here.", |l| l.dropped),

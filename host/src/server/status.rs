@@ -31,8 +31,10 @@ pub struct Status {
     pub max_connections: usize,
     /// Flows that have a place.
     pub flows: usize,
-    /// What instances have of `max_memory`, in bytes.
+    /// What all instances have, in bytes.
     pub memory: u64,
+    /// What they may have, in bytes; `None` is no bound.
+    pub max_memory: Option<u64>,
     /// How often `max_memory` was not enough for one.
     pub memory_denied: u64,
     /// Receipts that were lost since the start.
@@ -239,6 +241,7 @@ impl Status {
             max_connections: taken + free,
             flows: server.admission.flows(),
             memory: server.loader.memory().used(),
+            max_memory: server.loader.memory().limit(),
             memory_denied: server.loader.memory().denied(),
             receipts_lost: server.receipts.lost(),
             compiled: server.loader.compiled(),

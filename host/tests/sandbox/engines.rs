@@ -89,7 +89,7 @@ async fn every_host_call_has_room_at_the_end_of_every_stack() {
         let guest = calls_everything_ever_deeper().with("dir", &grant).with("cpu", "none");
         let mut cell = guest.with("max-host-calls", "none").serve_by(&loader).await;
         let exit = cell.exit().await;
-        let what = "wasm trap: call stack exhausted in `deeper`";
+        let what = "wasm trap: call stack exhausted (server.stack) in `deeper`";
         assert_eq!(exit, Exit::Trap(what.into()), "{stack}");
     }
 }

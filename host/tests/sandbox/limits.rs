@@ -167,13 +167,13 @@ async fn a_peer_that_resets_is_peer_reset_whatever_the_guest_returns() {
 #[tokio::test]
 async fn deep_recursion_is_a_trap() {
     let exit = Guest::wat("recurses_forever").serve().await.exit().await;
-    let what = "wasm trap: call stack exhausted in `deeper`";
+    let what = "wasm trap: call stack exhausted (server.stack) in `deeper`";
     assert_eq!(exit, Exit::Trap(what.into()));
 }
 
 #[tokio::test]
 async fn host_calls_from_the_end_of_the_stack_have_a_stack_of_their_own() {
     let exit = Guest::wat("recurses_into_the_host").serve().await.exit().await;
-    let what = "wasm trap: call stack exhausted in `deeper`";
+    let what = "wasm trap: call stack exhausted (server.stack) in `deeper`";
     assert_eq!(exit, Exit::Trap(what.into()));
 }

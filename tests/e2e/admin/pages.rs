@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use serde_json::Value;
+
 use super::Steered;
 use crate::harness::{Program, repository};
 
@@ -31,18 +33,57 @@ fn the_examples_of_the_page_work_in_their_order() {
 }
 
 #[test]
-fn every_metric_is_on_the_page() {
+fn every_command_to_a_server_is_on_the_page() {
+    let page = fs::read_to_string(repository().join("docs/admin.md")).unwrap();
+    let help = |arguments: &[&str]| Program::portcell().arguments(arguments).text();
+    let all = help(&["--help"]);
+    let (_, commands) = all.split_once("Commands:\n").unwrap();
+    let mut seen = 0;
+    for line in commands.lines().take_while(|line| !line.trim_start().starts_with("help ")) {
+        let name = line.split_whitespace().next().unwrap();
+        let help = help(&[name, "--help"]);
+        if !help.contains("PORTCELL_ADMIN]") {
+            continue;
+        }
+        seen += 1;
+        let is_of_it = |line: &&str| {
+            let typed = line.strip_prefix("portcell ").and_then(|rest| rest.split("  ").next());
+            typed.unwrap_or_default().split(' ').any(|word| word == name)
+        };
+        assert!(page.lines().any(|line| is_of_it(&line)), "docs/admin.md lacks {name}");
+        // What a file of receipts is asked is told elsewhere.
+        let flags = help.lines().filter_map(|line| line.trim_start().strip_prefix("--"));
+        for flag in flags.filter(|_| name != "receipts") {
+            let flag = flag.split([' ', '=']).next().unwrap();
+            let is_there =
+                page.contains(&format!("--{flag}")) || ["log", "log-format"].contains(&flag);
+            assert!(is_there, "docs/admin.md lacks --{flag} of {name}");
+        }
+    }
+    assert!(seen > 10, "the commands were not found: {all}");
+}
+
+#[test]
+fn every_field_of_an_answer_is_on_the_page() {
     let page = fs::read_to_string(repository().join("docs/admin.md")).unwrap();
     let steered = Steered::start();
-    steered.echoed().leaves();
-    let socket = steered.socket();
-    let text = Program::new("curl")
-        .arguments(&["-sf", "--unix-socket"])
-        .argument(socket)
-        .argument("http://x/metrics")
-        .text();
-    let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
-    for name in names {
-        assert!(page.contains(&format!("`{name}`")), "docs/admin.md does not have {name}");
+    let _client = steered.echoed();
+    steered.refused(&["reload", "nobody"]);
+    let mut left = vec![steered.json(&["status", "--json"]), steered.connections().into()];
+    let mut seen = 0;
+    while let Some(value) = left.pop() {
+        match value {
+            Value::Array(all) => left.extend(all),
+            Value::Object(fields) => {
+                for (name, field) in fields {
+                    let is_there = [format!("`{name}`"), format!("\"{name}\":")];
+                    assert!(is_there.iter().any(|it| page.contains(it)), "the page lacks {name}");
+                    left.push(field);
+                    seen += 1;
+                }
+            }
+            _ => {}
+        }
     }
+    assert!(seen > 60, "{seen} fields");
 }

@@ -40,8 +40,8 @@ const GLUTTONS: &[Row] = &[
     Row::new("grows_memory", Waits, "memory_limit").handler("memory = \"1MiB\""),
     Row::new("grows_a_table", Waits, "memory_limit").handler("memory = \"128KiB\""),
     Row::new("writes_to_all_its_memory", Ends, "ok").handler("memory = \"32MiB\""),
-    Row::new("recurses_forever", Waits, "trap").says("call stack exhausted"),
-    Row::new("recurses_into_the_host", Waits, "trap").says("call stack exhausted"),
+    Row::new("recurses_forever", Waits, "trap").says("call stack exhausted (server.stack)"),
+    Row::new("recurses_into_the_host", Waits, "trap").says("call stack exhausted (server.stack)"),
 ];
 
 /// Breaks a rule, sooner or later.

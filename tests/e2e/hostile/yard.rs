@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::row::{Peer, Row};
-use crate::harness::{Client, Folder, Server, wait_until};
+use crate::harness::{Client, Folder, Program, Server, wait_until};
 
 /// Places of the server.
 const PLACES: usize = 12;
@@ -218,8 +218,8 @@ impl Yard {
         assert!(after <= before + GROWTH, "{before} KiB became {after} KiB");
     }
 
-    /// Ends the server: every place was free, no connection is left, there was a receipt for each,
-    /// and nothing panicked.
+    /// Ends the server: every place was free, no connection is left, what is counted of those that
+    /// are open is zero, there was a receipt for each, and nothing panicked.
     pub(super) fn close(self) {
         let log = self.server.log();
         assert!(!log.contains("panicked"), "{log}");
@@ -234,11 +234,29 @@ impl Yard {
         drop(all);
         assert_eq!(waiting.receive(1), "x");
         drop(waiting);
-        drop(self.victim);
-        let clients = self.clients.get();
-        assert_eq!(self.server.receipts(clients).len(), clients);
-        assert_eq!(self.server.stop().len(), clients);
+        let Self { folder, server, victim, clients, .. } = self;
+        drop(victim);
+        wait_until("all counters are zero", || counters_are_zero(&folder));
+        let clients = clients.get();
+        assert_eq!(server.receipts(clients).len(), clients);
+        assert_eq!(server.stop().len(), clients);
     }
+}
+
+/// Whether the server in this folder says that nobody has anything of it.
+fn counters_are_zero(folder: &Folder) -> bool {
+    let status = Program::portcell().arguments(&["status", "--json"]).directory(folder.path());
+    let status: Value = serde_json::from_str(&status.text()).unwrap();
+    let of = |list: &str| status[list].as_array().unwrap().clone();
+    let versions = of("handlers").into_iter().flat_map(|it| it["versions"].as_array().cloned());
+    let everybody = [of("listeners"), of("tenants"), of("limits"), versions.flatten().collect()];
+    let counts = ["connections", "flows", "memory", "used"];
+    everybody
+        .iter()
+        .flatten()
+        .chain([&status])
+        .flat_map(|one| counts.map(|count| &one[count]))
+        .all(|count| count.is_null() || *count == 0)
 }
 
 /// The descriptors of a process that are `/dev/null`, and of which `is_meant` is true: it is told

@@ -10,14 +10,18 @@ use super::table::{Cell, Column, table};
 /// `/v1/status`.
 pub(super) fn status(status: &Value) -> String {
     let uptime = display_duration(Duration::from_secs(number(&status["uptime_ms"]) / 1000));
+    let memory = of(size(&status["memory"]), &status["max_memory"], size);
     let mut text = format!(
-        "portcell {}, process {}, {} for {uptime}: {} of {} connections\n",
+        "portcell {}, process {}, {} for {uptime}: {} of {} connections, {} of memory\n",
         plain(&status["version"]),
         status["pid"],
         plain(&status["state"]),
         status["connections"],
         status["max_connections"],
+        memory.text(),
     );
+    text += &times("max_memory was not enough for an instance", &status["memory_denied"]);
+    text += &times("a receipt was lost", &status["receipts_lost"]);
     for (what, outcomes) in [("reload", &status["reloads"]), ("swap", &status["swaps"])] {
         text += &last(what, &outcomes["last"]);
     }
@@ -103,6 +107,7 @@ const HANDLERS: &[Column] = &[
     Column { name: "connections", cell: |row| Cell::Text(versions(row)) },
     Column { name: "digest", cell: |row| Cell::Text(short(&row["digest"])) },
     Column { name: "module", cell: |row| text(&row["module"]) },
+    Column { name: "error", cell: |row| Cell::Text(on_a_line(&row["error"]["error"])) },
 ];
 
 const TENANTS: &[Column] = &[
@@ -141,6 +146,15 @@ const CONNECTIONS: &[Column] = &[
     Column { name: "memory", cell: |row| size(&row["memory"]) },
     Column { name: "peak", cell: |row| size(&row["memory_peak"]) },
 ];
+
+/// What should never happen, if it has.
+fn times(what: &str, count: &Value) -> String {
+    match number(count) {
+        0 => String::new(),
+        1 => format!("{what} once\n"),
+        count => format!("{what} {count} times\n"),
+    }
+}
 
 fn last(what: &str, last: &Value) -> String {
     let Some(time) = last["time"].as_str() else { return String::new() };
@@ -181,6 +195,11 @@ fn plain(value: &Value) -> &str {
 
 fn text(value: &Value) -> Cell {
     Cell::Text(plain(value).to_owned())
+}
+
+/// What may have several lines.
+fn on_a_line(value: &Value) -> String {
+    plain(value).lines().collect::<Vec<_>>().join("; ")
 }
 
 fn number(value: &Value) -> u64 {
