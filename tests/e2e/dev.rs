@@ -108,6 +108,29 @@ fn a_first_build_that_fails_is_tried_again_at_the_next_save() {
 }
 
 #[test]
+fn a_compiler_that_is_not_installed_is_told() {
+    let folder = project();
+    folder.write("compile", "no-such-compiler -o greet.wasm");
+    let server = Server::dev(&folder, CONFIG).begin();
+    server.find_line("no-such-compiler: ");
+    server.find_line(
+        "dev: greet: the build failed (exit status: 127): a command in it is not installed, or \
+         not in PATH, ",
+    );
+}
+
+#[test]
+fn a_module_that_was_never_built_is_told_with_the_command_that_does() {
+    let folder = project();
+    let config = folder.write("portcell.toml", CONFIG);
+    let output = Program::portcell().argument("serve").argument(&config).run();
+    let said =
+        "greet.wasm: there is no such file; `portcell dev` runs the `build` that has to make it\n";
+    assert_eq!(output.code, 64, "{}", output.stderr);
+    assert!(output.stderr.ends_with(said), "{}", output.stderr);
+}
+
+#[test]
 fn a_long_build_is_ended_by_the_next_save() {
     let folder = project();
     let server = Server::dev(&folder, CONFIG).start();

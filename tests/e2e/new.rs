@@ -28,6 +28,15 @@ fn a_project_is_made_where_it_is_asked_for_and_what_to_type_next_is_told() {
 }
 
 #[test]
+fn a_language_is_known_by_its_name_in_large_and_small_letters() {
+    for (language, source) in [("C++", "handler.cpp"), ("C", "handler.c"), ("Go", "main.go")] {
+        let folder = Folder::new();
+        assert_eq!(new(&folder, &["chat", "--lang", language]).code, 0, "{language}");
+        assert!(folder.at("chat").join(source).exists(), "{language}");
+    }
+}
+
+#[test]
 fn a_plain_program_has_no_sdk() {
     let folder = Folder::new();
     assert_eq!(new(&folder, &["chat", "--lang", "zig", "--inetd"]).code, 0);

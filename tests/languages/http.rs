@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::harness::{Client, Server};
+use crate::rehearsal::goes_through_torture;
 
 macro_rules! http {
     ($language:ident) => {
@@ -12,6 +13,7 @@ macro_rules! http {
             requests_that_come_at_once_are_answered_in_their_order
             the_peer_can_ask_for_the_end
             what_is_no_http_is_refused
+            its_conversations_go_through_torture
         }
     };
 }
@@ -95,4 +97,8 @@ pub(crate) fn what_is_no_http_is_refused(module: &Path) {
     client.send("hello\r\n\r\n");
     assert_eq!(client.line().trim_end(), "HTTP/1.1 400 Bad Request");
     assert!(!client.rest().unwrap().is_empty());
+}
+
+pub(crate) fn its_conversations_go_through_torture(module: &Path) {
+    goes_through_torture(module, "go-http");
 }

@@ -1,6 +1,11 @@
 //! SDKs, and handlers, on this machine: their own tests, with its compilers.
 
+use std::process::{Command, Stdio};
+
 use crate::harness::{Folder, Program, repository};
+
+/// How long the tests of a language may take, in seconds: Go compiles its library the first time.
+const PATIENCE: &str = "600";
 
 #[test]
 fn the_header_for_c_passes_its_tests_on_this_machine() {
@@ -18,6 +23,11 @@ fn the_handlers_in_assemblyscript_pass_their_tests_in_node() {
 }
 
 #[test]
+fn the_sdk_and_the_handlers_in_go_pass_their_tests_on_this_machine() {
+    passes_its_own("go");
+}
+
+#[test]
 fn the_sdk_and_the_handlers_in_zig_pass_their_tests_on_this_machine() {
     passes_its_own("zig");
 }
@@ -26,7 +36,11 @@ fn the_sdk_and_the_handlers_in_zig_pass_their_tests_on_this_machine() {
 fn passes_its_own(language: &str) {
     if crate::language::module((language, "echo")).is_some() {
         let script = repository().join("scripts/languages").join(language);
-        Program::new(script.to_str().unwrap()).arguments(&["test"]).output();
+        let mut command = Command::new("timeout");
+        command.args(["--kill-after=5", PATIENCE]).arg(script).arg("test");
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        assert!(output.status.success(), "{language}: {}", String::from_utf8_lossy(&said));
     }
 }
 

@@ -1,12 +1,15 @@
-//! `probe` does what it is told, one command a line: facts, errnos, timeouts, ends and drains.
+//! `probe` does what it is told, one command a line: facts, errnos, timeouts, ends, drains and TLS.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process;
+use std::sync::Arc;
 
 use serde_json::json;
 
 use crate::conversation::{converse, converse_by_bytes};
-use crate::harness::{Client, Folder, Server};
+use crate::harness::{Authority, Client, Folder, PATIENCE, Server, TlsClient};
 
 macro_rules! probe {
     ($language:ident) => {
@@ -24,6 +27,8 @@ macro_rules! probe {
             the_peers_end_is_success
             a_reset_while_it_waits_is_told_in_the_receipt
             a_drain_is_heard_and_ends_it_in_good_order
+            tls_begins_when_it_is_asked_for_and_what_came_before_is_forgotten
+            without_tls_plaintext_goes_on
         }
     };
 }
@@ -173,4 +178,38 @@ pub(crate) fn a_drain_is_heard_and_ends_it_in_good_order(module: &Path) {
     let (code, log) = server.wait();
     assert_eq!(code, 0, "{log}");
     assert!(log.contains(r#""exit":{"kind":"ok"}"#), "{log}");
+}
+
+pub(crate) fn tls_begins_when_it_is_asked_for_and_what_came_before_is_forgotten(module: &Path) {
+    let folder = Folder::new();
+    let authority = Authority::new("Test CA");
+    let leaf = authority.sign(&folder, "server", &["localhost"]);
+    let (certificate, key) = (leaf.certificate.to_str().unwrap(), leaf.key.to_str().unwrap());
+    let server = Server::run(module)
+        .arguments(&["--tls", certificate, key, "--tls-start", "request"])
+        .start();
+    let mut plain = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+    plain.set_read_timeout(Some(PATIENCE)).unwrap();
+    // The guest reads both lines before it asks for TLS.
+    plain.write_all(b"tls\nfact tls.version\n").unwrap();
+    let mut reply = [0; 3];
+    plain.read_exact(&mut reply).unwrap();
+    assert_eq!(reply, *b"go\n");
+    let mut client = TlsClient::on(plain, &Arc::new(authority.client()), "localhost").unwrap();
+    assert_eq!(client.receive("secured\n".len()), "secured\n");
+    assert_eq!(client.ask("fact transport"), "transport=tls");
+    assert_eq!(client.ask("tls"), "EINVAL", "it has begun");
+    client.end();
+    assert_eq!(client.rest().unwrap(), b"");
+    let receipt = server.receipt();
+    assert_eq!((&receipt["transport"], &receipt["exit"]["kind"]), (&"tls".into(), &"ok".into()));
+}
+
+pub(crate) fn without_tls_plaintext_goes_on(module: &Path) {
+    let server = Server::run(module).start();
+    let mut client = server.connect();
+    assert_eq!(client.ask("tls"), "ENOTSUP");
+    assert_eq!(client.ask("fact transport"), "transport=tcp");
+    client.leaves();
+    assert_eq!(server.receipt()["exit"]["kind"], "ok");
 }

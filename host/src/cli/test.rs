@@ -64,6 +64,8 @@ pub(super) fn command() -> Command {
         .about("Play scripted conversations with a plugin, and say what comes differently")
         .long_about(LONG_ABOUT)
         .after_help(EXAMPLES)
+        // In the other order the plugin would be taken for one more script.
+        .override_usage("portcell test <PLUGIN.wasm> --script <FILE>... [OPTIONS]")
         .arg(arguments::plugin_argument())
         .arg(
             Arg::new("script")

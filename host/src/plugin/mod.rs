@@ -2,6 +2,7 @@
 
 mod anatomy;
 mod language;
+mod look;
 
 use std::fs;
 use std::io::{self, Read as _};

@@ -1,5 +1,7 @@
 //! Bytes as they are written in scripts, and shown.
 
+use crate::text::printable;
+
 /// Bytes that are shown of something long, on each side of the place that matters.
 const AROUND: usize = 32;
 
@@ -41,9 +43,9 @@ pub(super) fn parse(text: &str) -> Result<Vec<u8>, BadString> {
                     u8::from_str_radix(&digits, 16)
                         .ok()
                         .filter(|_| is_number)
-                        .ok_or_else(|| BadString::Escape(format!("x{digits}")))?
+                        .ok_or_else(|| BadString::Escape(shown(&format!("x{digits}"))))?
                 }
-                other => return Err(BadString::Escape(other.to_string())),
+                other => return Err(BadString::Escape(shown(&other.to_string()))),
             }),
             character => {
                 bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
@@ -52,8 +54,13 @@ pub(super) fn parse(text: &str) -> Result<Vec<u8>, BadString> {
     }
     match characters.as_str().trim() {
         "" => Ok(bytes),
-        more => Err(BadString::More(more.chars().take(20).collect())),
+        more => Err(BadString::More(shown(more))),
     }
+}
+
+/// The beginning of what was written, for a message.
+fn shown(text: &str) -> String {
+    printable(&text.chars().take(20).collect::<String>())
 }
 
 /// The bytes around `at` as a string of a script, with `...` where some are left out.
@@ -115,6 +122,8 @@ mod tests {
             ("\"\\x+1\"", BadString::Escape("x+1".into())),
             ("\"\\x1\"", BadString::Escape("x1\"".into())),
             ("\"a\" b", BadString::More("b".into())),
+            ("\"a\" \x1b[31m", BadString::More(r"\u{1b}[31m".into())),
+            ("\"\\\x1b\"", BadString::Escape(r"\u{1b}".into())),
         ] {
             assert_eq!(parse(text).unwrap_err(), error);
         }

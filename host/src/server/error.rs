@@ -6,6 +6,7 @@ use crate::coredumps::CoredumpsError;
 use crate::engine::EngineError;
 use crate::handler::{LoadError, LoaderError};
 use crate::listener::{BindError, Gone, JoinError};
+use crate::plugin::PluginError;
 use crate::receipt::ReceiptsError;
 use crate::tls::LoadErrors;
 use crate::trial::TrialError;
@@ -129,12 +130,14 @@ pub enum RunError {
 
 /// A plugin that cannot be put into service.
 #[derive(Debug, thiserror::Error)]
-#[error("{place}: {error}")]
+#[error("{place}: {error}{advice}")]
 pub struct BadPlugin {
     handler: String,
     /// Where it was named, and its path.
     place: String,
     error: Unfit,
+    /// What to do, where there is more to say than the error does.
+    advice: &'static str,
 }
 
 /// What is wrong with a plugin.
@@ -178,7 +181,13 @@ impl BadPlugin {
             Origin::Plugin(_) => module.to_string(),
             origin => format!("{origin}: {module}"),
         };
-        Self { handler: config.name.clone(), place, error }
+        let is_missing = matches!(error, Unfit::Load(LoadError::Plugin(PluginError::Missing)));
+        let advice = if is_missing && config.build.is_some() {
+            "; `portcell dev` runs the `build` that has to make it"
+        } else {
+            ""
+        };
+        Self { handler: config.name.clone(), place, error, advice }
     }
 }
 

@@ -7,6 +7,7 @@
 //     end          ends its side, and then waits for the peer's end
 //     code N       ends with this code
 //     log TEXT     writes a line to the log: logged
+//     tls          asks for TLS: go, and over TLS secured; or why not: ENOTSUP
 
 import { Connection, Level, Poll, Shutdown, errnoName, log } from "portcell";
 import * as abi from "portcell/assembly/abi";
@@ -46,6 +47,10 @@ function answer(conn: Connection, command: string, rest: string): string {
   if (command == "log") {
     log(Level.INFO, rest);
     return "logged";
+  }
+  if (command == "tls") {
+    const failed = conn.startTls("go\n");
+    return failed < 0 ? errnoName(failed) : "secured";
   }
   return "?";
 }

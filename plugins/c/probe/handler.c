@@ -8,6 +8,7 @@
  *     end           ends its side, and then itself when the peer does
  *     code N        ends with this code
  *     log TEXT      a line in the host's log: "logged"
+ *     tls           asks for TLS: "go", and over TLS "secured"; or why not: ENOTSUP
  */
 
 #include <stdio.h>
@@ -71,6 +72,14 @@ static int log_line(const char *text) {
     return GO_ON;
 }
 
+static int start_tls(struct portcell_reader *reader) {
+    int32_t error = portcell_start_tls("go\n");
+    if (error == 0)
+        portcell_reader_clear(reader); /* it came in plaintext, from whom nobody knows */
+    snprintf(answer, sizeof answer, "%s", error == 0 ? "secured" : portcell_errno_name(error));
+    return GO_ON;
+}
+
 /* What is behind `word` in the line; NULL if the line begins with something else. */
 static const char *behind(const char *line, const char *word) {
     size_t length = strlen(word);
@@ -94,6 +103,8 @@ static int obey(struct portcell_reader *reader, const char *line) {
         return wait_for_a_drain();
     if (strcmp(line, "end") == 0)
         return end(reader);
+    if (strcmp(line, "tls") == 0)
+        return start_tls(reader);
     snprintf(answer, sizeof answer, "?");
     return GO_ON;
 }

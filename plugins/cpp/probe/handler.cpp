@@ -7,6 +7,7 @@
 //     end           ends its side, and then itself when the peer does
 //     code N        ends with this code
 //     log TEXT      a line in the host's log: "logged"
+//     tls           asks for TLS: "go", and over TLS "secured"; or why not: ENOTSUP
 
 #include <cstdlib>
 
@@ -62,6 +63,11 @@ outcome log_line(const std::string &text) {
     return std::string("logged");
 }
 
+outcome start_tls(portcell::connection &peer) {
+    bool begun = peer.start_tls("go\n");
+    return std::string(begun ? "secured" : portcell::name(peer.error()));
+}
+
 outcome obey(portcell::connection &peer, const std::string &line) {
     std::size_t space = line.find(' ');
     std::string command = line.substr(0, space);
@@ -80,6 +86,8 @@ outcome obey(portcell::connection &peer, const std::string &line) {
         return std::atoi(rest.c_str());
     if (command == "log")
         return log_line(rest);
+    if (command == "tls")
+        return start_tls(peer);
     return std::string("?");
 }
 

@@ -10,6 +10,7 @@
 //	end         ends its side, and then waits for the peer's end
 //	code N      ends with this exit code
 //	log TEXT    logs the text: logged
+//	tls         go, and over TLS: secured; or why not: ENOTSUP
 //
 // To anything else the answer is "?".
 package main
@@ -84,6 +85,13 @@ func answer(conn *portcell.Connection) error {
 		case command == "log":
 			portcell.Log(portcell.LevelInfo, rest)
 			err = say("logged")
+		case line == "tls\n":
+			if failed := conn.StartTLS("", "go\n"); failed != nil {
+				err = say("%s", name(failed))
+			} else {
+				lines.Reset(conn) // what it has read ahead came in plaintext, from whom nobody knows
+				err = say("secured")
+			}
 		default:
 			err = say("?")
 		}

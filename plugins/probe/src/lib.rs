@@ -8,6 +8,7 @@
 //! end           ends its side, and then itself when the peer does
 //! code N        ends with this code
 //! log TEXT      a line in the host's log: "logged"
+//! tls           asks for TLS: "go", and over TLS "secured"; or why not: ENOTSUP
 //! ```
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
@@ -31,7 +32,12 @@ fn probe(conn: Connection) -> io::Result<()> {
         if peer.by_ref().take(LONGEST).read_line(&mut line)? == 0 {
             return Ok(());
         }
-        let Some(answer) = obey(&mut peer, line.trim_end_matches('\n'))? else { return Ok(()) };
+        let line = line.trim_end_matches('\n');
+        if line == "tls" {
+            peer = start_tls(peer)?;
+            continue;
+        }
+        let Some(answer) = obey(&mut peer, line)? else { return Ok(()) };
         peer.get_mut().write_all(format!("{answer}\n").as_bytes())?;
     }
 }
@@ -77,6 +83,21 @@ fn read_once(peer: &mut Peer, bound: Duration) -> io::Result<String> {
         Err(error) if error.kind() == ErrorKind::WouldBlock => Ok("EAGAIN".to_owned()),
         Err(error) => Err(error),
     }
+}
+
+/// Gives the connection back without what was read ahead: that came in plaintext, from whom nobody
+/// knows.
+fn start_tls(peer: Peer) -> io::Result<Peer> {
+    let (mut conn, answer) = match peer.into_inner().start_tls(b"go\n") {
+        Ok(conn) => (conn, "secured"),
+        Err(error) => match error.kind() {
+            ErrorKind::Unsupported => (error.into_connection(), "ENOTSUP"),
+            ErrorKind::InvalidInput => (error.into_connection(), "EINVAL"),
+            _ => return Err(error.into()),
+        },
+    };
+    writeln!(conn, "{answer}")?;
+    Ok(BufReader::new(conn))
 }
 
 fn number<N: std::str::FromStr>(text: &str) -> io::Result<N> {
@@ -146,6 +167,19 @@ mod tests {
         peer.write_all(b"drain\n").unwrap();
         probe(conn).unwrap();
         assert_eq!(io::read_to_string(&peer).unwrap(), "waiting\ndraining\n");
+    }
+
+    #[test]
+    fn tls_begins_and_what_was_sent_before_is_forgotten() {
+        let (conn, mut peer) = Connection::pair();
+        let handler = std::thread::spawn(|| probe(conn));
+        peer.write_all(b"tls\nnonsense\n").unwrap();
+        peer.read_exact(&mut [0; 3]).unwrap();
+        peer.start_tls().unwrap();
+        peer.write_all(b"fact transport\n").unwrap();
+        peer.finish();
+        assert_eq!(io::read_to_string(&peer).unwrap(), "secured\ntransport=tls\n");
+        handler.join().unwrap().unwrap();
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //!     end          ends its side, and then waits for the peer's end
 //!     code N       ends with this code
 //!     log TEXT     writes a line to the log: logged
+//!     tls          asks for TLS: go, and over TLS secured; or why not: ENOTSUP
 
 const std = @import("std");
 const portcell = @import("portcell");
@@ -22,7 +23,7 @@ var output: [4096]u8 = undefined;
 /// Certificates are the longest facts.
 var fact: [64 * 1024]u8 = undefined;
 
-const Command = enum { fact, timeout, bad, drain, end, code, log };
+const Command = enum { fact, timeout, bad, drain, end, code, log, tls };
 
 fn probe(conn: portcell.Connection) !i32 {
     var reading = conn.reader(&input);
@@ -75,6 +76,10 @@ fn probe(conn: portcell.Connection) !i32 {
             .log => {
                 portcell.log(.info, rest);
                 try writer.writeAll("logged\n");
+            },
+            .tls => {
+                const answer = if (conn.startTls("", "go\n", &reading)) "secured" else |err| portcell.errnoName(err);
+                try writer.print("{s}\n", .{answer});
             },
         } else {
             try writer.writeAll("?\n");

@@ -27,6 +27,13 @@ pub(super) struct Job {
 impl Project {
     /// Reads the configuration at `path`; `command` builds its only handler, if it is there.
     pub(super) fn read(path: &Path, command: Option<&str>) -> Result<Self, Failure> {
+        if matches!(path.try_exists(), Ok(false)) {
+            return Err(at(
+                path,
+                "there is no such file; `portcell new` makes a project that has one, and another \
+                 file can be named: portcell dev CONFIG",
+            ));
+        }
         let mut config = serve::read(path)?;
         if let Some(command) = command {
             overrule(&mut config, command).map_err(|why| at(path, &why))?;
@@ -167,6 +174,18 @@ mod tests {
             "FILE: no handler has a `build`; write the command that makes its module into \
              [handler.a], like build = \"cargo build --release\", or give it with --build"
         );
+    }
+
+    #[test]
+    fn without_a_configuration_it_says_where_to_get_one() {
+        let folder = tempfile::tempdir().unwrap();
+        match Project::read(&folder.path().join("portcell.toml"), None) {
+            Err(Failure::Usage(error)) => {
+                let said = error.to_string();
+                assert!(said.contains(": there is no such file; `portcell new` makes"), "{said}");
+            }
+            other => panic!("{:?}", other.is_ok()),
+        }
     }
 
     #[test]

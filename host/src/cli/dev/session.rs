@@ -22,6 +22,9 @@ use crate::cli::Failure;
 const IN_A_ROW: u32 = 5;
 const PAUSE: Duration = Duration::from_secs(5);
 
+/// How a shell ends that has not found a command. (POSIX, Shell Command Language, 2.8.2.)
+const NO_COMMAND: i32 = 127;
+
 /// What became of a job.
 struct Outcome {
     job: Job,
@@ -270,6 +273,9 @@ impl Session {
             self.build = None;
             let failure = match status {
                 Ok(status) if status.success() => None,
+                Ok(status) if status.code() == Some(NO_COMMAND) => Some(format!(
+                    "the build failed ({status}): a command in it is not installed, or not in PATH"
+                )),
                 Ok(status) => Some(format!("the build failed ({status})")),
                 Err(error) => Some(format!("the build cannot be waited for: {error}")),
             };

@@ -70,9 +70,12 @@ impl Language {
         }
     }
 
-    /// The language of this word.
-    pub(super) fn named(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|language| language.word() == word)
+    /// The language of this word or title, in large or small letters.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        let is_name = |language: &Self| {
+            [language.word(), language.title()].iter().any(|known| known.eq_ignore_ascii_case(name))
+        };
+        Self::ALL.into_iter().find(is_name)
     }
 
     /// What has to be installed.

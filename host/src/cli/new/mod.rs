@@ -13,7 +13,7 @@ use std::io::{self, BufReader, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use self::folder::Problem;
@@ -50,7 +50,8 @@ pub(super) fn command() -> Command {
             Arg::new("lang")
                 .long("lang")
                 .value_name("LANGUAGE")
-                .value_parser(PossibleValuesParser::new(Language::ALL.map(Language::word)))
+                .value_parser(PossibleValuesParser::new(Language::ALL.map(word)))
+                .ignore_case(true)
                 .help("What it is written in"),
         )
         .arg(
@@ -59,6 +60,11 @@ pub(super) fn command() -> Command {
                 .action(ArgAction::SetTrue)
                 .help("A plain program with stdin and stdout, without the SDK"),
         )
+}
+
+/// What `--lang` takes. `c++` is known, too: it is not C.
+fn word(language: Language) -> PossibleValue {
+    PossibleValue::new(language.word()).alias(language.title())
 }
 
 /// Makes the project, and says how to go on.

@@ -28,11 +28,9 @@ pub(super) fn ask(mut input: impl BufRead, mut output: impl Write) -> io::Result
 }
 
 fn meant(answer: &str) -> Option<Language> {
-    let is_its_title = |language: &Language| language.title().eq_ignore_ascii_case(answer);
     match answer.parse::<usize>() {
         Ok(number) => Language::ALL.get(number.checked_sub(1)?).copied(),
-        Err(_) => Language::named(&answer.to_ascii_lowercase())
-            .or_else(|| Language::ALL.into_iter().find(is_its_title)),
+        Err(_) => Language::named(answer),
     }
 }
 
@@ -54,6 +52,7 @@ mod tests {
             ("6", Language::Zig),
             ("cpp\n", Language::Cpp),
             ("C++\n", Language::Cpp),
+            ("c++\n", Language::Cpp),
             ("ASSEMBLYSCRIPT\n", Language::AssemblyScript),
         ] {
             assert_eq!(answered(answer).0, Some(language), "{answer:?}");
