@@ -179,13 +179,10 @@ mod tests {
     #[test]
     fn without_a_configuration_it_says_where_to_get_one() {
         let folder = tempfile::tempdir().unwrap();
-        match Project::read(&folder.path().join("portcell.toml"), None) {
-            Err(Failure::Usage(error)) => {
-                let said = error.to_string();
-                assert!(said.contains(": there is no such file; `portcell new` makes"), "{said}");
-            }
-            other => panic!("{:?}", other.is_ok()),
-        }
+        let read = Project::read(&folder.path().join("portcell.toml"), None);
+        let Err(Failure::Usage(error)) = read else { panic!("it was read") };
+        let said = error.to_string();
+        assert!(said.contains(": there is no such file; `portcell new` makes"), "{said}");
     }
 
     #[test]
