@@ -248,7 +248,7 @@ fn counters_are_zero(folder: &Folder) -> bool {
     let status = Program::portcell().arguments(&["status", "--json"]).directory(folder.path());
     let status: Value = serde_json::from_str(&status.text()).unwrap();
     let of = |list: &str| status[list].as_array().unwrap().clone();
-    let versions = of("handlers").into_iter().flat_map(|it| it["versions"].as_array().cloned());
+    let versions = of("handlers").into_iter().filter_map(|it| it["versions"].as_array().cloned());
     let everybody = [of("listeners"), of("tenants"), of("limits"), versions.flatten().collect()];
     let counts = ["connections", "flows", "memory", "used"];
     everybody
