@@ -30,11 +30,21 @@ fn beside_its_stack(share_data: bool) -> usize {
     folder.wat("large", &echo.replace(memory, with_data).replacen("(loop $again", grows, 1));
     let config = format!(
         r#"
-        server = {{ max_connections = {CONNECTIONS}, share_data = {share_data} }}
-        handler.small.module = "small.wasm"
-        handler.large.module = "large.wasm"
-        listener.small = {{ bind = "127.0.0.1:0", handler = "small" }}
-        listener.large = {{ bind = "127.0.0.1:0", handler = "large" }}
+        [server]
+        max_connections = {CONNECTIONS}
+        share_data = {share_data}
+        [handler.small]
+        module = "small.wasm"
+        [handler.large]
+        module = "large.wasm"
+        [[listener]]
+        name = "small"
+        bind = "127.0.0.1:0"
+        handler = "small"
+        [[listener]]
+        name = "large"
+        bind = "127.0.0.1:0"
+        handler = "large"
         "#
     );
     let server = Server::serve(&folder, &config).start();
