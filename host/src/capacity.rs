@@ -11,12 +11,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 const RESERVED_DESCRIPTORS: u64 = 128;
 
 /// Memory mappings for everything that is not an instance: the program, its libraries, threads,
-/// and the modules' code and images.
-const RESERVED_MAPPINGS: u64 = 6000;
-
-/// Memory mappings of one instance: its stack and guard page, and up to four of its memory (the
-/// image, what is before and after it, and the part that is not accessible yet).
-const MAPPINGS_PER_INSTANCE: u64 = 6;
+/// the modules' code and images, and the pool's spare slots.
+const RESERVED_MAPPINGS: u64 = 5000;
 
 /// Address space for everything that is not a connection's instance, in bytes: the program, its
 /// libraries, and the pool's spare slots.
@@ -58,6 +54,8 @@ pub struct Needs {
     pub flows: u32,
     /// Descriptors of one connection, its socket and its guest's files.
     pub descriptors: u64,
+    /// Memory mappings of one instance.
+    pub mappings: u64,
     /// Address space of one instance, in bytes.
     pub addresses: u64,
 }
@@ -134,7 +132,7 @@ impl Machine {
             .saturating_sub(u64::from(needs.waiting))
             .saturating_sub(flows * needs.descriptors.saturating_sub(1))
             / needs.descriptors;
-        let by_mappings = (self.mappings.saturating_sub(RESERVED_MAPPINGS) / MAPPINGS_PER_INSTANCE)
+        let by_mappings = (self.mappings.saturating_sub(RESERVED_MAPPINGS) / needs.mappings)
             .saturating_sub(flows);
         let by_addresses = (self.addresses / needs.addresses).saturating_sub(flows);
         let (most, bound) = [
@@ -158,7 +156,7 @@ impl Machine {
     }
 }
 
-/// `room for 9921 connections; ...`, on one line.
+/// `room for 15132 connections; ...`, on one line.
 impl fmt::Display for Capacity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "room for {} connections; {}", self.connections, self.bound)
@@ -195,12 +193,13 @@ mod tests {
     const PLENTY: Machine =
         Machine { descriptors: 1 << 40, mappings: 1 << 40, addresses: CONTIGUOUS_ADDRESSES };
 
-    const NEEDS: Needs = Needs { waiting: 1000, flows: 0, descriptors: 1, addresses: SLOT };
+    const NEEDS: Needs =
+        Needs { waiting: 1000, flows: 0, descriptors: 1, mappings: 4, addresses: SLOT };
 
     #[test]
     fn the_smallest_of_the_machines_bounds_counts() {
         let cases = [
-            (Machine { mappings: 65_530, ..PLENTY }, 9921, Bound::Mappings(65_530)),
+            (Machine { mappings: 65_530, ..PLENTY }, 15_132, Bound::Mappings(65_530)),
             (Machine { descriptors: 2_000, ..PLENTY }, 872, Bound::Descriptors(2_000)),
             (Machine { addresses: 10 * SLOT, ..PLENTY }, 10, Bound::Addresses(10 * SLOT)),
         ];
@@ -215,9 +214,9 @@ mod tests {
         let machine = Machine { mappings: 65_530, ..PLENTY };
         let capacity = machine.capacity(NonZeroU32::new(100), &NEEDS).unwrap();
         assert_eq!(capacity, Capacity { connections: 100, bound: Bound::Configured });
-        let refused = machine.capacity(NonZeroU32::new(10_000), &NEEDS).unwrap_err();
+        let refused = machine.capacity(NonZeroU32::new(15_133), &NEEDS).unwrap_err();
         let said = refused.to_string();
-        assert!(said.contains("allows 9921") && said.contains("vm.max_map_count"), "{said}");
+        assert!(said.contains("allows 15132") && said.contains("vm.max_map_count"), "{said}");
     }
 
     #[test]
@@ -225,6 +224,13 @@ mod tests {
         let machine = Machine { descriptors: 5, ..PLENTY };
         let said = machine.capacity(None, &NEEDS).unwrap_err().to_string();
         assert!(said.contains("allows 0") && said.contains("open files is 5"), "{said}");
+    }
+
+    #[test]
+    fn data_that_is_shared_costs_mappings() {
+        let machine = Machine { mappings: 65_530, ..PLENTY };
+        let needs = Needs { mappings: 6, ..NEEDS };
+        assert_eq!(machine.capacity(None, &needs).unwrap().connections, 10_088);
     }
 
     #[test]

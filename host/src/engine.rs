@@ -57,12 +57,23 @@ pub struct Settings {
     pub stack: u32,
     /// How the work of guests is measured.
     pub meter: Meter,
+    /// Whether instances share their module's data until they write to it, by mapping it, instead
+    /// of having a copy each.
+    pub share_data: bool,
 }
 
 impl Settings {
     /// Those of a server with room for so many instances at once.
     pub const fn of(server: &ServerConfig, connections: u32) -> Self {
-        Self { connections, stack: server.stack, meter: server.meter }
+        let &ServerConfig { stack, meter, share_data, .. } = server;
+        Self { connections, stack, meter, share_data }
+    }
+
+    /// Memory mappings of one instance, at most: its stack and the guard page of that, the part of
+    /// its memory that it has and the part that it has not; and where data is mapped into its
+    /// memory, that, and the parts before and behind it, which have nothing in common then.
+    pub const fn mappings(&self) -> u64 {
+        if self.share_data { 6 } else { 4 }
     }
 
     /// Address space of one instance, in bytes.
@@ -97,7 +108,8 @@ pub enum EngineError {
 impl Engine {
     /// An engine with room for this many instances at once, and otherwise the defaults.
     pub fn new(connections: u32) -> Result<Self, EngineError> {
-        Self::with(&Settings { connections, stack: 256 << 10, meter: Meter::Epoch })
+        let (stack, meter, share_data) = (256 << 10, Meter::Epoch, false);
+        Self::with(&Settings { connections, stack, meter, share_data })
     }
 
     /// An engine with these settings.
@@ -118,9 +130,11 @@ impl Engine {
 /// An engine that makes code with this fingerprint, and has no pool; `None` if there is none.
 pub(crate) fn compiling(wanted: &str) -> wasmtime::Result<Option<WasmEngine>> {
     for meter in [Meter::Epoch, Meter::Fuel] {
-        let engine = WasmEngine::new(&code(meter))?;
-        if hexadecimal(&fingerprint(&engine)) == wanted {
-            return Ok(Some(engine));
+        for share_data in [false, true] {
+            let engine = WasmEngine::new(&code(meter, share_data))?;
+            if hexadecimal(&fingerprint(&engine)) == wanted {
+                return Ok(Some(engine));
+            }
         }
     }
     Ok(None)
@@ -156,7 +170,7 @@ impl Hasher for Hashed {
 
 fn config(settings: &Settings) -> Config {
     let stack = settings.stack as usize;
-    let mut config = code(settings.meter);
+    let mut config = code(settings.meter, settings.share_data);
     config
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(settings.connections)))
         .async_stack_size(stack + HOST_STACK)
@@ -194,7 +208,7 @@ fn pool(connections: u32) -> PoolingAllocationConfig {
 }
 
 /// Everything but the pool: what code depends on is here.
-fn code(meter: Meter) -> Config {
+fn code(meter: Meter, share_data: bool) -> Config {
     let mut config = Config::new();
     config
         .strategy(Strategy::Cranelift)
@@ -203,7 +217,10 @@ fn code(meter: Meter) -> Config {
         .memory_reservation(MEMORY_SLOT)
         .memory_guard_size(GUARD)
         .memory_may_move(false)
-        .memory_init_cow(true)
+        // A mapped image splits a memory into parts that the kernel counts one by one, and their
+        // number is what bounds the connections of a process. Data that is copied instead is
+        // memory as any other: the guard, and the part that is not accessible, are where they were.
+        .memory_init_cow(share_data)
         // Images in memory: changing or deleting the file of a module cannot touch a guest.
         .force_memory_init_memfd(true)
         .async_stack_zeroing(true)
@@ -256,13 +273,17 @@ mod tests {
 
     #[test]
     fn code_of_the_compiler_is_code_for_the_pool() {
-        for (meter, stack) in [(Meter::Epoch, 256 << 10), (Meter::Fuel, 1 << 20)] {
-            let pool = Engine::with(&Settings { connections: 1, stack, meter }).unwrap();
+        for (meter, stack, share_data) in
+            [(Meter::Epoch, 256 << 10, false), (Meter::Fuel, 1 << 20, true)]
+        {
+            let settings = Settings { connections: 1, stack, meter, share_data };
+            let pool = Engine::with(&settings).unwrap();
             let wanted = fingerprint(pool.wasm());
             let compiler = compiling(&hexadecimal(&wanted)).unwrap().unwrap();
             assert_eq!(wanted, fingerprint(&compiler));
         }
-        let other = WasmEngine::new(code(Meter::Epoch).epoch_interruption(false)).unwrap();
+        let mut other = code(Meter::Epoch, false);
+        let other = WasmEngine::new(other.epoch_interruption(false)).unwrap();
         assert!(compiling(&hexadecimal(&fingerprint(&other))).unwrap().is_none());
     }
 }

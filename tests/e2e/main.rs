@@ -33,6 +33,7 @@ mod library;
 mod life;
 mod limits;
 mod lost;
+mod mappings;
 mod new;
 mod options;
 mod plugins;

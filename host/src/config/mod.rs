@@ -155,6 +155,8 @@ pub struct ServerConfig {
     pub stack: u32,
     /// How the work of guests is measured.
     pub meter: Meter,
+    /// Whether instances share their module's data until they write to it.
+    pub share_data: bool,
 }
 
 /// Where compiled modules are kept.

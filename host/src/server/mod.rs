@@ -368,11 +368,13 @@ fn needs(config: &Config) -> Needs {
     let any = config.listeners.iter().any(shakes);
     let handshakes = if any { config.server.max_handshakes.get() } else { 0 };
     let beside = handshakes.saturating_add(crate::admin::descriptors(&config.server));
+    let instance = Settings::of(&config.server, 0);
     Needs {
         waiting: queues.fold(beside, u32::saturating_add),
         flows: flows(config),
         descriptors: 1 + files as u64,
-        addresses: Settings::of(&config.server, 0).slot(),
+        mappings: instance.mappings(),
+        addresses: instance.slot(),
     }
 }
 

@@ -109,7 +109,9 @@ impl Service {
                 // The gate is one for handshakes, or nobody could be let in.
                 let handshake = entry.handshake().ok()?;
                 account.presence().shakes();
-                let shaken = handshaking.shake(socket, handshake, account).await?;
+                // On its own: the state of a handshake is large, and would be a part of what every
+                // connection is for as long as it lasts.
+                let shaken = Box::pin(handshaking.shake(socket, handshake, account)).await?;
                 (shaken.socket, shaken.permit, shaken.handler)
             }
             Tls::Never | Tls::OnRequest(_) => {

@@ -13,7 +13,8 @@ use tempfile::TempDir;
 
 use crate::harness::{Guest, import_text, loader};
 
-const DEFAULT: Settings = Settings { connections: 4, stack: 256 << 10, meter: Meter::Epoch };
+const DEFAULT: Settings =
+    Settings { connections: 4, stack: 256 << 10, meter: Meter::Epoch, share_data: false };
 
 fn loader_of(settings: Settings) -> Loader {
     Loader::new(Engine::with(&settings).unwrap(), Compiler::InProcess).unwrap()

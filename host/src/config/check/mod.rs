@@ -122,6 +122,7 @@ fn server(read: &mut Reader<'_>) -> Checked<ServerConfig> {
     let max_memory = read.total_memory("max_memory");
     let stack = read.size("stack");
     let meter = read.choice("meter", [Meter::Epoch, Meter::Fuel]);
+    let share_data = read.boolean("share_data");
     Ok(ServerConfig {
         max_connections: max_connections?,
         max_handshakes: max_handshakes?,
@@ -140,6 +141,7 @@ fn server(read: &mut Reader<'_>) -> Checked<ServerConfig> {
         max_memory: max_memory?,
         stack: u32::try_from(stack?).unwrap_or(u32::MAX),
         meter: meter?,
+        share_data: share_data?,
     })
 }
 

@@ -275,6 +275,7 @@ mod tests {
             max_memory: MemoryBound::Bytes(1),
             stack: 1 << 17,
             meter: Meter::Fuel,
+            share_data: true,
         };
         let differences = difference(&old, &new);
         let fixed = differences.iter().filter(|difference| difference.needs_restart());

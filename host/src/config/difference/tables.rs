@@ -89,7 +89,8 @@ pub(super) fn server(old: &ServerConfig, new: &ServerConfig) -> Vec<Compared> {
                 Meter::Epoch => "epoch".into(),
                 Meter::Fuel => "fuel".into(),
             },
-        );
+        )
+        .plain("share_data", |c| c.share_data);
     table.keys
 }
 

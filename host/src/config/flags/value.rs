@@ -131,6 +131,7 @@ mod tests {
         ("max-memory", "1GiB"),
         ("stack", "128KiB"),
         ("meter", "fuel"),
+        ("share-data", "true"),
         ("spawn", "inline"),
         ("when-full", "queue:100:2s"),
         ("farewell", r"421 a\\b\tc\r\n"),
@@ -245,6 +246,7 @@ mod tests {
         assert_eq!(server.cache, CacheConfig::Folder("./cache".into()));
         assert_eq!(server.max_memory, MemoryBound::Bytes(1 << 30));
         assert_eq!((server.stack, server.meter), (128 << 10, Meter::Fuel));
+        assert!(server.share_data);
         let listener = &config.listeners[0];
         let bind: Vec<_> = listener.bind.iter().map(ToString::to_string).collect();
         assert_eq!(bind, ["tcp://:7000", "unix:x.sock", "udp://:53"]);

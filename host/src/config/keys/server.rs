@@ -209,4 +209,17 @@ pub(super) const KEYS: &[Key] = &[
         without: "Where guests are ended would depend on the machine and what else it does.",
         flag: Some(flag("meter", "WORD")),
     },
+    Key {
+        name: "share_data",
+        home: Home::Server,
+        kind: Kind::Bool,
+        default: Is("false"),
+        change: Change::Restart,
+        doc: "Whether instances share the pages of their module's data until they write to them, \
+              instead of having a copy each. It takes two memory mappings more for each \
+              connection, and pays where modules have much data, as those in Go: an instance \
+              begins sooner and takes less memory.",
+        without: "Instances of a module with much data would each hold all of it.",
+        flag: Some(flag("share-data", "BOOL")),
+    },
 ];
