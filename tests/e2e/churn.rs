@@ -78,17 +78,25 @@ impl Crowd {
             })
         };
         let clients = (0..16).map(client).collect();
+        let crowd = Self { over, clients };
         counts.serves(50).await;
-        Self { over, clients }
+        crowd
     }
 
     /// Nobody may have met anything that is wrong.
-    async fn goes(self) -> TestResult {
+    async fn goes(mut self) -> TestResult {
         self.over.store(true, SeqCst);
-        for client in self.clients {
+        for client in std::mem::take(&mut self.clients) {
             client.await?;
         }
         Ok(())
+    }
+}
+
+impl Drop for Crowd {
+    /// A test that fails ends, too: its runtime waits for the clients.
+    fn drop(&mut self) {
+        self.over.store(true, SeqCst);
     }
 }
 
