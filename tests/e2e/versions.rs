@@ -1,7 +1,7 @@
 //! Versions of a handler: in service, kept, left; steered through the library.
 
 use std::fmt::Write as _;
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -268,7 +268,6 @@ async fn so_many_changes_wait_and_no_more() -> TestResult {
     // The first reload waits for somebody to write its configuration.
     let source = folder.at("config");
     mkfifoat(CWD, &source, Mode::RWXU)?;
-    // Who opens it to read and to write waits for nobody (fifo(7)).
     let writer = Pipe(source.clone());
     server.reads_from(source);
     server.bind().await?;
@@ -299,7 +298,9 @@ struct Pipe(PathBuf);
 
 impl Drop for Pipe {
     fn drop(&mut self) {
-        // Nobody waits, then.
-        let _ = OpenOptions::new().read(true).write(true).open(&self.0);
+        // Who opens it to read and to write waits for nobody (fifo(7)). Who reads finds its end then,
+        // and who comes later finds nothing.
+        let _open = OpenOptions::new().read(true).write(true).open(&self.0);
+        let _ = fs::remove_file(&self.0);
     }
 }

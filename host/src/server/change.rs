@@ -42,13 +42,6 @@ pub(super) struct Changes {
     told: (u64, u64),
 }
 
-impl Changes {
-    /// Whether there is none.
-    pub(super) fn are_made(&self) -> bool {
-        self.under_way.is_none() && self.waiting.is_empty()
-    }
-}
-
 impl Server {
     /// Makes a change when those before it are made.
     pub(super) fn change(&mut self, change: Change) {

@@ -262,14 +262,9 @@ impl Server {
     /// Serves until a drain or stop has ended it. Binds first, if that was not done. Fails when a
     /// listener's sockets are lost and it was the last.
     pub async fn run(mut self) -> Result<Ended, RunError> {
-        // What was asked before comes first: a server that was stopped does not begin.
-        loop {
-            let event = if self.changes.are_made() {
-                self.events.try_recv().ok()
-            } else {
-                self.events.recv().await
-            };
-            let Some(event) = event else { break };
+        // What was asked before comes first: a server that was stopped does not begin. Changes that
+        // take a while are waited for by nobody, also here.
+        while let Ok(event) = self.events.try_recv() {
             if let Some(end) = self.handle(event).await {
                 return self.end(end).await;
             }
