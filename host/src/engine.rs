@@ -71,9 +71,10 @@ impl Settings {
 
     /// Memory mappings of one instance, at most: its stack and the guard page of that, the part of
     /// its memory that it has and the part that it has not; and where data is mapped into its
-    /// memory, that, and the parts before and behind it, which have nothing in common then.
+    /// memory, that, the parts before and behind it, which have nothing in common then, and one
+    /// that a module with its data elsewhere has left.
     pub const fn mappings(&self) -> u64 {
-        if self.share_data { 6 } else { 4 }
+        if self.share_data { 7 } else { 4 }
     }
 
     /// Address space of one instance, in bytes.

@@ -5,6 +5,7 @@ mod child;
 mod code;
 mod order;
 mod process;
+mod segments;
 mod stop;
 
 use std::num::NonZero;
@@ -155,5 +156,5 @@ fn processors() -> usize {
 
 /// The code of a module, or why wasmtime refuses it.
 fn precompile(engine: &WasmEngine, module: &[u8]) -> Result<Vec<u8>, String> {
-    engine.precompile_module(module).map_err(|error| one_line(&error))
+    engine.precompile_module(&segments::join(module)).map_err(|error| one_line(&error))
 }

@@ -216,7 +216,7 @@ pub(super) const KEYS: &[Key] = &[
         default: Is("false"),
         change: Change::Restart,
         doc: "Whether instances share the pages of their module's data until they write to them, \
-              instead of having a copy each. It takes two memory mappings more for each \
+              instead of having a copy each. It takes three memory mappings more for each \
               connection, and pays where modules have much data, as those in Go: an instance \
               begins sooner and takes less memory.",
         without: "Instances of a module with much data would each hold all of it.",
