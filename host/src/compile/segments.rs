@@ -168,7 +168,7 @@ mod tests {
             let cut = &module[..length];
             assert_eq!(*join(cut), *cut);
         }
-        let mut wrong = module.clone();
+        let mut wrong = module;
         wrong[4] = 9;
         assert_eq!(*join(&wrong), wrong);
     }
