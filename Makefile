@@ -95,8 +95,9 @@ doc: ## API documentation; a warning is an error
 	cargo doc $(LOCKED) --workspace --no-deps
 
 .PHONY: bench
-bench: tools guests build ## Measure portcell against other servers; BENCH=--help says how
-	cargo run $(LOCKED) --release -p portcell-benches -- $(BENCH)
+bench: tools guests build ## Measure portcell against other servers: benches/RESULTS.md; BENCH=--help says what else
+	scripts/bench-peers
+	cargo run $(LOCKED) --release -p portcell-benches -- $(or $(BENCH),--all --results benches)
 
 .PHONY: tls-report
 tls-report: tools guests ## Let testssl.sh look at the default TLS settings: target/tls-report

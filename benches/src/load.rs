@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::task::JoinSet;
 use tokio_rustls::client::TlsStream;
 
@@ -29,8 +29,17 @@ const AT_ONCE: usize = 16 * 1024;
 #[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
-    /// For those that do a handshake of TLS first.
-    pub(crate) tls: Option<Connector>,
+    pub(crate) over: Over,
+}
+
+/// What carries the bytes.
+#[derive(Clone)]
+pub(crate) enum Over {
+    Tcp,
+    /// TLS over TCP, after a whole handshake.
+    Tls(Connector),
+    /// A datagram for each message, from a socket of each client's own.
+    Udp,
 }
 
 /// A set of clients of one server.
@@ -183,6 +192,7 @@ impl Client {
 enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+    Udp(UdpSocket),
 }
 
 /// Bytes that differ from client to client and from echo to echo.
@@ -225,6 +235,11 @@ impl Message {
                 let (reader, writer) = tokio::io::split(stream);
                 at_once(reader, writer, sent, received).await?;
             }
+            Stream::Udp(socket) => {
+                socket.send(sent).await.context("sending")?;
+                let length = socket.recv(received).await.context("receiving the echo")?;
+                ensure!(length == sent.len(), "{length} bytes came back of {}", sent.len());
+            }
         }
         if self.sent != self.received {
             let same = self.sent.iter().zip(&self.received).take_while(|(a, b)| a == b).count();
@@ -263,10 +278,16 @@ async fn write(writer: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> Result<(
 }
 
 async fn connect(target: &Target) -> Result<Stream> {
-    let stream = connect_plain(target.address).await?;
-    Ok(match &target.tls {
-        None => Stream::Plain(stream),
-        Some(tls) => Stream::Tls(Box::new(tls.connect(stream).await?)),
+    Ok(match &target.over {
+        Over::Tcp => Stream::Plain(connect_plain(target.address).await?),
+        Over::Tls(tls) => {
+            Stream::Tls(Box::new(tls.connect(connect_plain(target.address).await?).await?))
+        }
+        Over::Udp => {
+            let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+            socket.connect(target.address).await?;
+            Stream::Udp(socket)
+        }
     })
 }
 
@@ -287,6 +308,8 @@ async fn finish(stream: Stream) -> Result<()> {
     match stream {
         Stream::Plain(stream) => end(stream).await,
         Stream::Tls(stream) => end(stream).await,
+        // There is nothing to end.
+        Stream::Udp(_) => Ok(()),
     }
 }
 
@@ -358,7 +381,7 @@ mod tests {
         tokio::spawn(tokio_echo::accept(listener, Some(tls_server().await.0)));
         let error = Load::connecting(&target, 1, 64).run(FEW).await.err().unwrap().to_string();
         assert!(error.contains("the handshake: invalid peer certificate"), "{error}");
-        target.tls = None;
+        target.over = Over::Tcp;
         assert!(Load::connecting(&target, 1, 64).run(FEW).await.is_err(), "no TLS at all");
     }
 
@@ -388,7 +411,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(tokio_echo::accept(listener, None));
-        Target { address, tls: None }
+        Target { address, over: Over::Tcp }
     }
 
     async fn tls_echo_server() -> Target {
@@ -403,7 +426,11 @@ mod tests {
         let Identity { certificate, key, connector } = Identity::new(folder.path()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        (acceptor(&certificate, &key).unwrap(), Target { address, tls: Some(connector) }, listener)
+        (
+            acceptor(&certificate, &key).unwrap(),
+            Target { address, over: Over::Tls(connector) },
+            listener,
+        )
     }
 
     /// Echoes 64 bytes, changed by `change`, then sends `more`.
@@ -422,6 +449,6 @@ mod tests {
                 assert_eq!(stream.read(&mut bytes).await.unwrap(), 0);
             }
         });
-        Target { address, tls: None }
+        Target { address, over: Over::Tcp }
     }
 }

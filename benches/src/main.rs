@@ -7,11 +7,13 @@ mod machine;
 mod neighbours;
 mod process;
 mod report;
+mod results;
 mod scenarios;
 mod servers;
 mod tls;
 mod tokio_echo;
 
+use std::collections::HashSet;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -40,7 +42,7 @@ fn main() -> ExitCode {
                 [certificate, key] => Some((certificate.as_path(), key.as_path())),
                 _ => None,
             };
-            tokio_echo::serve(identity).map(|()| true)
+            tokio_echo::serve(identity, of_server.get_flag("udp")).map(|()| true)
         }
         Some((NEIGHBOURS, arguments)) => beside_neighbours(arguments).map(|()| true),
         Some((INSTANCES, arguments)) => of_instances(arguments).map(|()| true),
@@ -57,8 +59,8 @@ fn main() -> ExitCode {
 }
 
 fn command() -> Command {
-    let list = |names: Vec<&'static str>| {
-        let arg = Arg::new("").value_delimiter(',').default_values(&names);
+    let list = |names: Vec<&'static str>, usual: &[&'static str]| {
+        let arg = Arg::new("").value_delimiter(',').default_values(usual);
         arg.value_name("NAME,...").value_parser(PossibleValuesParser::new(names))
     };
     let number = |name: &'static str, default: &'static str| {
@@ -78,12 +80,13 @@ fn command() -> Command {
         file("portcell").help("The portcell binary [default: the one beside this program]");
     let plugin = file("plugin");
     Command::new("portcell-benches")
-        .about("Measures portcell against a plain tokio echo server in the same run")
+        .about("Measures portcell against other servers in the same run")
         .args_conflicts_with_subcommands(true)
         .subcommand(
             Command::new(SERVE_TOKIO)
                 .hide(true)
-                .arg(Arg::new("tls").long("tls").num_args(2).value_parser(value_parser!(PathBuf))),
+                .arg(Arg::new("tls").long("tls").num_args(2).value_parser(value_parser!(PathBuf)))
+                .arg(Arg::new("udp").long("udp").action(ArgAction::SetTrue)),
         )
         .subcommand(
             Command::new(NEIGHBOURS)
@@ -104,10 +107,11 @@ fn command() -> Command {
                 .arg(json.clone().help("JSON instead of the table")),
         )
         .args([
-            list(Kind::NAMES.map(|(name, _)| name).into()).id("servers").long("servers").help(
-                "Servers in turn; the others are compared with the first. One may be named twice",
-            ),
-            list(Scenario::NAMES.map(|(name, _)| name).into())
+            list(Kind::NAMES.map(|(name, _)| name).into(), &Kind::USUAL)
+                .id("servers")
+                .long("servers")
+                .help("Servers in turn; the others are compared with the first. One may be named twice"),
+            list(Scenario::NAMES.map(|(name, _)| name).into(), &Scenario::USUAL)
                 .id("scenarios")
                 .long("scenarios")
                 .help("What is measured, in this order"),
@@ -127,7 +131,15 @@ fn command() -> Command {
                 .action(ArgAction::SetTrue)
                 .conflicts_with_all(["rounds", "seconds", "idle"])
                 .help("One short round of everything: shows that it works, measures nothing"),
+            Arg::new("all")
+                .long("all")
+                .action(ArgAction::SetTrue)
+                .conflicts_with_all(["servers", "scenarios"])
+                .help("All servers, and all scenarios; not every server in every one"),
             json.help("JSON instead of the table, with the values of every round"),
+            file("results")
+                .value_name("FOLDER")
+                .help("Writes RESULTS.md with its curves into this folder, too"),
             portcell,
             plugin.help("The module of portcell-sdk [default: plugins/echo.wasm of the workspace]"),
         ])
@@ -135,14 +147,16 @@ fn command() -> Command {
 
 /// Runs and reports; false when a measurement failed.
 fn bench(arguments: &ArgMatches) -> Result<bool> {
-    let servers = chosen(arguments, "servers", &Kind::NAMES);
+    let all = arguments.get_flag("all");
+    let servers = if all { Kind::NAMES.into() } else { chosen(arguments, "servers", &Kind::NAMES) };
     let kinds: Vec<Kind> = servers.iter().map(|(_, kind)| *kind).collect();
     let machine = Machine::here();
     let apart = arguments.get_flag("apart").then(Apart::new).transpose()?;
     let launcher = Launcher::new(portcell(arguments)?, plugin(arguments), &kinds, apart)?;
     let (rounds, amount) = amount(arguments)?;
     let asked = chosen(arguments, "scenarios", &Scenario::NAMES);
-    let scenarios = Scenario::NAMES.into_iter().filter(|known| asked.contains(known)).collect();
+    let wanted = |known: &(_, _)| all || asked.contains(known);
+    let scenarios = Scenario::NAMES.into_iter().filter(wanted).collect();
     let mut report = Report {
         machine,
         apart: apart.is_some(),
@@ -151,9 +165,13 @@ fn bench(arguments: &ArgMatches) -> Result<bool> {
         servers: labels(&servers),
         scenarios,
         samples: Vec::new(),
+        tried: HashSet::new(),
         failures: Vec::new(),
     };
     run(measure_all(&launcher, &kinds, &mut report))?;
+    if let Some(folder) = arguments.get_one::<PathBuf>("results") {
+        results::write(&report, folder)?;
+    }
     if arguments.get_flag("json") {
         writeln!(io::stdout(), "{:#}", report.json())?;
     } else {
@@ -209,6 +227,10 @@ async fn measure_all(launcher: &Launcher, kinds: &[Kind], report: &mut Report) -
         for (name, scenario) in report.scenarios.clone() {
             for turn in 0..kinds.len() {
                 let server = (turn + round) % kinds.len();
+                if !kinds[server].does(scenario) {
+                    continue;
+                }
+                report.tried.insert((scenario, server));
                 let label = &report.servers[server];
                 let place = format!("round {} of {}, {name}, {label}", round + 1, report.rounds);
                 writeln!(io::stderr(), "{place}")?;
@@ -234,7 +256,7 @@ async fn measure(
     scenario: Scenario,
     amount: Amount,
 ) -> Result<Vec<f64>> {
-    let server = launcher.start(kind, scenario.over_tls()).await?;
+    let server = launcher.start(kind, scenario.carrier()).await?;
     let said = server.said();
     let measured = scenario.measure(&server, amount).await;
     let ended = server.stop();

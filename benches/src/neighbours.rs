@@ -9,7 +9,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::load::{Bound, Load, Work};
+use crate::load::{Bound, Load, Over, Work};
 use crate::servers::Server;
 
 /// The subcommand.
@@ -54,7 +54,7 @@ async fn round(portcell: &Path, module: &Path, window: Duration) -> Result<Round
     let mut command = std::process::Command::new(portcell);
     command.env("TOKIO_WORKER_THREADS", THREADS).arg("run").arg(module);
     command.args(["--listen", "tcp://127.0.0.1:0", "--cpu", "none"]);
-    let server = Server::start(&mut command, None, None).await?;
+    let server = Server::start(&mut command, Over::Tcp, None).await?;
     let bound = Bound { window, operations: usize::MAX };
     let mut victim = Load::open(&server.target, 1, MESSAGE).await?;
     // A moment to get going.

@@ -1,5 +1,6 @@
 //! What came out: medians, extremes and ratios, as a table for people and as JSON.
 
+use std::collections::HashSet;
 use std::fmt::Write;
 
 use serde_json::{Value, json};
@@ -18,6 +19,8 @@ pub(crate) struct Report {
     pub(crate) servers: Vec<String>,
     pub(crate) scenarios: Vec<(&'static str, Scenario)>,
     pub(crate) samples: Vec<Sample>,
+    /// Which servers were measured in which scenarios, or were to be.
+    pub(crate) tried: HashSet<(Scenario, usize)>,
     /// Measurements that went wrong, each in one line or more; their samples are missing.
     pub(crate) failures: Vec<String>,
 }
@@ -35,20 +38,10 @@ pub(crate) struct Sample {
 impl Report {
     /// A line about the machine, a table for each scenario, and the failures.
     pub(crate) fn table(&self) -> String {
-        let mut out = format!("{}\n", self.machine);
-        let seconds = self.amount.bound.window.as_secs_f64();
-        let _ = writeln!(
-            out,
-            "{} x {seconds} s each{}: median, (least..most), ratio to {}",
-            self.rounds,
-            if self.apart { ", the server on one processor and the load on another" } else { "" },
-            self.servers[0]
-        );
+        let mut out = format!("{}\n{}\n", self.machine, self.how());
         for &(name, scenario) in &self.scenarios {
             let _ = writeln!(out, "\n{name}: {}", scenario.about(self.amount));
-            let mut rows = vec![headings(scenario.metrics())];
-            rows.extend((0..self.servers.len()).map(|server| self.row(scenario, server)));
-            out += &aligned(&rows);
+            out += &aligned(&self.rows(scenario));
             out += &self.disturbed(scenario);
             out += &self.load_bound(scenario);
         }
@@ -58,10 +51,53 @@ impl Report {
         out
     }
 
+    /// How often and for how long it was measured, and what the numbers are.
+    pub(crate) fn how(&self) -> String {
+        format!(
+            "{} x {} s each{}: median, (least..most), ratio to {}",
+            self.rounds,
+            self.amount.bound.window.as_secs_f64(),
+            if self.apart { ", the server on one processor and the load on another" } else { "" },
+            self.servers[0]
+        )
+    }
+
+    /// One scenario, as a table in Markdown.
+    pub(crate) fn markdown(&self, scenario: Scenario) -> String {
+        let mut rows = self.rows(scenario).into_iter();
+        let mut out = format!("{}.\n\n", capitalized(&scenario.about(self.amount)));
+        if let Some(headings) = rows.next() {
+            let _ = writeln!(out, "| {} |", headings.join(" | "));
+            let _ = writeln!(out, "| ---{} |", " | ---:".repeat(headings.len() - 1));
+        }
+        for row in rows {
+            let _ = writeln!(out, "| {} |", row.join(" | "));
+        }
+        for note in [self.disturbed(scenario), self.load_bound(scenario)].concat().lines() {
+            let _ = write!(out, "\n{}\n", note.trim());
+        }
+        out
+    }
+
+    /// The median of a metric, by its name in JSON; `None` if no round gave a value.
+    pub(crate) fn median(&self, scenario: Scenario, server: usize, metric: &str) -> Option<f64> {
+        let index = scenario.metrics().iter().position(|known| known.name == metric)?;
+        self.column(scenario, server, index).median
+    }
+
+    /// The headings, and the row of every server that was measured.
+    fn rows(&self, scenario: Scenario) -> Vec<Vec<String>> {
+        let mut rows = vec![headings(scenario.metrics())];
+        let tried = |server: &usize| self.tried.contains(&(scenario, *server));
+        rows.extend((0..self.servers.len()).filter(tried).map(|server| self.row(scenario, server)));
+        rows
+    }
+
     /// The same with the values of every round; a ratio or a median that no round gave is null.
     pub(crate) fn json(&self) -> Value {
         let scenarios = self.scenarios.iter().map(|&(name, scenario)| {
-            let servers = (0..self.servers.len()).map(|server| {
+            let tried = |server: &usize| self.tried.contains(&(scenario, *server));
+            let servers = (0..self.servers.len()).filter(tried).map(|server| {
                 let metrics = scenario.metrics().iter().enumerate().map(|(index, metric)| {
                     let column = self.column(scenario, server, index);
                     let value = json!({
@@ -175,6 +211,11 @@ struct Column {
     /// The median of the ratios to the first server, each within one round.
     ratio: Option<f64>,
     rounds: Vec<f64>,
+}
+
+fn capitalized(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn headings(metrics: &[Metric]) -> Vec<String> {
@@ -314,6 +355,10 @@ mod tests {
             servers: vec!["a".to_owned(), "b".to_owned()],
             scenarios: vec![("idle", Scenario::Idle)],
             samples: samples.iter().map(sample).collect(),
+            tried: [Scenario::Idle, Scenario::Connect, Scenario::TlsConnect]
+                .into_iter()
+                .flat_map(|scenario| [(scenario, 0), (scenario, 1)])
+                .collect(),
             failures: Vec::new(),
         }
     }

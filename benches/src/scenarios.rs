@@ -9,22 +9,31 @@ use crate::machine::Processors;
 use crate::process::Process;
 use crate::servers::Server;
 
-/// The message of all scenarios but `echo-64k` and `tls-echo-16k`.
+/// The message where its size is not what is asked.
 const SMALL: usize = 64;
-const LARGE: usize = 64 * 1024;
 /// The most that a record of TLS holds (RFC 8446, section 5.1).
 const RECORD: usize = 16 * 1024;
 
 /// After a window: what the server still has to do for connections that its clients closed.
 const SETTLE: Duration = Duration::from_millis(20);
 
-/// A kind of load, and what is told from it.
+/// What is between clients and server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carrier {
+    Tcp,
+    Tls,
+    Udp,
+}
+
+/// A kind of load, and what is told from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Scenario {
-    /// 64 B echoed over open connections.
-    Echo,
-    /// 64 KiB echoed over open connections.
-    EchoLarge,
+    /// So many bytes echoed over open connections.
+    Echo(usize),
+    /// 64 B echoed over so many open connections.
+    Over(usize),
+    /// 64 B echoed in datagrams.
+    Udp,
     /// Connect, echo 64 B, close in good order.
     Connect,
     /// Connections that are open and silent.
@@ -86,25 +95,57 @@ const MEMORY: [Metric; 3] = [
 ];
 
 impl Scenario {
-    /// All scenarios and their names, in the order in which they are measured by default.
-    pub(crate) const NAMES: [(&'static str, Self); 7] = [
-        ("echo-64", Self::Echo),
-        ("echo-64k", Self::EchoLarge),
+    /// All scenarios and their names, in the order in which they are measured.
+    pub(crate) const NAMES: [(&'static str, Self); 18] = [
+        ("echo-64", Self::Echo(64)),
+        ("echo-64k", Self::Echo(64 << 10)),
         ("connect", Self::Connect),
         ("idle", Self::Idle),
+        ("udp-64", Self::Udp),
         ("tls-echo-64", Self::TlsEcho),
         ("tls-echo-16k", Self::TlsEchoRecord),
         ("tls-connect", Self::TlsConnect),
+        ("echo-16", Self::Echo(16)),
+        ("echo-256", Self::Echo(256)),
+        ("echo-4k", Self::Echo(4 << 10)),
+        ("echo-16k", Self::Echo(16 << 10)),
+        ("echo-1m", Self::Echo(1 << 20)),
+        ("over-1", Self::Over(1)),
+        ("over-10", Self::Over(10)),
+        ("over-100", Self::Over(100)),
+        ("over-1000", Self::Over(1000)),
+        ("over-10000", Self::Over(10_000)),
     ];
+
+    /// Those that are measured by default; the others are for curves.
+    pub(crate) const USUAL: [&'static str; 8] = [
+        "echo-64",
+        "echo-64k",
+        "connect",
+        "idle",
+        "udp-64",
+        "tls-echo-64",
+        "tls-echo-16k",
+        "tls-connect",
+    ];
+
+    /// Whether it is measured by default.
+    pub(crate) fn is_usual(self) -> bool {
+        Self::NAMES.into_iter().any(|(name, known)| known == self && Self::USUAL.contains(&name))
+    }
 
     /// What `measure` returns, in order.
     pub(crate) fn metrics(self) -> &'static [Metric] {
         if self == Self::Idle { &MEMORY } else { &WORK }
     }
 
-    /// Whether it is over TLS, where the plain tokio server is one of tokio-rustls.
-    pub(crate) fn over_tls(self) -> bool {
-        matches!(self, Self::TlsEcho | Self::TlsEchoRecord | Self::TlsConnect)
+    /// What is between clients and server; over TLS the plain tokio server is one of tokio-rustls.
+    pub(crate) const fn carrier(self) -> Carrier {
+        match self {
+            Self::TlsEcho | Self::TlsEchoRecord | Self::TlsConnect => Carrier::Tls,
+            Self::Udp => Carrier::Udp,
+            Self::Echo(_) | Self::Over(_) | Self::Connect | Self::Idle => Carrier::Tcp,
+        }
     }
 
     /// Whether other work on the machine was too much to trust these values of a measurement.
@@ -121,8 +162,11 @@ impl Scenario {
     pub(crate) fn about(self, amount: Amount) -> String {
         let Amount { connections, idle, .. } = amount;
         match self {
-            Self::Echo => format!("64 B echoed over {connections} open connections"),
-            Self::EchoLarge => format!("64 KiB echoed over {connections} open connections"),
+            Self::Echo(size) => {
+                format!("{} echoed over {connections} open connections", display_size(size))
+            }
+            Self::Over(count) => format!("64 B echoed over {count} open connections"),
+            Self::Udp => format!("datagrams of 64 B echoed to {connections} clients"),
             Self::Connect => {
                 format!("connect, echo 64 B, orderly close; {connections} clients at once")
             }
@@ -145,8 +189,9 @@ impl Scenario {
         let Amount { connections, bound, .. } = amount;
         let open = async |size| Load::open(&server.target, connections, size).await;
         let load = match self {
-            Self::Echo | Self::TlsEcho => open(SMALL).await?,
-            Self::EchoLarge => open(LARGE).await?,
+            Self::Echo(size) => open(size).await?,
+            Self::Over(count) => Load::open(&server.target, count, SMALL).await?,
+            Self::TlsEcho | Self::Udp => open(SMALL).await?,
             Self::TlsEchoRecord => open(RECORD).await?,
             Self::Connect | Self::TlsConnect => {
                 Load::connecting(&server.target, connections, SMALL)
@@ -198,6 +243,15 @@ async fn idle(server: &Server, count: usize) -> Result<Vec<f64>> {
         each(one.proportional, all.proportional),
         each(one.page_tables, all.page_tables),
     ])
+}
+
+/// As people say it: 64 B, 16 KiB.
+fn display_size(bytes: usize) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        1024..0x10_0000 => format!("{} KiB", bytes >> 10),
+        _ => format!("{} MiB", bytes >> 20),
+    }
 }
 
 fn microseconds(duration: Duration) -> f64 {

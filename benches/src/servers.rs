@@ -2,7 +2,7 @@
 //! on a loopback port of the kernel's choice, and ends when its `Server` is dropped.
 
 use std::collections::VecDeque;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,10 +15,11 @@ use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
-use crate::load::Target;
+use crate::load::{Over, Target};
 use crate::machine::Apart;
 use crate::process::Process;
-use crate::tls::{Connector, Identity};
+use crate::scenarios::{Carrier, Scenario};
+use crate::tls::Identity;
 
 /// The subcommand of this program that is the plain tokio server.
 pub(crate) const SERVE_TOKIO: &str = "serve-tokio";
@@ -29,8 +30,11 @@ const START: Duration = Duration::from_secs(30);
 /// Lines of a server's stderr that are kept for error messages.
 const TAIL: usize = 20;
 
-/// What can be measured. All do the same job with a buffer of 16 KiB, but for the SDK's plugin,
-/// whose buffer is its own choice.
+/// Handlers of `portcell-many`.
+const MANY: usize = 200;
+
+/// What can be measured. All do the same job with a buffer of 16 KiB, but for the SDK's plugin and
+/// asyncio, whose buffers are their own choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Plain tokio, over TLS tokio-rustls; no sandbox.
@@ -41,16 +45,63 @@ pub(crate) enum Kind {
     PortcellWat,
     /// portcell with the smallest guest that is a plain WASI program.
     PortcellInetd,
+    /// portcell with the smallest guest as one of many handlers, each with a module of its own.
+    PortcellMany,
+    /// portcell with the echo plugin, which writes a receipt for each connection to a file.
+    PortcellReceipts,
+    /// gevent's `StreamServer`: what portcell takes the place of. It uses one processor.
+    Gevent,
+    /// Python's asyncio, with a protocol. It uses one processor.
+    Asyncio,
+    /// Go's net.
+    Go,
 }
 
 impl Kind {
-    /// All kinds and their names, in the order in which they are measured by default.
-    pub(crate) const NAMES: [(&'static str, Self); 4] = [
+    /// All kinds and their names, in the order in which they are measured.
+    pub(crate) const NAMES: [(&'static str, Self); 9] = [
         ("tokio", Self::Tokio),
         ("portcell-sdk", Self::PortcellSdk),
         ("portcell-wat", Self::PortcellWat),
         ("portcell-inetd", Self::PortcellInetd),
+        ("portcell-many", Self::PortcellMany),
+        ("portcell-receipts", Self::PortcellReceipts),
+        ("gevent", Self::Gevent),
+        ("asyncio", Self::Asyncio),
+        ("go", Self::Go),
     ];
+
+    /// Those that are measured by default: they need nothing to be installed.
+    pub(crate) const USUAL: [&'static str; 4] =
+        ["tokio", "portcell-sdk", "portcell-wat", "portcell-inetd"];
+
+    /// Whether it is measured in this scenario. Curves are of the few that they compare, and what
+    /// many handlers or receipts cost is a matter of each connection.
+    pub(crate) fn does(self, scenario: Scenario) -> bool {
+        match self {
+            Self::Tokio | Self::PortcellSdk => true,
+            Self::PortcellWat | Self::PortcellInetd => scenario.is_usual(),
+            Self::PortcellMany | Self::PortcellReceipts => {
+                matches!(scenario, Scenario::Connect | Scenario::Idle)
+            }
+            Self::Gevent | Self::Go => scenario.carrier() == Carrier::Tcp,
+            Self::Asyncio => scenario.carrier() == Carrier::Tcp && scenario.is_usual(),
+        }
+    }
+
+    /// What of `scripts/bench-peers` it needs, in `.toolchains/bench`.
+    const fn installed(self) -> Option<&'static str> {
+        match self {
+            Self::Gevent => Some("python/bin/python"),
+            Self::Go => Some("echo-go"),
+            _ => None,
+        }
+    }
+
+    fn is_portcell(self) -> bool {
+        use Kind::{PortcellInetd, PortcellMany, PortcellReceipts, PortcellSdk, PortcellWat};
+        [PortcellSdk, PortcellWat, PortcellInetd, PortcellMany, PortcellReceipts].contains(&self)
+    }
 }
 
 /// Where the servers are, and what they need on disk.
@@ -72,7 +123,7 @@ impl Launcher {
         apart: Option<Apart>,
     ) -> Result<Self> {
         ensure!(
-            portcell.is_file() || kinds.iter().all(|kind| *kind == Kind::Tokio),
+            portcell.is_file() || !kinds.iter().any(|kind| kind.is_portcell()),
             "{} is not there: build it (cargo build --release -p portcell) or name it with --portcell",
             portcell.display()
         );
@@ -81,39 +132,104 @@ impl Launcher {
             "{} is not there: build the plugins, name it with --plugin, or choose other --servers",
             plugin.display()
         );
+        for file in kinds.iter().filter_map(|kind| kind.installed()) {
+            let file = peers(file);
+            ensure!(
+                file.exists(),
+                "{} is not there: install it (scripts/bench-peers)",
+                file.display()
+            );
+        }
         let folder = TempDir::with_prefix("portcell-benches-")?;
         for (name, text) in GUESTS {
             let module = wat::parse_str(text).with_context(|| format!("guest {name}"))?;
             std::fs::write(folder.path().join(name), module)?;
         }
+        if kinds.contains(&Kind::PortcellMany) {
+            many(folder.path())?;
+        }
         let identity = Identity::new(folder.path()).context("making a certificate")?;
         Ok(Self { portcell, plugin, folder, identity, apart })
     }
 
-    /// Starts a server, over TLS or not, and waits until it says that it listens.
-    pub(crate) async fn start(&self, kind: Kind, over_tls: bool) -> Result<Server> {
+    /// Starts a server and waits until it says that it listens.
+    pub(crate) async fn start(&self, kind: Kind, carrier: Carrier) -> Result<Server> {
+        let in_folder = |name: &str| self.folder.path().join(name);
         let mut command = match kind {
             Kind::Tokio => {
                 let mut command = Command::new(std::env::current_exe()?);
-                command.arg(SERVE_TOKIO);
+                command.arg(SERVE_TOKIO).args((carrier == Carrier::Udp).then_some("--udp"));
                 command
             }
-            Kind::PortcellSdk => self.portcell_run(&self.plugin),
-            Kind::PortcellWat => self.portcell_run(&self.folder.path().join(MINIMUM)),
-            Kind::PortcellInetd => self.portcell_run(&self.folder.path().join(INETD)),
+            Kind::PortcellSdk => self.portcell_run(&self.plugin, carrier),
+            Kind::PortcellWat => self.portcell_run(&in_folder(MINIMUM), carrier),
+            Kind::PortcellInetd => self.portcell_run(&in_folder(INETD), carrier),
+            Kind::PortcellMany => {
+                let mut command = Command::new(&self.portcell);
+                command.arg("serve").arg(in_folder(MANY_CONFIG));
+                command
+            }
+            Kind::PortcellReceipts => {
+                let mut command = self.portcell_run(&self.plugin, carrier);
+                command.arg("--receipts").arg(in_folder("receipts"));
+                command
+            }
+            Kind::Gevent => python(&peers("python/bin/python"), "gevent_echo.py"),
+            Kind::Asyncio => python(Path::new("python3"), "asyncio_echo.py"),
+            Kind::Go => Command::new(peers("echo-go")),
         };
         let Identity { certificate, key, connector } = &self.identity;
-        if over_tls {
-            command.arg("--tls").args([certificate, key]);
-        }
-        Server::start(&mut command, over_tls.then_some(connector), self.apart).await
+        let over = match carrier {
+            Carrier::Tcp => Over::Tcp,
+            Carrier::Udp => Over::Udp,
+            Carrier::Tls => {
+                command.arg("--tls").args([certificate, key]);
+                Over::Tls(connector.clone())
+            }
+        };
+        Server::start(&mut command, over, self.apart).await
     }
 
-    fn portcell_run(&self, module: &Path) -> Command {
+    fn portcell_run(&self, module: &Path, carrier: Carrier) -> Command {
+        let address =
+            if carrier == Carrier::Udp { "udp://127.0.0.1:0" } else { "tcp://127.0.0.1:0" };
         let mut command = Command::new(&self.portcell);
-        command.arg("run").arg(module).args(["--listen", "tcp://127.0.0.1:0"]);
+        command.arg("run").arg(module).args(["--listen", address]);
         command
     }
+}
+
+/// Where `scripts/bench-peers` installs.
+fn peers(file: &str) -> PathBuf {
+    let benches = Path::new(env!("CARGO_MANIFEST_DIR"));
+    benches.with_file_name(".toolchains").join("bench").join(file)
+}
+
+fn python(interpreter: &Path, script: &str) -> Command {
+    let mut command = Command::new(interpreter);
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(script));
+    command
+}
+
+const MANY_CONFIG: &str = "many.toml";
+
+/// Writes the modules of `portcell-many`, which differ in a section that nobody reads, and its
+/// configuration.
+fn many(folder: &Path) -> Result<()> {
+    let (_, minimum) = GUESTS[0];
+    let mut config = String::new();
+    for number in 0..MANY {
+        let other = format!("(module (@custom \"number\" \"{number}\")");
+        let module = wat::parse_str(minimum.replacen("(module", &other, 1))?;
+        std::fs::write(folder.join(format!("h{number}.wasm")), module)?;
+        let _ = write!(
+            config,
+            "[[listener]]\nname = \"l{number}\"\nbind = \"127.0.0.1:0\"\nhandler = \"h{number}\"\n\
+             [handler.h{number}]\nmodule = \"h{number}.wasm\"\n"
+        );
+    }
+    std::fs::write(folder.join(MANY_CONFIG), config)?;
+    Ok(())
 }
 
 const MINIMUM: &str = "minimum.wasm";
@@ -137,7 +253,7 @@ impl Server {
     /// Starts one by this command and waits until it says that it listens.
     pub(crate) async fn start(
         command: &mut Command,
-        tls: Option<&Connector>,
+        over: Over,
         apart: Option<Apart>,
     ) -> Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -160,7 +276,7 @@ impl Server {
             Ok(Err(_)) => bail!("{command:?} ended before it listened{said}"),
             Err(_) => bail!("{command:?} does not listen after {START:?}{said}"),
         };
-        let target = Target { address, tls: tls.cloned() };
+        let target = Target { address, over };
         Ok(Self { child, said, target, process })
     }
 
@@ -226,7 +342,8 @@ fn follow(stderr: ChildStderr, ready: oneshot::Sender<SocketAddr>, said: &Tail) 
 
 /// The address in a ready line, `listening on tcp://127.0.0.1:7000 (echo)`.
 fn listening(line: &str) -> Option<SocketAddr> {
-    let (_, rest) = line.split_once("listening on tcp://")?;
+    let (_, rest) = line.split_once("listening on ")?;
+    let rest = rest.strip_prefix("tcp://").or_else(|| rest.strip_prefix("udp://"))?;
     rest.split_whitespace().next()?.parse().ok()
 }
 
@@ -239,7 +356,8 @@ mod tests {
         let address = Some(SocketAddr::from(([127, 0, 0, 1], 7000)));
         assert_eq!(listening("listening on tcp://127.0.0.1:7000 (echo)"), address);
         assert_eq!(listening("INFO listening on tcp://127.0.0.1:7000"), address);
-        assert_eq!(listening("listening on udp://127.0.0.1:7000 (echo)"), None);
+        assert_eq!(listening("listening on udp://127.0.0.1:7000 (echo)"), address);
+        assert_eq!(listening("listening on unix:/run/echo (echo)"), None);
         assert_eq!(listening("listening on tcp://somewhere (echo)"), None);
     }
 
@@ -254,7 +372,7 @@ mod tests {
     async fn a_server_that_ends_at_once_is_an_error_with_its_last_words() {
         let mut command = Command::new("sh");
         command.args(["-c", "echo no such plugin >&2; exit 64"]);
-        let error = Server::start(&mut command, None, None).await.err().unwrap().to_string();
+        let error = Server::start(&mut command, Over::Tcp, None).await.err().unwrap().to_string();
         assert!(error.contains("ended before it listened"), "{error}");
         assert!(error.ends_with("\n  it said: no such plugin"), "{error}");
     }
@@ -263,7 +381,7 @@ mod tests {
     async fn dropping_a_server_ends_its_process() {
         let mut command = Command::new("sh");
         command.args(["-c", "echo listening on tcp://127.0.0.1:1 >&2; exec sleep 1000"]);
-        let server = Server::start(&mut command, None, None).await.unwrap();
+        let server = Server::start(&mut command, Over::Tcp, None).await.unwrap();
         let id = server.child.0.id();
         assert!(Path::new(&format!("/proc/{id}")).exists());
         drop(server);

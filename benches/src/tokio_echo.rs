@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use nix::sys::{prctl, signal::Signal};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio_rustls::TlsAcceptor;
 
 use crate::tls;
@@ -17,12 +17,17 @@ const BUFFER: usize = 16 * 1024;
 
 /// Serves on a loopback port of the kernel's choice until it is killed or its parent ends, and
 /// says on stderr where that is, in the words that portcell uses. Over TLS if there is a
-/// certificate and its key, in DER.
-pub(crate) fn serve(identity: Option<(&Path, &Path)>) -> Result<()> {
+/// certificate and its key, in DER; datagrams with `udp`.
+pub(crate) fn serve(identity: Option<(&Path, &Path)>, udp: bool) -> Result<()> {
     prctl::set_pdeathsig(Signal::SIGKILL).context("asking to end with the parent")?;
     let tls = identity.map(|(certificate, key)| tls::acceptor(certificate, key)).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
+        if udp {
+            let socket = UdpSocket::bind("127.0.0.1:0").await?;
+            writeln!(std::io::stderr(), "listening on udp://{} (tokio)", socket.local_addr()?)?;
+            return tokio::spawn(echo_datagrams(socket)).await?;
+        }
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         writeln!(std::io::stderr(), "listening on tcp://{} (tokio)", listener.local_addr()?)?;
         // On a worker: a task that `block_on` drives is woken across threads for every client.
@@ -44,6 +49,14 @@ pub(crate) async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>) -> R
                 stream.shutdown().await
             })),
         }
+    }
+}
+
+async fn echo_datagrams(socket: UdpSocket) -> Result<()> {
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let (length, peer) = socket.recv_from(&mut buffer).await.context("receiving")?;
+        socket.send_to(&buffer[..length], peer).await.context("sending")?;
     }
 }
 

@@ -95,7 +95,7 @@ impl Language {
             Self::AssemblyScript => {
                 "node 20 or newer, with npm, which fetches the compiler for the first build"
             }
-            Self::Zig => "Zig 0.17 (`pip install ziglang==0.17.1`, for one)",
+            Self::Zig => "Zig 0.17 (`make toolchains ONLY=zig` in portcell's sources, for one)",
         }
     }
 

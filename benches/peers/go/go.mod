@@ -1,0 +1,3 @@
+module portcell/benches/peers
+
+go 1.24

@@ -1,0 +1,222 @@
+//! What a run says as a page with curves, for the repository.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow};
+use plotters::prelude::*;
+
+use crate::report::Report;
+use crate::scenarios::Scenario;
+
+/// The page.
+const PAGE: &str = "RESULTS.md";
+
+/// Where its pictures are.
+const PICTURES: &str = "curves";
+
+/// Of a picture, in pixels.
+const SIZE: (u32, u32) = (760, 420);
+
+/// The servers' colours, in their order.
+const COLOURS: [RGBColor; 9] = [
+    RGBColor(0x33, 0x33, 0x33),
+    RGBColor(0xd6, 0x27, 0x28),
+    RGBColor(0xff, 0x7f, 0x0e),
+    RGBColor(0xbc, 0xbd, 0x22),
+    RGBColor(0x8c, 0x56, 0x4b),
+    RGBColor(0xe3, 0x77, 0xc2),
+    RGBColor(0x2c, 0xa0, 0x2c),
+    RGBColor(0x17, 0xbe, 0xcf),
+    RGBColor(0x1f, 0x77, 0xb4),
+];
+
+/// A picture of several curves.
+struct Picture {
+    file: &'static str,
+    title: &'static str,
+    x: &'static str,
+    y: &'static str,
+    /// How a number below the picture is written.
+    label: fn(f64) -> String,
+    curves: Vec<Curve>,
+}
+
+struct Curve {
+    server: usize,
+    points: Vec<(f64, f64)>,
+}
+
+/// Writes the page and its pictures into `folder`, which is made if it is not there.
+pub(crate) fn write(report: &Report, folder: &Path) -> Result<()> {
+    let pictures_folder = folder.join(PICTURES);
+    fs::create_dir_all(&pictures_folder).with_context(|| pictures_folder.display().to_string())?;
+    let mut page = format!(
+        "# Results\n\nWritten by `make bench`. [README.md](README.md) says what the servers and the \
+         scenarios are and how to read this.\n\n{}\n\n{}\n",
+        report.machine,
+        report.how()
+    );
+    for &(name, scenario) in &report.scenarios {
+        if scenario.is_usual() {
+            let _ = write!(page, "\n## {name}\n\n{}\n", report.markdown(scenario));
+        }
+    }
+    let pictures = pictures(report);
+    if !pictures.is_empty() {
+        page += "\n## Curves\n";
+    }
+    for picture in pictures {
+        let path = pictures_folder.join(picture.file);
+        picture.draw(&path, &report.servers).map_err(|why| anyhow!("{}: {why}", path.display()))?;
+        let _ = write!(page, "\n![{}]({PICTURES}/{})\n", picture.title, picture.file);
+    }
+    for failure in &report.failures {
+        let _ = write!(page, "\nFAILED: {failure}\n");
+    }
+    let page_path = folder.join(PAGE);
+    fs::write(&page_path, page).with_context(|| page_path.display().to_string())
+}
+
+/// Those for which there are values.
+fn pictures(report: &Report) -> Vec<Picture> {
+    let has = |picture: &Picture| !picture.curves.is_empty();
+    let percentiles = |number: f64| match number {
+        2.0 => "p50".to_owned(),
+        100.0 => "p99".to_owned(),
+        1000.0 => "p99.9".to_owned(),
+        _ => String::new(),
+    };
+    let all = [
+        Picture {
+            file: "rate-by-connections.svg",
+            title: "64 B echoed over open connections",
+            x: "connections",
+            y: "echoes per second",
+            label: count,
+            curves: curves(report, connections, "operations_per_second"),
+        },
+        Picture {
+            file: "p99-by-connections.svg",
+            title: "64 B echoed over open connections",
+            x: "connections",
+            y: "p99 in microseconds",
+            label: count,
+            curves: curves(report, connections, "latency_p99_us"),
+        },
+        Picture {
+            file: "cpu-by-size.svg",
+            title: "messages echoed over 50 open connections",
+            x: "bytes of a message",
+            y: "server's CPU time per echo in microseconds",
+            label: count,
+            curves: curves(report, size, "cpu_us_per_operation"),
+        },
+        Picture {
+            file: "latency.svg",
+            title: "64 B echoed over 50 open connections",
+            x: "percentile",
+            y: "latency in microseconds",
+            label: percentiles,
+            curves: latencies(report),
+        },
+    ];
+    all.into_iter().filter(has).collect()
+}
+
+fn connections(scenario: Scenario) -> Option<usize> {
+    if let Scenario::Over(connections) = scenario { Some(connections) } else { None }
+}
+
+fn size(scenario: Scenario) -> Option<usize> {
+    if let Scenario::Echo(size) = scenario { Some(size) } else { None }
+}
+
+/// A curve for each server that has two points at least: what `x` makes of a scenario, and the
+/// median of a metric there.
+fn curves(report: &Report, x: fn(Scenario) -> Option<usize>, metric: &str) -> Vec<Curve> {
+    let servers = 0..report.servers.len();
+    let curves = servers.map(|server| {
+        let points = report.scenarios.iter().filter_map(|&(_, scenario)| {
+            #[expect(clippy::cast_precision_loss, reason = "sizes and counts are far below 2^52")]
+            let x = x(scenario)? as f64;
+            Some((x, report.median(scenario, server, metric)?))
+        });
+        let mut points: Vec<_> = points.collect();
+        points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        Curve { server, points }
+    });
+    curves.filter(|curve| curve.points.len() > 1).collect()
+}
+
+/// By how rare they are: 100 is one in a hundred, p99.
+fn latencies(report: &Report) -> Vec<Curve> {
+    let of = |server| {
+        let metrics =
+            [(2.0, "latency_p50_us"), (100.0, "latency_p99_us"), (1000.0, "latency_p999_us")];
+        let points = metrics.into_iter().filter_map(|(x, metric)| {
+            Some((x, report.median(Scenario::Echo(64), server, metric)?))
+        });
+        Curve { server, points: points.collect() }
+    };
+    (0..report.servers.len()).map(of).filter(|curve| curve.points.len() > 1).collect()
+}
+
+/// 10000 as 10k.
+fn count(number: f64) -> String {
+    if number >= 1e6 {
+        format!("{}M", number / 1e6)
+    } else if number >= 1e3 {
+        format!("{}k", number / 1e3)
+    } else {
+        number.to_string()
+    }
+}
+
+impl Picture {
+    /// Both axes are logarithmic.
+    fn draw(
+        &self,
+        path: &Path,
+        servers: &[String],
+    ) -> Result<(), DrawingAreaErrorKind<std::io::Error>> {
+        let area = SVGBackend::new(path, SIZE).into_drawing_area();
+        area.fill(&WHITE)?;
+        let points = || self.curves.iter().flat_map(|curve| &curve.points);
+        let span = |of: fn(&(f64, f64)) -> f64| {
+            let least = points().map(of).fold(f64::MAX, f64::min);
+            least..points().map(of).fold(f64::MIN, f64::max)
+        };
+        let (x, y) = (span(|point| point.0), span(|point| point.1));
+        let mut chart = ChartBuilder::on(&area)
+            .caption(self.title, ("sans-serif", 16))
+            .margin(14)
+            .x_label_area_size(42)
+            .y_label_area_size(72)
+            .build_cartesian_2d(x.log_scale(), (y.start * 0.8..y.end * 1.25).log_scale())?;
+        chart
+            .configure_mesh()
+            .x_desc(self.x)
+            .y_desc(self.y)
+            .x_label_formatter(&|number| (self.label)(*number))
+            .y_label_formatter(&|number| count(*number))
+            .light_line_style(RGBColor(0xee, 0xee, 0xee))
+            .draw()?;
+        for Curve { server, points } in &self.curves {
+            let colour = COLOURS[server % COLOURS.len()];
+            let line =
+                LineSeries::new(points.iter().copied(), colour.stroke_width(2)).point_size(3);
+            chart.draw_series(line)?.label(&servers[*server]).legend(move |(x, y)| {
+                Rectangle::new([(x, y - 2), (x + 16, y + 2)], colour.filled())
+            });
+        }
+        chart
+            .configure_series_labels()
+            .background_style(WHITE.mix(0.8))
+            .border_style(RGBColor(0xcc, 0xcc, 0xcc))
+            .position(SeriesLabelPosition::UpperLeft)
+            .draw()?;
+        area.present()
+    }
+}
