@@ -392,6 +392,13 @@ impl Account {
         Duration::from_nanos(lasted)
     }
 
+    /// Whether it is known that the instance has computed for so long in the running poll. A poll
+    /// can also last because the kernel runs others: of the first one of some work it is known from
+    /// a tick on, of those after it from their beginning.
+    pub(crate) fn has_computed(&self, time: Duration) -> bool {
+        Duration::from_nanos(self.cpu.at_least()) >= time
+    }
+
     /// Says that it gives way in the middle of its work.
     pub(crate) fn gives_way(&self) {
         self.gives_way.store(true, Relaxed);

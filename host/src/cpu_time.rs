@@ -61,6 +61,15 @@ impl CpuTime {
         }
     }
 
+    /// What the running poll has used at least: all of it where the work went on from the poll
+    /// before, else what came after a while by the clock.
+    pub(crate) fn at_least(&self) -> u64 {
+        match self.charged_at.load(Relaxed) {
+            NONE => 0,
+            charged_at => thread_time().saturating_sub(charged_at),
+        }
+    }
+
     /// The poll is about to end, but not the work: the next one is charged by the thread's clock
     /// from its beginning.
     pub(crate) fn gives_way(&self) {
@@ -134,6 +143,22 @@ mod tests {
         cpu.poll_ends(3 * HOUR);
         let most = BY_THE_CLOCK + (thread_time() - before);
         assert!((BY_THE_CLOCK + 1_000_000..=most).contains(&cpu.used()), "{} {most}", cpu.used());
+    }
+
+    #[test]
+    fn what_a_poll_has_used_at_least_is_known_where_the_clock_of_its_thread_was_read() {
+        let cpu = CpuTime::new();
+        cpu.poll_begins();
+        assert_eq!(cpu.at_least(), 0);
+        cpu.gives_way();
+        cpu.poll_ends(HOUR);
+        cpu.poll_begins();
+        let before = thread_time();
+        while thread_time() - before < 2_000_000 {}
+        assert!(cpu.at_least() >= 2_000_000);
+        cpu.poll_ends(HOUR);
+        cpu.poll_begins();
+        assert_eq!(cpu.at_least(), 0, "it waited");
     }
 
     #[test]

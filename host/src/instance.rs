@@ -161,7 +161,7 @@ fn on_tick(mut store: StoreContextMut<'_, Guest>) -> UpdateDeadline {
     if paid_at.is_none() && lasted < guest.config.slice {
         return UpdateDeadline::Continue(1);
     }
-    let account = Arc::clone(guest.connection.account());
+    let (account, guest_slice) = (Arc::clone(guest.connection.account()), guest.config.slice);
     account.gives_way();
     guest.connection.flush();
     if let Some(at) = paid_at {
@@ -170,7 +170,10 @@ fn on_tick(mut store: StoreContextMut<'_, Guest>) -> UpdateDeadline {
             Box::pin(async move { account.sleep_until(at).await }),
         );
     }
-    account.uses_up_slice();
+    // Where the kernel gave most of that time to others, it is no guest that computes.
+    if account.has_computed(guest_slice / 2) {
+        account.uses_up_slice();
+    }
     // tokio's own yield lets its driver run: others get the worker, and sockets are looked at.
     UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))
 }
