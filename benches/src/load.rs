@@ -361,6 +361,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn datagrams_are_echoed_and_one_that_is_cut_fails_the_run() {
+        for (most, error) in [(64, None), (63, Some("63 bytes came back of 64"))] {
+            let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            let target = Target { address: socket.local_addr().unwrap(), over: Over::Udp };
+            tokio::spawn(async move {
+                let mut buffer = [0; 64];
+                loop {
+                    let (_, peer) = socket.recv_from(&mut buffer).await.unwrap();
+                    socket.send_to(&buffer[..most], peer).await.unwrap();
+                }
+            });
+            let opened = Load::open(&target, 4, 64).await;
+            match error {
+                None => assert_eq!(opened.unwrap().run(FEW).await.unwrap().operations(), 8),
+                Some(error) => assert_eq!(opened.err().unwrap().to_string(), error),
+            }
+        }
+    }
+
+    #[tokio::test]
     async fn an_end_without_close_notify_fails_the_run() {
         let (acceptor, target, listener) = tls_server().await;
         tokio::spawn(async move {

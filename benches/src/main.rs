@@ -168,7 +168,7 @@ fn bench(arguments: &ArgMatches) -> Result<bool> {
         tried: HashSet::new(),
         failures: Vec::new(),
     };
-    run(measure_all(&launcher, &kinds, &mut report))?;
+    run(measure_all(&launcher, &kinds, all, &mut report))?;
     if let Some(folder) = arguments.get_one::<PathBuf>("results") {
         results::write(&report, folder)?;
     }
@@ -222,17 +222,29 @@ fn plugin(arguments: &ArgMatches) -> PathBuf {
 
 /// All rounds. Within a round the servers take turns at every scenario, each round beginning with
 /// the next server, so that what drifts on the machine drifts for all.
-async fn measure_all(launcher: &Launcher, kinds: &[Kind], report: &mut Report) -> Result<()> {
+/// A server that cannot do a scenario is left out, and so is one that has nothing to do with it in a
+/// `whole` run.
+async fn measure_all(
+    launcher: &Launcher,
+    kinds: &[Kind],
+    whole: bool,
+    report: &mut Report,
+) -> Result<()> {
     for round in 0..report.rounds {
         for (name, scenario) in report.scenarios.clone() {
             for turn in 0..kinds.len() {
                 let server = (turn + round) % kinds.len();
-                if !kinds[server].does(scenario) {
+                let label = &report.servers[server];
+                let place = format!("round {} of {}, {name}, {label}", round + 1, report.rounds);
+                let kind = kinds[server];
+                if whole && !kind.belongs_to(scenario) {
+                    continue;
+                }
+                if !kind.serves(scenario.carrier()) {
+                    writeln!(io::stderr(), "{place}: left out, it does not serve that")?;
                     continue;
                 }
                 report.tried.insert((scenario, server));
-                let label = &report.servers[server];
-                let place = format!("round {} of {}, {name}, {label}", round + 1, report.rounds);
                 writeln!(io::stderr(), "{place}")?;
                 match measure(launcher, kinds[server], scenario, report.amount).await {
                     Ok(values) => {

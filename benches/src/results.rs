@@ -220,3 +220,61 @@ impl Picture {
         area.present()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::time::Duration;
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::load::Bound;
+    use crate::machine::Machine;
+    use crate::report::Sample;
+    use crate::scenarios::Amount;
+
+    #[test]
+    fn a_run_is_a_page_with_a_table_for_each_scenario_and_pictures_of_the_others() {
+        let scenarios = ["echo-64", "over-1", "over-10"].map(|name| (name, named(name))).to_vec();
+        let pairs = scenarios.iter().flat_map(|&(_, scenario)| [(scenario, 0), (scenario, 1)]);
+        let pairs: Vec<(Scenario, usize)> = pairs.collect();
+        let sample = |&(scenario, server): &(Scenario, usize)| Sample {
+            round: 0,
+            scenario,
+            server,
+            values: vec![7.0; scenario.metrics().len()],
+        };
+        let bound = Bound { window: Duration::from_secs(1), operations: 1 };
+        let report = Report {
+            machine: Machine::here(),
+            apart: false,
+            rounds: 1,
+            amount: Amount { connections: 50, idle: 1, bound },
+            servers: vec!["first".to_owned(), "second".to_owned()],
+            samples: pairs.iter().map(sample).collect(),
+            tried: pairs.into_iter().collect::<HashSet<_>>(),
+            scenarios,
+            failures: vec!["it broke".to_owned()],
+        };
+        let folder = TempDir::new().unwrap();
+        write(&report, folder.path()).unwrap();
+        let page = fs::read_to_string(folder.path().join(PAGE)).unwrap();
+        assert!(page.contains("\n## echo-64\n\n64 B echoed over 50 open connections.\n"), "{page}");
+        assert!(page.contains("\n| second | 7 | 7..7 | 1.000 |"), "{page}");
+        assert!(!page.contains("## over-1"), "{page}");
+        assert!(page.ends_with("\nFAILED: it broke\n"), "{page}");
+        for (file, is_there) in
+            [("rate-by-connections", true), ("latency", true), ("cpu-by-size", false)]
+        {
+            let path = format!("{PICTURES}/{file}.svg");
+            assert_eq!(page.contains(&path), is_there, "{page}");
+            let picture = fs::read_to_string(folder.path().join(path)).unwrap_or_default();
+            assert_eq!(picture.contains("second"), is_there, "{picture}");
+        }
+    }
+
+    fn named(name: &str) -> Scenario {
+        Scenario::NAMES.into_iter().find(|known| known.0 == name).unwrap().1
+    }
+}

@@ -75,24 +75,30 @@ impl Kind {
     pub(crate) const USUAL: [&'static str; 4] =
         ["tokio", "portcell-sdk", "portcell-wat", "portcell-inetd"];
 
-    /// Whether it is measured in this scenario. Curves are of the few that they compare, and what
-    /// many handlers or receipts cost is a matter of each connection.
-    pub(crate) fn does(self, scenario: Scenario) -> bool {
+    /// Whether there is such a server over this.
+    pub(crate) fn serves(self, carrier: Carrier) -> bool {
         match self {
-            Self::Tokio | Self::PortcellSdk => true,
-            Self::PortcellWat | Self::PortcellInetd => scenario.is_usual(),
+            Self::Gevent | Self::Asyncio | Self::Go | Self::PortcellMany => carrier == Carrier::Tcp,
+            _ => true,
+        }
+    }
+
+    /// Whether a whole run has it in this scenario. Curves are of the few that they compare, and
+    /// what many handlers or receipts cost is a matter of each connection.
+    pub(crate) fn belongs_to(self, scenario: Scenario) -> bool {
+        match self {
+            Self::Tokio | Self::PortcellSdk | Self::Gevent | Self::Go => true,
+            Self::PortcellWat | Self::PortcellInetd | Self::Asyncio => scenario.is_usual(),
             Self::PortcellMany | Self::PortcellReceipts => {
                 matches!(scenario, Scenario::Connect | Scenario::Idle)
             }
-            Self::Gevent | Self::Go => scenario.carrier() == Carrier::Tcp,
-            Self::Asyncio => scenario.carrier() == Carrier::Tcp && scenario.is_usual(),
         }
     }
 
     /// What of `scripts/bench-peers` it needs, in `.toolchains/bench`.
     const fn installed(self) -> Option<&'static str> {
         match self {
-            Self::Gevent => Some("python/bin/python"),
+            Self::Gevent => Some("gevent"),
             Self::Go => Some("echo-go"),
             _ => None,
         }
@@ -174,8 +180,12 @@ impl Launcher {
                 command.arg("--receipts").arg(in_folder("receipts"));
                 command
             }
-            Kind::Gevent => python(&peers("python/bin/python"), "gevent_echo.py"),
-            Kind::Asyncio => python(Path::new("python3"), "asyncio_echo.py"),
+            Kind::Gevent => {
+                let mut command = python("gevent_echo.py");
+                command.env("PYTHONPATH", peers("gevent"));
+                command
+            }
+            Kind::Asyncio => python("asyncio_echo.py"),
             Kind::Go => Command::new(peers("echo-go")),
         };
         let Identity { certificate, key, connector } = &self.identity;
@@ -205,8 +215,8 @@ fn peers(file: &str) -> PathBuf {
     benches.with_file_name(".toolchains").join("bench").join(file)
 }
 
-fn python(interpreter: &Path, script: &str) -> Command {
-    let mut command = Command::new(interpreter);
+fn python(script: &str) -> Command {
+    let mut command = Command::new("python3");
     command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(script));
     command
 }
@@ -386,6 +396,25 @@ mod tests {
         assert!(Path::new(&format!("/proc/{id}")).exists());
         drop(server);
         assert!(!Path::new(&format!("/proc/{id}")).exists());
+    }
+
+    #[test]
+    fn every_server_has_a_place_in_a_whole_run() {
+        for (name, kind) in Kind::NAMES {
+            let does = |&(_, scenario): &(&str, Scenario)| {
+                kind.belongs_to(scenario) && kind.serves(scenario.carrier())
+            };
+            assert!(Scenario::NAMES.iter().any(does), "{name}");
+        }
+        assert!(!Kind::Gevent.serves(Carrier::Udp));
+    }
+
+    #[test]
+    fn many_handlers_have_modules_of_their_own() {
+        let folder = TempDir::new().unwrap();
+        many(folder.path()).unwrap();
+        let module = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
+        assert_ne!(module("h0.wasm"), module("h199.wasm"));
     }
 
     #[test]

@@ -392,9 +392,9 @@ impl Account {
         Duration::from_nanos(lasted)
     }
 
-    /// Whether it is known that the instance has computed for so long in the running poll. A poll
-    /// can also last because the kernel runs others: of the first one of some work it is known from
-    /// a tick on, of those after it from their beginning.
+    /// Whether it is known that the instance has computed for so long in the running poll: a poll
+    /// can also last because the kernel runs others. Of one that never gave way it is known from a
+    /// tick on only.
     pub(crate) fn has_computed(&self, time: Duration) -> bool {
         Duration::from_nanos(self.cpu.at_least()) >= time
     }

@@ -161,7 +161,7 @@ fn on_tick(mut store: StoreContextMut<'_, Guest>) -> UpdateDeadline {
     if paid_at.is_none() && lasted < guest.config.slice {
         return UpdateDeadline::Continue(1);
     }
-    let (account, guest_slice) = (Arc::clone(guest.connection.account()), guest.config.slice);
+    let (account, slice) = (Arc::clone(guest.connection.account()), guest.config.slice);
     account.gives_way();
     guest.connection.flush();
     if let Some(at) = paid_at {
@@ -171,7 +171,7 @@ fn on_tick(mut store: StoreContextMut<'_, Guest>) -> UpdateDeadline {
         );
     }
     // Where the kernel gave most of that time to others, it is no guest that computes.
-    if account.has_computed(guest_slice / 2) {
+    if account.has_computed(slice / 2) {
         account.uses_up_slice();
     }
     // tokio's own yield lets its driver run: others get the worker, and sockets are looked at.

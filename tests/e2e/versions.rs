@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
+use std::future::{Future as _, poll_fn};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use portcell::Server;
@@ -257,6 +260,28 @@ async fn of_old_versions_only_those_that_did_not_come_back_are_retired() -> Test
     is_echoed();
     first.leaves();
     server.drain().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_from_before_the_start_holds_up_nobody() -> TestResult {
+    let folder = Folder::new();
+    let module = folder.version("module", "first-");
+    let mut server = Server::load(config(&module, &["l"])).await?;
+    let source = folder.at("config");
+    mkfifoat(CWD, &source, Mode::RWXU)?;
+    let writer = Pipe(source.clone());
+    server.reads_from(source);
+    server.bind().await?;
+    let control = server.control();
+    let mut reload = pin!(control.reload());
+    // It is asked for when it is polled for the first time.
+    assert!(poll_fn(|cx| Poll::Ready(reload.as_mut().poll(cx).is_pending())).await);
+    let server = Local::run(server);
+    assert_eq!(server.connect("l").ask(""), "first- 1");
+    server.drain().await;
+    assert!(reload.await.is_err());
+    drop(writer);
     Ok(())
 }
 
