@@ -72,5 +72,6 @@ fn an_instance_has_four_mappings() {
 #[test]
 fn an_instance_that_shares_data_has_seven_mappings_at_most() {
     let mappings = beside_its_stack(true);
-    assert!((4..=5).contains(&mappings), "{mappings}");
+    // How many it is depends on whose place each takes over; without sharing it is 2.
+    assert!((3..=5).contains(&mappings), "{mappings}");
 }

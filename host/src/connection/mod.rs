@@ -11,9 +11,11 @@ mod flow;
 mod outbox;
 mod peek;
 mod pipe;
+mod reading;
 mod socket;
 mod tls;
 mod upgrade;
+mod writing;
 
 use std::borrow::Cow;
 use std::future::{Future as _, poll_fn};
@@ -40,6 +42,7 @@ pub use self::pipe::{Cut, Pipe, PipeClient, Received};
 pub use self::socket::{Socket, Transport};
 pub use self::tls::{HandshakeError, PeerCertificate, Secured, Tls, accept};
 pub use self::upgrade::{NotSecured, Upgrade, UpgradeError};
+pub(crate) use self::writing::Writing;
 
 /// One connection. Dropping it without [`Connection::end`] closes the socket as the kernel does.
 #[derive(Debug)]
@@ -51,6 +54,8 @@ pub struct Connection {
     input_timeout: Option<Duration>,
     output: Output,
     output_timeout: Option<Duration>,
+    /// When the guest's own timeout ends the read or write that waits.
+    bound: Option<Instant>,
     /// Bytes that may come in and go out.
     most: [u64; 2],
     /// The error of the transport, which every further call gives.
@@ -182,223 +187,13 @@ impl Connection {
             input_timeout: None,
             output: Output::Open,
             output_timeout: None,
+            bound: None,
             most: [u64::MAX; 2],
             broken: None,
             held: None,
             drain_ends_input: false,
             upgrade: None,
             secured,
-        }
-    }
-
-    /// Waits until something is there: 1 to `buf.len()` bytes, or 0 at the peer's end of stream
-    /// and for an empty `buf`. Of datagrams the next one, cut to `buf`; 0 for an empty one, and
-    /// `NotConn` when the flow is over.
-    pub async fn read(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
-        self.read_within(buf, self.input_timeout).await
-    }
-
-    /// As [`Connection::read`], but it does not wait, whatever the guest's timeout is: `Again` where
-    /// nothing is there.
-    pub async fn read_now(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
-        self.read_within(buf, Some(Duration::ZERO)).await
-    }
-
-    async fn read_within(
-        &mut self,
-        buf: &mut [u8],
-        timeout: Option<Duration>,
-    ) -> Result<usize, Errno> {
-        self.flush();
-        let datagrams = self.link.socket()?.has_datagrams();
-        if buf.is_empty() && !datagrams {
-            return Ok(0);
-        }
-        match self.take_held(buf) {
-            Some(read) => Ok(read),
-            None => self.receive(buf, timeout).await,
-        }
-    }
-
-    /// What is not held, but comes from the socket.
-    async fn receive(&mut self, buf: &mut [u8], timeout: Option<Duration>) -> Result<usize, Errno> {
-        let socket = self.link.socket_mut()?;
-        let datagrams = socket.has_datagrams();
-        if self.input != Input::Open {
-            return if datagrams { Err(Errno::NotConn) } else { Ok(0) };
-        }
-        if let Some(errno) = self.broken {
-            return Err(errno);
-        }
-        let account = &*self.account;
-        let room = self.most[0].saturating_sub(account.bytes_in());
-        // Whether there is more than may be read is known when a byte of it is.
-        let mut beyond = [0];
-        let buf = match usize::try_from(room) {
-            Ok(0) if !datagrams => &mut beyond[..],
-            Ok(room) if !datagrams && room < buf.len() => &mut buf[..room],
-            _ => buf,
-        };
-        let drain_ends = || self.drain_ends_input && account.is_draining();
-        let mut wait = |cx: &mut Context<'_>| match socket.poll_read(cx, buf) {
-            Poll::Pending if drain_ends() => Poll::Ready(None),
-            Poll::Pending => {
-                account.write_moves();
-                account.waits_for_peer();
-                Poll::Pending
-            }
-            Poll::Ready(read) => Poll::Ready(Some(read)),
-        };
-        let read = match timeout {
-            None => poll_fn(wait).await,
-            Some(Duration::ZERO) => match socket.try_read(buf) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && drain_ends() => None,
-                read => Some(read),
-            },
-            Some(timeout) => {
-                let bound = Bound::new(account, timeout);
-                match poll_fn(|cx| bound.poll(cx, &mut wait)).await {
-                    Some(read) => read,
-                    None => return Err(Errno::TimedOut),
-                }
-            }
-        };
-        let Some(read) = read else {
-            self.input = Input::Unwanted;
-            return if datagrams { Err(Errno::NotConn) } else { Ok(0) };
-        };
-        match read {
-            Ok(0) if !datagrams => {
-                self.input = Input::Ended;
-                Ok(0)
-            }
-            Ok(n) if n as u64 > room => exceed(account, Excess::In).await,
-            Ok(n) => {
-                account.read(n);
-                Ok(n)
-            }
-            Err(error) => Err(self.latch(&error)),
-        }
-    }
-
-    /// Takes all of `buf`, unless an error or the guest's timeout comes in between; then it
-    /// returns the count so far, and an error comes at the next call. Of datagrams one is sent,
-    /// also an empty one, or `MsgSize`.
-    pub async fn write(&mut self, buf: &[u8]) -> Result<usize, Errno> {
-        self.write_within(buf, self.output_timeout).await
-    }
-
-    /// As [`Connection::write`], but it does not wait, whatever the guest's timeout is: `Again` where
-    /// nothing is taken.
-    pub async fn write_now(&mut self, buf: &[u8]) -> Result<usize, Errno> {
-        self.write_within(buf, Some(Duration::ZERO)).await
-    }
-
-    async fn write_within(
-        &mut self,
-        buf: &[u8],
-        timeout: Option<Duration>,
-    ) -> Result<usize, Errno> {
-        let account = Arc::clone(&self.account);
-        let waits = timeout != Some(Duration::ZERO);
-        let bound = match timeout {
-            None | Some(Duration::ZERO) => None,
-            Some(timeout) => Some(Bound::new(&account, timeout)),
-        };
-        let mut done = 0;
-        let outcome = loop {
-            match self.write_some(&buf[done..], waits, bound.as_ref()).await {
-                Ok(written) => done += written,
-                Err(errno) => break if done > 0 { Ok(done) } else { Err(errno) },
-            }
-            if done == buf.len() {
-                break Ok(done);
-            }
-        };
-        if waits {
-            self.deliver(bound.as_ref()).await;
-        }
-        outcome
-    }
-
-    /// Waits until the kernel has what was written. Errors are those of the next call.
-    async fn deliver(&self, bound: Option<&Bound<'_>>) {
-        let Ok(socket @ Socket::Tls(_)) = self.link.socket() else { return };
-        let wait = |cx: &mut Context<'_>| {
-            let polled = socket.poll_flush(cx);
-            if polled.is_pending() {
-                self.account.write_waits();
-            }
-            polled
-        };
-        // What a bound leaves over goes out beside the guest's later waits.
-        let delivered = match bound {
-            Some(bound) => poll_fn(|cx| bound.poll(cx, wait)).await,
-            None => Some(poll_fn(wait).await),
-        };
-        if delivered.is_some() {
-            self.account.write_moves();
-        }
-    }
-
-    async fn write_some(
-        &mut self,
-        buf: &[u8],
-        waits: bool,
-        bound: Option<&Bound<'_>>,
-    ) -> Result<usize, Errno> {
-        let socket = self.link.socket_mut()?;
-        if self.output != Output::Open {
-            return Err(Errno::Pipe);
-        }
-        if let Some(errno) = self.broken {
-            // The first call after a reset says so, a later write finds a broken pipe: send(2).
-            return Err(if errno == Errno::ConnReset { Errno::Pipe } else { errno });
-        }
-        let longest = socket.longest_datagram();
-        match longest {
-            None if buf.is_empty() => return Ok(0),
-            Some(longest) if buf.len() > longest => return Err(Errno::MsgSize),
-            _ => {}
-        }
-        let account = &*self.account;
-        let room = self.most[1].saturating_sub(account.bytes_out());
-        let fits = usize::try_from(room).map_or(buf.len(), |room| room.min(buf.len()));
-        if fits < buf.len() && (fits == 0 || longest.is_some()) {
-            return exceed(account, Excess::Out).await;
-        }
-        let buf = &buf[..fits];
-        let mut wait = |cx: &mut Context<'_>| {
-            let polled = socket.poll_write(cx, buf);
-            if polled.is_pending() {
-                account.write_waits();
-            }
-            polled
-        };
-        let written = match bound {
-            Some(bound) => match poll_fn(|cx| bound.poll(cx, &mut wait)).await {
-                Some(written) => written,
-                None => return Err(Errno::TimedOut),
-            },
-            None if waits => poll_fn(wait).await,
-            None => socket.try_write(buf),
-        };
-        match written {
-            // The kernel takes at least a byte or says why not.
-            Ok(0) if longest.is_none() => Err(Errno::Io),
-            Ok(n) => {
-                account.wrote(n);
-                account.write_moves();
-                Ok(n)
-            }
-            // Lost, as on a network: nothing has moved, or a guest could keep at it for ever.
-            Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => Ok(buf.len()),
-            Err(error) => {
-                if error.kind() != io::ErrorKind::WouldBlock {
-                    account.write_moves();
-                }
-                Err(self.latch(&error))
-            }
         }
     }
 
@@ -681,6 +476,24 @@ impl Connection {
         close::linger(&self.account, socket, self.output == Output::Ended).await;
     }
 
+    /// Whether a read or write that waits has done so for the guest's own timeout, which begins when
+    /// this is asked first. It is asked after each attempt that came to nothing.
+    fn has_waited(&mut self, timeout: Option<Duration>) -> bool {
+        let Some(timeout) = timeout else { return false };
+        if let Some(at) = self.bound {
+            return self.account.recently() >= at;
+        }
+        self.bound = Some(alarm(&self.account, timeout));
+        false
+    }
+
+    /// The read or write does not wait any more.
+    fn waits_no_more(&mut self) {
+        if self.bound.take().is_some() {
+            self.account.clear_alarm();
+        }
+    }
+
     fn latch(&mut self, error: &io::Error) -> Errno {
         let errno = socket::errno(error);
         match errno {
@@ -702,6 +515,16 @@ async fn exceed<T>(account: &Account, excess: Excess) -> T {
     std::future::pending().await
 }
 
+/// Asks to be polled in so long; gives the moment.
+fn alarm(account: &Account, timeout: Duration) -> Instant {
+    // A fresh reading: the guest may have computed for a while since its last host call.
+    let now = Instant::now();
+    let far = Duration::from_hours(24 * 365);
+    let at = now + timeout.min(far);
+    account.set_alarm(at);
+    at
+}
+
 /// A bound of the guest's own on one wait.
 struct Bound<'a> {
     account: &'a Account,
@@ -710,12 +533,7 @@ struct Bound<'a> {
 
 impl<'a> Bound<'a> {
     fn new(account: &'a Account, timeout: Duration) -> Self {
-        // A fresh reading: the guest may have computed for a while since its last host call.
-        let now = Instant::now();
-        let far = Duration::from_hours(24 * 365);
-        let at = now + timeout.min(far);
-        account.set_alarm(at);
-        Self { account, at }
+        Self { account, at: alarm(account, timeout) }
     }
 
     /// `Some` when `wait` is ready, `None` when the bound has run out first.

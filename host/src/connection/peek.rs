@@ -2,6 +2,7 @@
 //!
 //! What was looked at is held here, not in the kernel: so it is the same for every transport.
 
+use std::future::poll_fn;
 use std::time::Duration;
 
 use portcell_abi::Errno;
@@ -43,7 +44,7 @@ impl Connection {
         }
         let mut more = vec![0; wanted - has];
         let timeout = if waits && has == 0 { self.input_timeout } else { Some(Duration::ZERO) };
-        match self.receive(&mut more, timeout).await {
+        match poll_fn(|cx| self.poll_receive(cx, &mut more, timeout)).await {
             // The end of a stream, which the next read finds when nothing is held any more.
             Ok(0) if !datagrams => Ok(()),
             Ok(read) => {

@@ -4,6 +4,7 @@
 //! guest's memory. Every length is checked before it is used.
 
 mod abort;
+mod transfer;
 mod v1;
 mod wasi;
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use portcell_abi::{self as abi, Errno, poll as bits};
 use wasmtime::{Caller, Linker};
 
+use super::transfer::{Read, Write};
 use crate::connection::{Direction, NotSecured, Shutdown};
 use crate::guest::{Guest, Stop, count, forget_ticks, poll_stamp, range, split};
 use crate::host_calls::HostCall;
@@ -15,19 +16,12 @@ const MAX_PROFILE: usize = 64;
 pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     linker
         .func_wrap_async(abi::MODULE, "read", |mut caller, (fd, buf, len): (i32, u32, u32)| {
-            Box::new(async move {
-                count(&mut caller, HostCall::Read);
-                let before = poll_stamp(&caller);
-                let got = read(&mut caller, fd, buf, len).await?;
-                forget_ticks(&mut caller, before);
-                Ok::<i32, wasmtime::Error>(got)
-            })
+            count(&mut caller, HostCall::Read);
+            Box::new(Read::new(caller, fd, buf, len))
         })?
         .func_wrap_async(abi::MODULE, "write", |mut caller, (fd, buf, len): (i32, u32, u32)| {
-            Box::new(async move {
-                count(&mut caller, HostCall::Write);
-                write(&mut caller, fd, buf, len).await
-            })
+            count(&mut caller, HostCall::Write);
+            Box::new(Write::new(caller, fd, buf, len))
         })?
         .func_wrap(abi::MODULE, "shutdown", |mut caller: Caller<'_, Guest>, fd: i32, how: i32| {
             count(&mut caller, HostCall::Shutdown);
@@ -74,40 +68,6 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             },
         )?;
     Ok(())
-}
-
-async fn read(
-    caller: &mut Caller<'_, Guest>,
-    fd: i32,
-    buf: u32,
-    len: u32,
-) -> wasmtime::Result<i32> {
-    let (memory, guest) = split(caller)?;
-    if len > abi::MAX_LEN {
-        return Ok(Errno::Inval.result());
-    }
-    let buf = range(memory, "read", buf, len)?;
-    Ok(match guest.connection(fd) {
-        Ok(connection) => result(connection.read(buf).await),
-        Err(errno) => errno.result(),
-    })
-}
-
-async fn write(
-    caller: &mut Caller<'_, Guest>,
-    fd: i32,
-    buf: u32,
-    len: u32,
-) -> wasmtime::Result<i32> {
-    let (memory, guest) = split(caller)?;
-    if len > abi::MAX_LEN {
-        return Ok(Errno::Inval.result());
-    }
-    let buf = range(memory, "write", buf, len)?;
-    Ok(match guest.connection(fd) {
-        Ok(connection) => result(connection.write(buf).await),
-        Err(errno) => errno.result(),
-    })
 }
 
 fn shutdown(guest: &mut Guest, fd: i32, how: i32) -> Result<(), Errno> {
@@ -258,7 +218,7 @@ fn timeout(ms: i32) -> Result<Option<Duration>, Errno> {
 }
 
 /// A result as guests get it. A count is a length that the guest gave, at most [`abi::MAX_LEN`].
-fn result(outcome: Result<usize, Errno>) -> i32 {
+pub(super) fn result(outcome: Result<usize, Errno>) -> i32 {
     match outcome {
         Ok(count) => i32::try_from(count).unwrap_or(i32::MAX),
         Err(errno) => errno.result(),
