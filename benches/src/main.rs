@@ -1,6 +1,7 @@
 //! Measures portcell against other servers in the same run: rates, latencies, CPU time per
 //! operation and memory per connection. `README.md` beside this crate says how to read it.
 
+mod hot_path;
 mod instances;
 mod load;
 mod machine;
@@ -25,6 +26,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
+use hot_path::HOT_PATH;
 use instances::INSTANCES;
 use load::Bound;
 use machine::{Apart, Machine};
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
             tokio_echo::serve(identity, of_server.get_flag("udp")).map(|()| true)
         }
         Some((NEIGHBOURS, arguments)) => beside_neighbours(arguments).map(|()| true),
+        Some((HOT_PATH, arguments)) => on_hot_path(arguments).map(|()| true),
         Some((INSTANCES, arguments)) => of_instances(arguments).map(|()| true),
         _ => bench(&arguments),
     };
@@ -96,6 +99,13 @@ fn command() -> Command {
                 .arg(
                     json.clone().help("JSON instead of the table, with the values of every round"),
                 ),
+        )
+        .subcommand(
+            Command::new(HOT_PATH)
+                .about("Serves connections in this process, for counting instructions")
+                .arg(number("connections", "1000").value_parser(count()).help("One after the other"))
+                .arg(number("rounds", "1").value_parser(count()).help("Messages of each"))
+                .arg(plugin.clone().help("The module [default: plugins/echo.wasm]")),
         )
         .subcommand(
             Command::new(INSTANCES)
@@ -191,6 +201,15 @@ fn beside_neighbours(arguments: &ArgMatches) -> Result<()> {
 fn of_instances(arguments: &ArgMatches) -> Result<()> {
     let (plugin, count) = (plugin(arguments), count(arguments, "count")?);
     run(instances::measure(&plugin, count, arguments.get_flag("json")))
+}
+
+fn on_hot_path(arguments: &ArgMatches) -> Result<()> {
+    let plugin = plugin(arguments);
+    let (connections, rounds) = (count(arguments, "connections")?, count(arguments, "rounds")?);
+    run(async move {
+        // On its own: beside signals it would be polled together with them.
+        tokio::spawn(async move { hot_path::walk(&plugin, connections, rounds).await }).await?
+    })
 }
 
 /// Runs a measurement to its end, or until this program is told to end.
