@@ -200,18 +200,27 @@
 //!
 //! A limit of the host is never an error: it ends the handler where it waits.
 
+#![cfg_attr(all(target_family = "wasm", not(feature = "std")), no_std)]
+
+#[cfg(any(feature = "std", not(target_family = "wasm")))]
 mod address;
+mod buffer;
 mod connection;
 mod error;
+#[cfg(any(test, all(target_family = "wasm", not(feature = "std"))))]
+mod line;
 mod log;
 #[cfg(not(target_family = "wasm"))]
 mod pipe;
 mod poll;
 mod run;
 mod start_tls;
+#[cfg(any(feature = "std", not(target_family = "wasm")))]
+mod std_io;
 mod sys;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
+mod transport;
 
 /// Makes a function the handler of this plugin: the host calls it once for each connection.
 ///
@@ -249,11 +258,15 @@ pub mod testing;
 /// ```
 pub use portcell_macros::handler;
 
-pub use crate::address::{Address, Transport};
+#[cfg(any(feature = "std", not(target_family = "wasm")))]
+pub use crate::address::Address;
+pub use crate::buffer::Buffer;
 pub use crate::connection::{Connection, Reader, Writer};
+pub use crate::error::Error;
 pub use crate::log::{Level, log};
 pub use crate::poll::{Interest, Ready};
 pub use crate::run::{Outcome, run};
 pub use crate::start_tls::StartTlsError;
 #[cfg(not(target_family = "wasm"))]
 pub use crate::testing::Peer;
+pub use crate::transport::Transport;

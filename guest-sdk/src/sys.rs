@@ -4,20 +4,21 @@
 //! nothing above this module knows where it runs. The only module with `unsafe`.
 
 #[cfg(target_family = "wasm")]
-pub(crate) use host::{Handle, log};
+pub(crate) use host::{Handle, Room, log};
 
 #[cfg(not(target_family = "wasm"))]
-pub(crate) use crate::pipe::{Handle, log};
+pub(crate) use crate::pipe::{Handle, Room, log};
 
 #[cfg(target_family = "wasm")]
 mod host {
     #![expect(unsafe_code, reason = "imports are foreign functions")]
 
+    use core::mem::MaybeUninit;
     use core::time::Duration;
 
-    use portcell_abi::{CONNECTION, Errno};
+    use portcell_abi::CONNECTION;
 
-    use crate::error::count;
+    use crate::error::{Error, count};
 
     // Pointers and lengths are `i32` in the contract, which is what they are on wasm32.
     const _: () = assert!(size_of::<usize>() == 4);
@@ -53,6 +54,17 @@ mod host {
         revents: u16,
     }
 
+    /// Bytes that begin as what the memory was.
+    pub(crate) struct Room<const N: usize> {
+        bytes: [MaybeUninit<u8>; N],
+    }
+
+    impl<const N: usize> Room<N> {
+        pub(crate) const fn new() -> Self {
+            Self { bytes: [MaybeUninit::uninit(); N] }
+        }
+    }
+
     /// A descriptor of the host.
     #[derive(Clone, Debug)]
     pub(crate) struct Handle {
@@ -65,27 +77,41 @@ mod host {
             Self { fd: CONNECTION }
         }
 
-        pub(crate) fn read(&self, buf: &mut [u8]) -> Result<usize, Errno> {
+        pub(crate) fn read(&self, buf: &mut [u8]) -> Result<usize, Error> {
             // SAFETY: the host writes at most `len` bytes at `buf`, which is ours to write.
-            count(unsafe { imports::read(self.fd, buf.as_mut_ptr(), buf.len()) })
+            let length = count(unsafe { imports::read(self.fd, buf.as_mut_ptr(), buf.len()) })?;
+            // So says the contract. The compiler does not know it, and would check what the
+            // handler cuts out.
+            Ok(length.min(buf.len()))
         }
 
-        pub(crate) fn write(&self, buf: &[u8]) -> Result<usize, Errno> {
+        pub(crate) fn read_into<'a, const N: usize>(
+            &self,
+            room: &'a mut Room<N>,
+        ) -> Result<&'a mut [u8], Error> {
+            // SAFETY: as above.
+            let length =
+                count(unsafe { imports::read(self.fd, room.bytes.as_mut_ptr().cast(), N) })?;
+            // SAFETY: the host has written as many bytes as it says, from the first on.
+            Ok(unsafe { room.bytes[..length.min(N)].assume_init_mut() })
+        }
+
+        pub(crate) fn write(&self, buf: &[u8]) -> Result<usize, Error> {
             // SAFETY: the host reads at most `len` bytes at `buf`.
             count(unsafe { imports::write(self.fd, buf.as_ptr(), buf.len()) })
         }
 
-        pub(crate) fn shutdown(&self, how: i32) -> Result<(), Errno> {
+        pub(crate) fn shutdown(&self, how: i32) -> Result<(), Error> {
             // SAFETY: no memory is involved.
             count(unsafe { imports::shutdown(self.fd, how) }).map(drop)
         }
 
-        pub(crate) fn close(&self) -> Result<(), Errno> {
+        pub(crate) fn close(&self) -> Result<(), Error> {
             // SAFETY: no memory is involved.
             count(unsafe { imports::close(self.fd) }).map(drop)
         }
 
-        pub(crate) fn poll(&self, events: u16, timeout: Option<Duration>) -> Result<u16, Errno> {
+        pub(crate) fn poll(&self, events: u16, timeout: Option<Duration>) -> Result<u16, Error> {
             let mut record = Record { fd: self.fd, events, revents: 0 };
             // SAFETY: the host reads and writes one record, which is ours.
             count(unsafe { imports::poll(&raw mut record, 1, milliseconds(timeout)) })?;
@@ -96,18 +122,18 @@ mod host {
             &self,
             which: i32,
             timeout: Option<Duration>,
-        ) -> Result<(), Errno> {
+        ) -> Result<(), Error> {
             // SAFETY: no memory is involved.
             count(unsafe { imports::set_timeout(self.fd, which, milliseconds(timeout)) }).map(drop)
         }
 
         #[expect(clippy::unused_self, reason = "off wasm there is more than one connection")]
-        pub(crate) fn info(&self, name: &str, buf: &mut [u8]) -> Result<usize, Errno> {
+        pub(crate) fn info(&self, name: &str, buf: &mut [u8]) -> Result<usize, Error> {
             // SAFETY: the host reads `name` and writes at most `len` bytes at `buf`.
             count(unsafe { imports::info(name.as_ptr(), name.len(), buf.as_mut_ptr(), buf.len()) })
         }
 
-        pub(crate) fn start_tls(&self, profile: &str, reply: &[u8]) -> Result<(), Errno> {
+        pub(crate) fn start_tls(&self, profile: &str, reply: &[u8]) -> Result<(), Error> {
             // SAFETY: the host reads `profile` and `reply`.
             count(unsafe {
                 imports::start_tls(
@@ -122,7 +148,7 @@ mod host {
         }
     }
 
-    pub(crate) fn log(level: i32, message: &str) {
+    pub(crate) fn log(level: i32, message: &[u8]) {
         // SAFETY: the host reads `len` bytes at `ptr`.
         let _ = unsafe { imports::log(level, message.as_ptr(), message.len()) };
     }
