@@ -7,7 +7,6 @@ use core::time::Duration;
 
 use portcell_abi::{shutdown, timeout};
 
-use crate::buffer::Buffer;
 use crate::error::Error;
 use crate::poll::{Interest, Ready};
 use crate::sys::Handle;
@@ -65,13 +64,10 @@ impl Connection {
         self.reader.recv(buf)
     }
 
-    /// As [`recv`](Self::recv), into memory that nobody had to clear: gives the datagram, or the
-    /// bytes.
-    pub fn recv_into<'a, const N: usize>(
-        &mut self,
-        buffer: &'a mut Buffer<N>,
-    ) -> Result<Option<&'a mut [u8]>, Error> {
-        self.reader.recv_into(buffer)
+    /// As [`recv`](Self::recv), and gives what is at the start of `buf` now: nothing has to be cut
+    /// out of it, which could panic.
+    pub fn recv_into<'a>(&mut self, buf: &'a mut [u8]) -> Result<Option<&'a mut [u8]>, Error> {
+        self.reader.recv_into(buf)
     }
 
     /// Sends one datagram, the whole of `datagram`; on a stream, all of it as bytes.
@@ -161,16 +157,18 @@ impl Reader {
     /// As [`Connection::recv`].
     #[inline]
     pub fn recv(&mut self, buf: &mut [u8]) -> Result<Option<usize>, Error> {
-        unless_over(self.handle.read(buf))
+        match self.handle.read(buf) {
+            Ok(length) => Ok(Some(length)),
+            Err(Error::NOT_CONNECTED) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// As [`Connection::recv_into`].
     #[inline]
-    pub fn recv_into<'a, const N: usize>(
-        &mut self,
-        buffer: &'a mut Buffer<N>,
-    ) -> Result<Option<&'a mut [u8]>, Error> {
-        unless_over(self.handle.read_into(&mut buffer.room))
+    pub fn recv_into<'a>(&mut self, buf: &'a mut [u8]) -> Result<Option<&'a mut [u8]>, Error> {
+        let length = self.recv(buf)?;
+        Ok(length.and_then(|length| buf.get_mut(..length)))
     }
 
     /// As [`Connection::info_into`].
@@ -240,15 +238,5 @@ impl Drop for Writer {
     fn drop(&mut self) {
         // Nobody is left who could use the error: a peer that is gone needs no end.
         let _ = self.end();
-    }
-}
-
-/// Makes the end of a flow `None`.
-#[inline]
-fn unless_over<T>(read: Result<T, Error>) -> Result<Option<T>, Error> {
-    match read {
-        Ok(read) => Ok(Some(read)),
-        Err(Error::NOT_CONNECTED) => Ok(None),
-        Err(error) => Err(error),
     }
 }

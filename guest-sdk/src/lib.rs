@@ -260,7 +260,7 @@ pub use portcell_macros::handler;
 
 #[cfg(any(feature = "std", not(target_family = "wasm")))]
 pub use crate::address::Address;
-pub use crate::buffer::Buffer;
+pub use crate::buffer::{Buffer, BufferGuard};
 pub use crate::connection::{Connection, Reader, Writer};
 pub use crate::error::Error;
 pub use crate::log::{Level, log};

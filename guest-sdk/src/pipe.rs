@@ -19,14 +19,21 @@ use crate::error::Error;
 /// How long a handler waits for the handshake: a test whose peer never starts it fails.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// Bytes to read into. Here they are cleared, so that no test depends on what they were.
+/// Bytes in a static, for one thread at a time.
 pub(crate) struct Room<const N: usize> {
-    bytes: [u8; N],
+    bytes: Mutex<[u8; N]>,
 }
+
+pub(crate) type Guard<'a, const N: usize> = MutexGuard<'a, [u8; N]>;
 
 impl<const N: usize> Room<N> {
     pub(crate) const fn new() -> Self {
-        Self { bytes: [0; N] }
+        Self { bytes: Mutex::new([0; N]) }
+    }
+
+    /// Also after a panic: nobody leans on what the bytes are.
+    pub(crate) fn lock(&self) -> Guard<'_, N> {
+        self.bytes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -68,14 +75,6 @@ impl Handle {
             .wait(bound, |state| state.guest_reads(buf))
             .unwrap_or_else(|| Err(out_of_time(bound)))
             .map_err(Error::from)
-    }
-
-    pub(crate) fn read_into<'a, const N: usize>(
-        &self,
-        room: &'a mut Room<N>,
-    ) -> Result<&'a mut [u8], Error> {
-        let length = self.read(&mut room.bytes)?;
-        Ok(&mut room.bytes[..length])
     }
 
     pub(crate) fn write(&self, buf: &[u8]) -> Result<usize, Error> {

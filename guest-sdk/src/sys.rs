@@ -4,19 +4,21 @@
 //! nothing above this module knows where it runs. The only module with `unsafe`.
 
 #[cfg(target_family = "wasm")]
-pub(crate) use host::{Handle, Room, log};
+pub(crate) use host::{Guard, Handle, Room, log};
 
 #[cfg(not(target_family = "wasm"))]
-pub(crate) use crate::pipe::{Handle, Room, log};
+pub(crate) use crate::pipe::{Guard, Handle, Room, log};
 
 #[cfg(target_family = "wasm")]
 mod host {
     #![expect(unsafe_code, reason = "imports are foreign functions")]
 
-    use core::mem::MaybeUninit;
+    use core::arch::wasm32;
+    use core::cell::{Cell, UnsafeCell};
+    use core::ops::{Deref, DerefMut};
     use core::time::Duration;
 
-    use portcell_abi::CONNECTION;
+    use portcell_abi::{CONNECTION, level};
 
     use crate::error::{Error, count};
 
@@ -54,17 +56,6 @@ mod host {
         revents: u16,
     }
 
-    /// Bytes that begin as what the memory was.
-    pub(crate) struct Room<const N: usize> {
-        bytes: [MaybeUninit<u8>; N],
-    }
-
-    impl<const N: usize> Room<N> {
-        pub(crate) const fn new() -> Self {
-            Self { bytes: [MaybeUninit::uninit(); N] }
-        }
-    }
-
     /// A descriptor of the host.
     #[derive(Clone, Debug)]
     pub(crate) struct Handle {
@@ -80,20 +71,9 @@ mod host {
         pub(crate) fn read(&self, buf: &mut [u8]) -> Result<usize, Error> {
             // SAFETY: the host writes at most `len` bytes at `buf`, which is ours to write.
             let length = count(unsafe { imports::read(self.fd, buf.as_mut_ptr(), buf.len()) })?;
-            // So says the contract. The compiler does not know it, and would check what the
-            // handler cuts out.
+            // It is not more, but the compiler cannot know that, and would check it where a handler
+            // cuts out what it has read.
             Ok(length.min(buf.len()))
-        }
-
-        pub(crate) fn read_into<'a, const N: usize>(
-            &self,
-            room: &'a mut Room<N>,
-        ) -> Result<&'a mut [u8], Error> {
-            // SAFETY: as above.
-            let length =
-                count(unsafe { imports::read(self.fd, room.bytes.as_mut_ptr().cast(), N) })?;
-            // SAFETY: the host has written as many bytes as it says, from the first on.
-            Ok(unsafe { room.bytes[..length.min(N)].assume_init_mut() })
         }
 
         pub(crate) fn write(&self, buf: &[u8]) -> Result<usize, Error> {
@@ -145,6 +125,59 @@ mod host {
                 )
             })
             .map(drop)
+        }
+    }
+
+    /// Bytes in a static, for one at a time. What says that they are in use comes first: behind
+    /// them it would be in a page that is not touched otherwise.
+    #[repr(C)]
+    pub(crate) struct Room<const N: usize> {
+        is_locked: Cell<bool>,
+        bytes: UnsafeCell<[u8; N]>,
+    }
+
+    // SAFETY: an instance has one thread.
+    unsafe impl<const N: usize> Sync for Room<N> {}
+
+    /// The only way to the bytes of a [`Room`], and the only one at a time.
+    pub(crate) struct Guard<'a, const N: usize> {
+        room: &'a Room<N>,
+    }
+
+    impl<const N: usize> Room<N> {
+        pub(crate) const fn new() -> Self {
+            Self { is_locked: Cell::new(false), bytes: UnsafeCell::new([0; N]) }
+        }
+
+        pub(crate) fn lock(&self) -> Guard<'_, N> {
+            if self.is_locked.replace(true) {
+                // It would wait for itself. A panic would be more to carry.
+                log(level::ERROR, b"a Buffer was locked twice at a time");
+                wasm32::unreachable();
+            }
+            Guard { room: self }
+        }
+    }
+
+    impl<const N: usize> Deref for Guard<'_, N> {
+        type Target = [u8; N];
+
+        fn deref(&self) -> &[u8; N] {
+            // SAFETY: there is no other guard, and it is borrowed as long as the bytes are.
+            unsafe { &*self.room.bytes.get() }
+        }
+    }
+
+    impl<const N: usize> DerefMut for Guard<'_, N> {
+        fn deref_mut(&mut self) -> &mut [u8; N] {
+            // SAFETY: there is no other guard, and it is borrowed as long as the bytes are.
+            unsafe { &mut *self.room.bytes.get() }
+        }
+    }
+
+    impl<const N: usize> Drop for Guard<'_, N> {
+        fn drop(&mut self) {
+            self.room.is_locked.set(false);
         }
     }
 

@@ -13,12 +13,12 @@
 
 use portcell_sdk::{Buffer, Connection, Error, Transport, handler};
 
-/// How much is read at once, in bytes: the longest datagram fits.
-const AT_ONCE: usize = 64 * 1024;
+// The longest datagram fits.
+static BUFFER: Buffer<{ 64 * 1024 }> = Buffer::new();
 
 #[handler]
 fn echo(mut conn: Connection) -> Result<(), Error> {
-    let mut buffer = Buffer::<AT_ONCE>::new();
+    let mut buffer = BUFFER.lock();
     while let Some(bytes) = conn.recv_into(&mut buffer)? {
         // Nothing is the end of a stream, but over UDP it is an empty datagram.
         if bytes.is_empty() && conn.transport()? != Transport::Udp {
