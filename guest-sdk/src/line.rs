@@ -4,7 +4,7 @@ use core::fmt::{self, Write as _};
 
 /// A line that is cut where its bound is.
 pub(crate) struct Line {
-    bytes: [u8; Line::LONGEST],
+    bytes: [u8; Self::LONGEST],
     length: usize,
 }
 

@@ -48,7 +48,8 @@ impl<E: Display + 'static> Outcome for Result<(), E> {
 /// or 1 after an error, whose message is logged. [`handler`](macro@crate::handler) exports a
 /// function that calls this.
 ///
-/// A panic is logged with its place before it traps.
+/// A panic is logged with its place before it traps. With std this is its panic hook, and so all that
+/// std has for panics is linked; without, it is the SDK's panic handler.
 ///
 /// Off wasm there is no host: the connection has no peer, as in a trial run.
 pub fn run<O: Outcome>(handler: impl FnOnce(Connection) -> O) -> i32 {

@@ -1,7 +1,8 @@
 //! The seam to the host: the imports of `portcell_v1` on wasm, the in-memory pipe elsewhere.
 //!
 //! Both sides offer a `Handle` with one method for each import and the same results, so that
-//! nothing above this module knows where it runs. The only module with `unsafe`.
+//! nothing above this module knows where it runs, and a `Room` for bytes in a static. The only module
+//! with `unsafe`.
 
 #[cfg(target_family = "wasm")]
 pub(crate) use host::{Guard, Handle, Room, log};
@@ -190,7 +191,10 @@ mod host {
     /// is 24 days. Less than a millisecond is one, so that it does not become 0.
     fn milliseconds(timeout: Option<Duration>) -> i32 {
         timeout.map_or(-1, |timeout| {
-            i32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
+            // Not `as_nanos`: dividing a `u128` is a kilobyte of code.
+            let rest = timeout.subsec_nanos().div_ceil(1_000_000);
+            let whole = timeout.as_secs().saturating_mul(1000).saturating_add(rest.into());
+            i32::try_from(whole).unwrap_or(i32::MAX)
         })
     }
 }
