@@ -275,7 +275,8 @@ mod transport;
 /// Makes a function the handler of this plugin: the host calls it once for each connection.
 ///
 /// The function takes a [`Connection`] and returns `io::Result<()>`, `Result<(), Error>` or
-/// something else that is an [`Outcome`]. It stays as it is, so tests can call it. A plugin has one handler.
+/// something else that is an [`Outcome`]. It stays as it is, so tests can call it. A plugin has one
+/// handler.
 ///
 /// Built for wasm, the function is exported as `handle`; elsewhere nothing is exported. The export
 /// is marked `#[allow(unsafe_code)]`, which a crate with `#![forbid(unsafe_code)]` refuses;
