@@ -1,9 +1,7 @@
-//! Where a connection comes from and what carries it, parsed from the host's facts.
+//! Where a connection comes from, parsed from the host's facts.
 
 use std::fmt;
-use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
-use std::str::FromStr;
 
 /// One end of a connection. Displays as the fact it came from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -39,48 +37,6 @@ impl fmt::Display for Address {
     }
 }
 
-/// What carries the bytes of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Transport {
-    /// Bytes over TCP.
-    Tcp,
-    /// Bytes over TLS over TCP; the handler sees plaintext.
-    Tls,
-    /// Datagrams: each read is one, and so is each write.
-    Udp,
-    /// Bytes over a Unix socket.
-    Unix,
-}
-
-impl fmt::Display for Transport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Tcp => "tcp",
-            Self::Tls => "tls",
-            Self::Udp => "udp",
-            Self::Unix => "unix",
-        })
-    }
-}
-
-impl FromStr for Transport {
-    type Err = io::Error;
-
-    fn from_str(name: &str) -> io::Result<Self> {
-        match name {
-            "tcp" => Ok(Self::Tcp),
-            "tls" => Ok(Self::Tls),
-            "udp" => Ok(Self::Udp),
-            "unix" => Ok(Self::Unix),
-            other => Err(io::Error::new(
-                ErrorKind::Unsupported,
-                format!("this SDK does not know the transport {other:?}"),
-            )),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,13 +54,5 @@ mod tests {
     fn only_a_socket_has_an_ip_address() {
         assert_eq!(Address::from_fact("[::1]:5").ip(), Some([0, 0, 0, 0, 0, 0, 0, 1].into()));
         assert_eq!(Address::from_fact("unix:/run/x.sock").ip(), None);
-    }
-
-    #[test]
-    fn a_transport_displays_as_its_fact() {
-        for fact in ["tcp", "tls", "udp", "unix"] {
-            assert_eq!(fact.parse::<Transport>().unwrap().to_string(), fact);
-        }
-        assert_eq!("quic".parse::<Transport>().unwrap_err().kind(), ErrorKind::Unsupported);
     }
 }

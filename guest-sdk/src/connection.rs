@@ -1,20 +1,19 @@
-//! The connection as a handler sees it: std's `Read` and `Write` over the calls of the host.
+//! The connection as a handler sees it: methods over the calls of the host. What it has of std
+//! besides is in `std_io.rs`.
 //!
 //! What waits here parks this instance and nobody else.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::Shutdown;
-use std::time::Duration;
+use core::time::Duration;
 
-use portcell_abi::{Errno, shutdown, timeout};
+use portcell_abi::{shutdown, timeout};
 
-use crate::address::{Address, Transport};
-use crate::error::error;
+use crate::error::Error;
 use crate::poll::{Interest, Ready};
 use crate::sys::Handle;
+use crate::transport::Transport;
 
-/// Longer than any address: the path of a Unix socket has at most 107 bytes.
-const SHORT_FACT: usize = 128;
+/// As long as the longest `u64` in decimal.
+const LONGEST_NUMBER: usize = 20;
 
 /// One client's bytes or, over UDP, one client's datagrams.
 ///
@@ -60,84 +59,73 @@ impl Connection {
     /// `datagram.size` has the whole size. An empty datagram is `Some(0)`, the end of the flow is
     /// `None`, as it is in a trial run, which has no peer.
     ///
-    /// On a stream this is [`read`](Read::read), which gives `Some(0)` at the end, again and again.
-    pub fn recv(&mut self, buf: &mut [u8]) -> io::Result<Option<usize>> {
+    /// On a stream this is a read, which gives `Some(0)` at the end, again and again.
+    pub fn recv(&mut self, buf: &mut [u8]) -> Result<Option<usize>, Error> {
         self.reader.recv(buf)
+    }
+
+    /// As [`recv`](Self::recv), and gives what is at the start of `buf` now: nothing has to be cut
+    /// out of it, which could panic.
+    pub fn recv_into<'a>(&mut self, buf: &'a mut [u8]) -> Result<Option<&'a mut [u8]>, Error> {
+        self.reader.recv_into(buf)
     }
 
     /// Sends one datagram, the whole of `datagram`; on a stream, all of it as bytes.
     ///
-    /// One that is longer than UDP allows is [`ErrorKind::InvalidInput`], and nothing is sent.
-    pub fn send(&mut self, datagram: &[u8]) -> io::Result<()> {
+    /// One that is longer than UDP allows is [`Error::TOO_LONG`], and nothing is sent.
+    pub fn send(&mut self, datagram: &[u8]) -> Result<(), Error> {
         self.writer.send(datagram)
     }
 
-    /// Where the peer is. Behind a Unix socket: which process it is.
-    ///
-    /// [`ErrorKind::NotConnected`] in a trial run, which has no peer.
-    pub fn peer_address(&self) -> io::Result<Address> {
-        self.fact("peer.address", |fact| Ok(Address::from_fact(fact)))
-    }
-
-    /// The address that the peer connected to; an error as for
-    /// [`peer_address`](Self::peer_address).
-    pub fn local_address(&self) -> io::Result<Address> {
-        self.fact("local.address", |fact| Ok(Address::from_fact(fact)))
-    }
-
-    /// What carries the bytes; an error as for [`peer_address`](Self::peer_address).
-    pub fn transport(&self) -> io::Result<Transport> {
-        self.fact("transport", str::parse)
+    /// What carries the bytes. [`Error::NOT_CONNECTED`] in a trial run, which has no peer.
+    pub fn transport(&self) -> Result<Transport, Error> {
+        let mut buffer = [0; 8];
+        self.fact("transport", &mut buffer).and_then(Transport::from_fact)
     }
 
     /// The number of this connection, unique in this run of the host and the same as in its logs;
-    /// an error as for [`peer_address`](Self::peer_address).
-    pub fn id(&self) -> io::Result<u64> {
-        self.fact("connection.id", |fact| fact.parse().map_err(|_| ErrorKind::InvalidData.into()))
+    /// an error as for [`transport`](Self::transport).
+    pub fn id(&self) -> Result<u64, Error> {
+        let mut buffer = [0; LONGEST_NUMBER];
+        let fact = self.fact("connection.id", &mut buffer)?;
+        let number = str::from_utf8(fact).ok().and_then(|fact| fact.parse().ok());
+        number.ok_or(Error::TRANSPORT)
     }
 
-    /// A fact about the connection by its name in the contract, such as `tls.server_name`. `None`
-    /// if it does not exist here.
-    pub fn info(&self, name: &str) -> Option<String> {
-        self.reader.info(name)
+    /// A fact about the connection by its name in the contract, such as `tls.server_name`, without
+    /// the heap: it is put at the start of `buf`.
+    ///
+    /// [`Error::NOT_FOUND`] if it does not exist here, [`Error::TOO_LONG`] if `buf` is too short
+    /// for it.
+    pub fn info_into<'a>(&self, name: &str, buf: &'a mut [u8]) -> Result<&'a str, Error> {
+        self.reader.info_into(name, buf)
     }
 
     /// Bounds each later read. `None`, as at the start: reads wait for ever (the host's limits
-    /// stay). A read whose bound runs out is [`ErrorKind::TimedOut`].
+    /// stay). A read whose bound runs out is [`Error::TIMED_OUT`].
     ///
     /// Unlike std's, a bound of zero is allowed: reads never wait, and where there is nothing they
-    /// are [`ErrorKind::WouldBlock`]. Bounds are rounded up to milliseconds, at most 24 days.
-    pub fn set_read_timeout(&self, bound: Option<Duration>) -> io::Result<()> {
+    /// are [`Error::WOULD_BLOCK`]. Bounds are rounded up to milliseconds, at most 24 days.
+    pub fn set_read_timeout(&self, bound: Option<Duration>) -> Result<(), Error> {
         self.reader.set_read_timeout(bound)
     }
 
     /// Bounds each later write, as [`set_read_timeout`](Self::set_read_timeout) does reads. A
     /// write that is out of time returns how much was taken, if anything was.
-    pub fn set_write_timeout(&self, bound: Option<Duration>) -> io::Result<()> {
+    pub fn set_write_timeout(&self, bound: Option<Duration>) -> Result<(), Error> {
         self.writer.set_write_timeout(bound)
     }
 
     /// Waits until one of `interest` is there, the connection fails, or `bound` runs out; then
     /// nothing is set in the result. `None` waits for ever, zero does not wait.
-    pub fn poll(&self, interest: Interest, bound: Option<Duration>) -> io::Result<Ready> {
+    pub fn poll(&self, interest: Interest, bound: Option<Duration>) -> Result<Ready, Error> {
         self.reader.poll(interest, bound)
     }
 
-    /// Ends a direction, or both. After `Write` the peer reads the end; after `Read` reads give
-    /// the end. Ending a direction again is fine.
-    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        let how = match how {
-            Shutdown::Read => shutdown::READ,
-            Shutdown::Write => shutdown::WRITE,
-            Shutdown::Both => shutdown::BOTH,
-        };
-        self.reader.handle.shutdown(how).map_err(error)
-    }
-
     /// Breaks the connection: the peer sees an error, and what it was not yet sent is lost.
-    pub fn reset(mut self) -> io::Result<()> {
+    pub fn reset(mut self) -> Result<(), Error> {
         self.writer.ended = true;
-        self.reader.handle.shutdown(shutdown::RESET).map_err(error)
+        self.reader.handle.shutdown(shutdown::RESET)
     }
 
     /// Ends the connection in good order: what was written is still delivered, and what the peer
@@ -145,129 +133,104 @@ impl Connection {
     ///
     /// A handler that only wants to end returns instead, which costs no memory while the host
     /// waits.
-    pub fn close(mut self) -> io::Result<()> {
+    pub fn close(mut self) -> Result<(), Error> {
         self.writer.ended = true;
-        self.reader.handle.close().map_err(error)
+        self.reader.handle.close()
     }
 
     pub(crate) fn handle(&self) -> &Handle {
         &self.reader.handle
     }
 
-    /// A fact that every connection has and that is short: read without the heap, which many
-    /// handlers never touch.
-    fn fact<T>(&self, name: &str, parse: impl FnOnce(&str) -> io::Result<T>) -> io::Result<T> {
-        let mut buffer = [0; SHORT_FACT];
-        let length = self.reader.handle.info(name, &mut buffer).map_err(|errno| match errno {
-            Errno::NoEnt => ErrorKind::NotConnected.into(),
-            other => error(other),
+    /// A fact that every connection has.
+    #[inline]
+    pub(crate) fn fact<'a>(&self, name: &str, buf: &'a mut [u8]) -> Result<&'a [u8], Error> {
+        let length = self.handle().info(name, buf).map_err(|error| match error {
+            Error::NOT_FOUND => Error::NOT_CONNECTED,
+            other => other,
         })?;
-        let fact = buffer.get(..length).and_then(|fact| str::from_utf8(fact).ok());
-        parse(fact.ok_or(ErrorKind::InvalidData)?)
-    }
-}
-
-impl Read for Connection {
-    /// As [`Reader::read`].
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.reader.read(buf)
-    }
-}
-
-impl Write for Connection {
-    /// As [`Writer::write`].
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.writer.write(buf)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        buf.get(..length).ok_or(Error::TRANSPORT)
     }
 }
 
 impl Reader {
     /// As [`Connection::recv`].
-    pub fn recv(&mut self, buf: &mut [u8]) -> io::Result<Option<usize>> {
+    #[inline]
+    pub fn recv(&mut self, buf: &mut [u8]) -> Result<Option<usize>, Error> {
         match self.handle.read(buf) {
             Ok(length) => Ok(Some(length)),
-            Err(Errno::NotConn) => Ok(None),
-            Err(errno) => Err(error(errno)),
+            Err(Error::NOT_CONNECTED) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
-    /// As [`Connection::info`].
-    pub fn info(&self, name: &str) -> Option<String> {
-        let mut buffer = vec![0; SHORT_FACT];
-        loop {
-            let length = self.handle.info(name, &mut buffer).ok()?;
-            if length <= buffer.len() {
-                buffer.truncate(length);
-                return Some(String::from_utf8_lossy(&buffer).into_owned());
-            }
-            buffer.resize(length, 0);
-        }
+    /// As [`Connection::recv_into`].
+    #[inline]
+    pub fn recv_into<'a>(&mut self, buf: &'a mut [u8]) -> Result<Option<&'a mut [u8]>, Error> {
+        let length = self.recv(buf)?;
+        Ok(length.and_then(|length| buf.get_mut(..length)))
+    }
+
+    /// As [`Connection::info_into`].
+    pub fn info_into<'a>(&self, name: &str, buf: &'a mut [u8]) -> Result<&'a str, Error> {
+        let length = self.handle.info(name, buf)?;
+        let fact = buf.get(..length).ok_or(Error::TOO_LONG)?;
+        str::from_utf8(fact).map_err(|_| Error::TRANSPORT)
     }
 
     /// As [`Connection::poll`].
-    pub fn poll(&self, interest: Interest, bound: Option<Duration>) -> io::Result<Ready> {
-        self.handle.poll(interest.bits(), bound).map(Ready::from_bits).map_err(error)
+    pub fn poll(&self, interest: Interest, bound: Option<Duration>) -> Result<Ready, Error> {
+        self.handle.poll(interest.bits(), bound).map(Ready::from_bits)
     }
 
     /// As [`Connection::set_read_timeout`].
-    pub fn set_read_timeout(&self, bound: Option<Duration>) -> io::Result<()> {
-        self.handle.set_timeout(timeout::READ, bound).map_err(error)
+    pub fn set_read_timeout(&self, bound: Option<Duration>) -> Result<(), Error> {
+        self.handle.set_timeout(timeout::READ, bound)
     }
-}
 
-impl Read for Reader {
-    /// One call of the host, which waits until there is something.
-    ///
-    /// The end of a stream is 0, and so is the end of a flow. A datagram is read whole, cut to
-    /// `buf`; an empty one is 0 as well, so what must tell it from the end uses
-    /// [`recv`](Self::recv).
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.recv(buf).map(Option::unwrap_or_default)
+    #[cfg(any(feature = "std", not(target_family = "wasm")))]
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
     }
 }
 
 impl Writer {
     /// As [`Connection::send`].
-    pub fn send(&mut self, datagram: &[u8]) -> io::Result<()> {
-        if datagram.is_empty() {
-            return self.write(datagram).map(drop);
+    #[inline]
+    pub fn send(&mut self, datagram: &[u8]) -> Result<(), Error> {
+        let mut rest = datagram;
+        loop {
+            match self.handle.write(rest)? {
+                count if count >= rest.len() => return Ok(()),
+                // Not in the contract.
+                0 => return Err(Error::TRANSPORT),
+                // An error came in between, and is what the next call gives.
+                count => rest = &rest[count..],
+            }
         }
-        self.write_all(datagram)
     }
 
     /// Ends this half, as dropping it does, and says whether that worked.
-    pub fn finish(mut self) -> io::Result<()> {
-        self.end().map_err(error)
+    pub fn finish(mut self) -> Result<(), Error> {
+        self.end()
     }
 
     /// As [`Connection::set_write_timeout`].
-    pub fn set_write_timeout(&self, bound: Option<Duration>) -> io::Result<()> {
-        self.handle.set_timeout(timeout::WRITE, bound).map_err(error)
+    pub fn set_write_timeout(&self, bound: Option<Duration>) -> Result<(), Error> {
+        self.handle.set_timeout(timeout::WRITE, bound)
     }
 
-    fn end(&mut self) -> Result<(), Errno> {
+    #[cfg(any(feature = "std", not(target_family = "wasm")))]
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    fn end(&mut self) -> Result<(), Error> {
         if self.ended {
             return Ok(());
         }
         self.ended = true;
         self.handle.shutdown(shutdown::WRITE)
-    }
-}
-
-impl Write for Writer {
-    /// One call of the host. It takes all of `buf`, unless an error or the end of the bound came
-    /// in between; then it gives the count so far. Over UDP it sends one datagram.
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.handle.write(buf).map_err(error)
-    }
-
-    /// Does nothing: the host sends what it holds when the handler next waits or ends.
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

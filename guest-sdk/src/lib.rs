@@ -186,37 +186,97 @@
 //!
 //! # Errors
 //!
-//! | kind | when |
-//! | --- | --- |
-//! | `WouldBlock` | a bound of zero, and nothing could be done |
-//! | `TimedOut` | a bound of the handler ran out |
-//! | `ConnectionReset` | the peer is gone, while reading |
-//! | `BrokenPipe` | the peer is gone, or this half was ended, while writing |
-//! | `ConnectionAborted` | a TLS stream ended without its end mark: it may have been cut |
-//! | `InvalidInput` | a datagram longer than UDP allows, or an argument out of range |
-//! | `NotConnected` | there is no peer (a trial run), or the connection was closed |
-//! | `Unsupported` | the host's configuration does not offer it |
-//! | `Other` | the transport failed in another way |
+//! The methods of a connection fail with an [`Error`], which is as small as a number, and `Read` and
+//! `Write` with an `io::Error`; `?` makes the one the other.
+//!
+//! | `Error` | `io::ErrorKind` | when |
+//! | --- | --- | --- |
+//! | `WOULD_BLOCK` | `WouldBlock` | a bound of zero, and nothing could be done |
+//! | `TIMED_OUT` | `TimedOut` | a bound of the handler ran out |
+//! | `CONNECTION_RESET` | `ConnectionReset` | the peer is gone, while reading |
+//! | `BROKEN_PIPE` | `BrokenPipe` | the peer is gone, or this half was ended, while writing |
+//! | `CONNECTION_ABORTED` | `ConnectionAborted` | a TLS stream ended without its end mark: it may have been cut |
+//! | `TOO_LONG` | `InvalidInput` | a datagram longer than UDP allows, a fact longer than the buffer |
+//! | `INVALID_INPUT` | `InvalidInput` | an argument out of range |
+//! | `NOT_CONNECTED` | `NotConnected` | there is no peer (a trial run) |
+//! | `CLOSED` | `NotConnected` | the connection was closed |
+//! | `UNSUPPORTED` | `Unsupported` | the host's configuration does not offer it |
+//! | `NOT_FOUND` | `NotFound` | there is no such fact here |
+//! | `TRANSPORT` | `Other` | the transport failed in another way |
 //!
 //! A limit of the host is never an error: it ends the handler where it waits.
+//!
+//! # Without std
+//!
+//! Each connection gets its own copy of a module's data. A handler with std has some KiB of it, most
+//! of them for panics and errors that never come. One that needs nothing of std can be built
+//! without:
+//!
+//! ```toml
+//! [dependencies]
+//! portcell-sdk = { path = "../portcell/guest-sdk", default-features = false }
+//! ```
+//!
+//! ```
+//! #![cfg_attr(not(test), no_std)]
+//!
+//! use portcell_sdk::{Buffer, Connection, Error, Transport, handler};
+//!
+//! static BUFFER: Buffer<65536> = Buffer::new();
+//!
+//! #[handler]
+//! fn echo(mut conn: Connection) -> Result<(), Error> {
+//!     let mut buffer = BUFFER.lock();
+//!     while let Some(bytes) = conn.recv_into(&mut buffer)? {
+//!         if bytes.is_empty() && conn.transport()? != Transport::Udp {
+//!             break;
+//!         }
+//!         conn.send(bytes)?;
+//!     }
+//!     Ok(())
+//! }
+//! # assert_eq!(portcell_sdk::testing::converse(echo, "hello"), b"hello");
+//! ```
+//!
+//! Both lines are needed: the feature `std`, which is a default one, is about the SDK, `no_std`
+//! about the handler. Where one is missing, the compiler says `duplicate lang item` or links std
+//! after all. Tests have std, and the SDK has all of it there.
+//!
+//! - There is no heap, no `Read` and no `Write`: [`recv`](Connection::recv),
+//!   [`recv_into`](Connection::recv_into) and [`send`](Connection::send) are for streams, too, and
+//!   [`info_into`](Connection::info_into) gives facts, addresses among them.
+//! - A panic is logged with its place, as with std, and traps. Its line, as every line that is
+//!   logged, is cut after 1 KiB.
+//! - What cannot panic carries nothing for it. `recv_into` is there so that nothing has to be cut out
+//!   of a buffer; `buffer[i]`, `unwrap` and formatted text are some KiB.
 
+#![cfg_attr(all(target_family = "wasm", not(feature = "std")), no_std)]
+
+#[cfg(any(feature = "std", not(target_family = "wasm")))]
 mod address;
+mod buffer;
 mod connection;
 mod error;
+#[cfg(any(test, all(target_family = "wasm", not(feature = "std"))))]
+mod line;
 mod log;
 #[cfg(not(target_family = "wasm"))]
 mod pipe;
 mod poll;
 mod run;
 mod start_tls;
+#[cfg(any(feature = "std", not(target_family = "wasm")))]
+mod std_io;
 mod sys;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
+mod transport;
 
 /// Makes a function the handler of this plugin: the host calls it once for each connection.
 ///
-/// The function takes a [`Connection`] and returns `io::Result<()>`, or something else that is an
-/// [`Outcome`]. It stays as it is, so tests can call it. A plugin has one handler.
+/// The function takes a [`Connection`] and returns `io::Result<()>`, `Result<(), Error>` or
+/// something else that is an [`Outcome`]. It stays as it is, so tests can call it. A plugin has one
+/// handler.
 ///
 /// Built for wasm, the function is exported as `handle`; elsewhere nothing is exported. The export
 /// is marked `#[allow(unsafe_code)]`, which a crate with `#![forbid(unsafe_code)]` refuses;
@@ -249,11 +309,15 @@ pub mod testing;
 /// ```
 pub use portcell_macros::handler;
 
-pub use crate::address::{Address, Transport};
+#[cfg(any(feature = "std", not(target_family = "wasm")))]
+pub use crate::address::Address;
+pub use crate::buffer::{Buffer, BufferGuard};
 pub use crate::connection::{Connection, Reader, Writer};
+pub use crate::error::Error;
 pub use crate::log::{Level, log};
 pub use crate::poll::{Interest, Ready};
 pub use crate::run::{Outcome, run};
 pub use crate::start_tls::StartTlsError;
 #[cfg(not(target_family = "wasm"))]
 pub use crate::testing::Peer;
+pub use crate::transport::Transport;

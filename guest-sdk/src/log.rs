@@ -1,7 +1,6 @@
 //! Lines for the host's log. Off wasm they go to standard error.
 
-use std::borrow::Cow;
-use std::fmt;
+use core::fmt;
 
 use portcell_abi::level;
 
@@ -29,8 +28,21 @@ pub enum Level {
 ///
 /// The host bounds length and rate, drops what is too much, and escapes control characters.
 pub fn log(level: Level, message: fmt::Arguments<'_>) {
-    let text = message.as_str().map_or_else(|| Cow::Owned(message.to_string()), Cow::Borrowed);
-    sys::log(level as i32, &text);
+    match message.as_str() {
+        Some(text) => sys::log(level as i32, text.as_bytes()),
+        None => log_formatted(level, message),
+    }
+}
+
+#[cfg(any(feature = "std", not(target_family = "wasm")))]
+fn log_formatted(level: Level, message: fmt::Arguments<'_>) {
+    sys::log(level as i32, message.to_string().as_bytes());
+}
+
+/// Without a heap.
+#[cfg(all(target_family = "wasm", not(feature = "std")))]
+fn log_formatted(level: Level, message: fmt::Arguments<'_>) {
+    sys::log(level as i32, crate::line::Line::of(message).as_bytes());
 }
 
 /// Logs at level error: something failed. Takes what `format!` takes.

@@ -14,8 +14,28 @@ use portcell_abi::{Errno, level, poll, shutdown, timeout};
 
 pub(crate) use self::state::{Guest, Kind, Peer, State};
 
+use crate::error::Error;
+
 /// How long a handler waits for the handshake: a test whose peer never starts it fails.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// Bytes in a static, for one thread at a time.
+pub(crate) struct Room<const N: usize> {
+    bytes: Mutex<[u8; N]>,
+}
+
+pub(crate) type Guard<'a, const N: usize> = MutexGuard<'a, [u8; N]>;
+
+impl<const N: usize> Room<N> {
+    pub(crate) const fn new() -> Self {
+        Self { bytes: Mutex::new([0; N]) }
+    }
+
+    /// Also after a panic: nobody leans on what the bytes are.
+    pub(crate) fn lock(&self) -> Guard<'_, N> {
+        self.bytes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// The guest's end. The connection is closed when the last clone is gone.
 #[derive(Clone, Debug)]
@@ -48,27 +68,28 @@ impl Handle {
         Self::new(Arc::new(Pipe::new(State { peer: Peer::Absent, ..State::new(Kind::Stream) })))
     }
 
-    pub(crate) fn read(&self, buf: &mut [u8]) -> Result<usize, Errno> {
+    pub(crate) fn read(&self, buf: &mut [u8]) -> Result<usize, Error> {
         let bound = self.end.pipe.lock().read_bound;
         self.end
             .pipe
             .wait(bound, |state| state.guest_reads(buf))
             .unwrap_or_else(|| Err(out_of_time(bound)))
+            .map_err(Error::from)
     }
 
-    pub(crate) fn write(&self, buf: &[u8]) -> Result<usize, Errno> {
+    pub(crate) fn write(&self, buf: &[u8]) -> Result<usize, Error> {
         let bound = self.end.pipe.lock().write_bound;
         let mut taken = 0;
         match self.end.pipe.wait(bound, |state| state.guest_writes(buf, &mut taken)) {
             Some(Ok(())) => Ok(taken),
             // What was taken is told now, the error at the next call.
             Some(Err(_)) | None if taken > 0 => Ok(taken),
-            Some(Err(errno)) => Err(errno),
-            None => Err(out_of_time(bound)),
+            Some(Err(errno)) => Err(errno.into()),
+            None => Err(out_of_time(bound).into()),
         }
     }
 
-    pub(crate) fn shutdown(&self, how: i32) -> Result<(), Errno> {
+    pub(crate) fn shutdown(&self, how: i32) -> Result<(), Error> {
         self.end.pipe.change(|state| {
             state.usable()?;
             match how {
@@ -79,13 +100,13 @@ impl Handle {
                     state.outgoing.ended = true;
                 }
                 shutdown::RESET => state.guest = Guest::Reset,
-                _ => return Err(Errno::Inval),
+                _ => return Err(Error::INVALID_INPUT),
             }
             Ok(())
         })
     }
 
-    pub(crate) fn close(&self) -> Result<(), Errno> {
+    pub(crate) fn close(&self) -> Result<(), Error> {
         self.end.pipe.change(|state| {
             state.usable()?;
             state.guest = Guest::Closed;
@@ -93,14 +114,14 @@ impl Handle {
         })
     }
 
-    pub(crate) fn poll(&self, events: u16, bound: Option<Duration>) -> Result<u16, Errno> {
+    pub(crate) fn poll(&self, events: u16, bound: Option<Duration>) -> Result<u16, Error> {
         if events & !poll::ASKABLE != 0 {
-            return Err(Errno::Inval);
+            return Err(Error::INVALID_INPUT);
         }
         let always = poll::FAILED | poll::OVER | poll::INVALID;
         let found = self.end.pipe.wait(bound, |state| {
             if state.peer == Peer::Absent {
-                return Some(Err(Errno::NotConn));
+                return Some(Err(Error::NOT_CONNECTED));
             }
             let ready = state.ready() & (events | always);
             (ready != 0).then_some(Ok(ready))
@@ -108,26 +129,27 @@ impl Handle {
         found.unwrap_or(Ok(0))
     }
 
-    pub(crate) fn set_timeout(&self, which: i32, bound: Option<Duration>) -> Result<(), Errno> {
+    pub(crate) fn set_timeout(&self, which: i32, bound: Option<Duration>) -> Result<(), Error> {
         self.end.pipe.change(|state| {
             state.usable()?;
             match which {
                 timeout::READ => state.read_bound = bound,
                 timeout::WRITE => state.write_bound = bound,
-                _ => return Err(Errno::Inval),
+                _ => return Err(Error::INVALID_INPUT),
             }
             Ok(())
         })
     }
 
-    pub(crate) fn info(&self, name: &str, buf: &mut [u8]) -> Result<usize, Errno> {
+    pub(crate) fn info(&self, name: &str, buf: &mut [u8]) -> Result<usize, Error> {
         let state = self.end.pipe.lock();
         if state.peer == Peer::Absent {
-            return Err(Errno::NoEnt);
+            return Err(Error::NOT_FOUND);
         }
         let told = state.facts.get(name).map(String::as_str);
         let is_offered = || if state.offers_tls("").is_ok() { "true" } else { "false" };
-        let fact = told.or_else(|| (name == "tls.offered").then(is_offered)).ok_or(Errno::NoEnt)?;
+        let fact =
+            told.or_else(|| (name == "tls.offered").then(is_offered)).ok_or(Error::NOT_FOUND)?;
         let fact = fact.as_bytes();
         let shown = fact.len().min(buf.len());
         buf[..shown].copy_from_slice(&fact[..shown]);
@@ -136,7 +158,7 @@ impl Handle {
 
     /// Waits for [`Peer::start_tls`](crate::Peer::start_tls). A handshake that fails closes the
     /// connection and is an errno: nothing can end a handler here, as the host does.
-    pub(crate) fn start_tls(&self, profile: &str, reply: &[u8]) -> Result<(), Errno> {
+    pub(crate) fn start_tls(&self, profile: &str, reply: &[u8]) -> Result<(), Error> {
         self.end.pipe.change(|state| state.guest_starts_tls(profile))?;
         let mut taken = 0;
         let step = |state: &mut State| state.guest_shakes_hands(reply, &mut taken);
@@ -144,7 +166,7 @@ impl Handle {
             return Ok(());
         }
         self.end.pipe.change(State::fail_handshake);
-        Err(Errno::NotConn)
+        Err(Error::NOT_CONNECTED)
     }
 }
 
@@ -153,7 +175,7 @@ fn out_of_time(bound: Option<Duration>) -> Errno {
 }
 
 #[expect(clippy::print_stderr, reason = "the log of a test; cargo shows it when the test fails")]
-pub(crate) fn log(level: i32, message: &str) {
+pub(crate) fn log(level: i32, message: &[u8]) {
     let level = match level {
         level::ERROR => "error",
         level::WARN => "warn",
@@ -161,7 +183,7 @@ pub(crate) fn log(level: i32, message: &str) {
         level::DEBUG => "debug",
         _ => "trace",
     };
-    eprintln!("{level}: {message}");
+    eprintln!("{level}: {}", String::from_utf8_lossy(message));
 }
 
 /// The state that both ends share, and the bell that rings when it changes.

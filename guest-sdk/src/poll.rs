@@ -1,7 +1,7 @@
 //! What `Connection::poll` waits for, and what it found.
 
-use std::fmt;
-use std::ops::BitOr;
+use core::fmt;
+use core::ops::BitOr;
 
 use portcell_abi::poll;
 

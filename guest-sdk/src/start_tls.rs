@@ -1,20 +1,16 @@
 //! From plaintext to TLS within a connection: what STARTTLS and its like ask for.
 
-use std::error::Error;
-use std::fmt;
-use std::io::{self, ErrorKind};
-
-use portcell_abi::Errno;
+use core::fmt;
 
 use crate::connection::Connection;
-use crate::error::error;
+use crate::error::Error;
 
 impl Connection {
     /// Whether [`start_tls`](Self::start_tls) could be called now: the configuration has TLS for
     /// this, and the connection is a stream in plaintext with both directions open. What a protocol
     /// lists among its extensions.
     pub fn tls_is_offered(&self) -> bool {
-        self.info("tls.offered").as_deref() == Some("true")
+        self.fact("tls.offered", &mut [0; 8]) == Ok(b"true")
     }
 
     /// Sends `reply` in plaintext, then does the handshake: what is read and written afterwards
@@ -32,12 +28,12 @@ impl Connection {
     ///   plaintext, its name and its wishes.
     ///
     /// An error leaves the connection as it was, and gives it back for another answer:
-    /// [`Unsupported`](ErrorKind::Unsupported) if the configuration has no TLS for this,
-    /// [`InvalidInput`](ErrorKind::InvalidInput) if the connection is over TLS already, is a
+    /// [`Error::UNSUPPORTED`] if the configuration has no TLS for this,
+    /// [`Error::INVALID_INPUT`] if the connection is over TLS already, is a
     /// flow of datagrams, or has an ended direction.
     ///
     /// A handshake that fails ends the connection and the handler with it. Off wasm, where nothing
-    /// can end a handler, it is [`NotConnected`](ErrorKind::NotConnected); there the other
+    /// can end a handler, it is [`Error::NOT_CONNECTED`]; there the other
     /// side calls [`Peer::start_tls`](crate::testing::Peer::start_tls).
     ///
     /// ```
@@ -92,21 +88,21 @@ impl Connection {
     /// As [`start_tls`](Self::start_tls), with the settings that are called `profile` in the
     /// configuration. The listener's own have the listener's name, and an empty one.
     ///
-    /// [`Unsupported`](ErrorKind::Unsupported) if there are none of that name.
+    /// [`Error::UNSUPPORTED`] if there are none of that name.
     pub fn start_tls_with(self, profile: &str, reply: &[u8]) -> Result<Self, StartTlsError> {
         match self.handle().start_tls(profile, reply) {
             Ok(()) => Ok(self),
-            Err(errno) => Err(StartTlsError { connection: self, error: reason(errno) }),
+            Err(error) => Err(StartTlsError { connection: self, error }),
         }
     }
 }
 
 /// Why a connection did not become one over TLS, and that connection. `?` makes it an
-/// [`io::Error`].
+/// [`Error`] or an `io::Error`.
 #[derive(Debug)]
 pub struct StartTlsError {
     connection: Connection,
-    error: io::Error,
+    error: Error,
 }
 
 impl StartTlsError {
@@ -116,39 +112,34 @@ impl StartTlsError {
     }
 
     /// What went wrong.
-    pub fn kind(&self) -> ErrorKind {
-        self.error.kind()
+    pub fn error(&self) -> Error {
+        self.error
+    }
+
+    /// What the error means here, if that is more than it says.
+    pub(crate) fn reason(&self) -> Option<&'static str> {
+        match self.error {
+            Error::INVALID_INPUT => Some(
+                "TLS cannot start here: only on a stream in plaintext with both directions open",
+            ),
+            Error::UNSUPPORTED => {
+                Some("TLS cannot start here: the listener's configuration has no settings for it")
+            }
+            _ => None,
+        }
     }
 }
 
 impl fmt::Display for StartTlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.error.fmt(f)
+        f.pad(self.reason().unwrap_or(self.error.message()))
     }
 }
 
-impl Error for StartTlsError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.error.source()
-    }
-}
+impl core::error::Error for StartTlsError {}
 
-impl From<StartTlsError> for io::Error {
+impl From<StartTlsError> for Error {
     fn from(error: StartTlsError) -> Self {
         error.error
-    }
-}
-
-fn reason(errno: Errno) -> io::Error {
-    match errno {
-        Errno::Inval => io::Error::new(
-            ErrorKind::InvalidInput,
-            "TLS cannot start here: only on a stream in plaintext with both directions open",
-        ),
-        Errno::NotSup => io::Error::new(
-            ErrorKind::Unsupported,
-            "TLS cannot start here: the listener's configuration has no settings for it",
-        ),
-        other => error(other),
     }
 }

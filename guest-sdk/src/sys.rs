@@ -1,23 +1,27 @@
 //! The seam to the host: the imports of `portcell_v1` on wasm, the in-memory pipe elsewhere.
 //!
 //! Both sides offer a `Handle` with one method for each import and the same results, so that
-//! nothing above this module knows where it runs. The only module with `unsafe`.
+//! nothing above this module knows where it runs, and a `Room` for bytes in a static. The only module
+//! with `unsafe`.
 
 #[cfg(target_family = "wasm")]
-pub(crate) use host::{Handle, log};
+pub(crate) use host::{Guard, Handle, Room, log};
 
 #[cfg(not(target_family = "wasm"))]
-pub(crate) use crate::pipe::{Handle, log};
+pub(crate) use crate::pipe::{Guard, Handle, Room, log};
 
 #[cfg(target_family = "wasm")]
 mod host {
     #![expect(unsafe_code, reason = "imports are foreign functions")]
 
+    use core::arch::wasm32;
+    use core::cell::{Cell, UnsafeCell};
+    use core::ops::{Deref, DerefMut};
     use core::time::Duration;
 
-    use portcell_abi::{CONNECTION, Errno};
+    use portcell_abi::{CONNECTION, level};
 
-    use crate::error::count;
+    use crate::error::{Error, count};
 
     // Pointers and lengths are `i32` in the contract, which is what they are on wasm32.
     const _: () = assert!(size_of::<usize>() == 4);
@@ -65,27 +69,30 @@ mod host {
             Self { fd: CONNECTION }
         }
 
-        pub(crate) fn read(&self, buf: &mut [u8]) -> Result<usize, Errno> {
+        pub(crate) fn read(&self, buf: &mut [u8]) -> Result<usize, Error> {
             // SAFETY: the host writes at most `len` bytes at `buf`, which is ours to write.
-            count(unsafe { imports::read(self.fd, buf.as_mut_ptr(), buf.len()) })
+            let length = count(unsafe { imports::read(self.fd, buf.as_mut_ptr(), buf.len()) })?;
+            // It is not more, but the compiler cannot know that, and would check it where a handler
+            // cuts out what it has read.
+            Ok(length.min(buf.len()))
         }
 
-        pub(crate) fn write(&self, buf: &[u8]) -> Result<usize, Errno> {
+        pub(crate) fn write(&self, buf: &[u8]) -> Result<usize, Error> {
             // SAFETY: the host reads at most `len` bytes at `buf`.
             count(unsafe { imports::write(self.fd, buf.as_ptr(), buf.len()) })
         }
 
-        pub(crate) fn shutdown(&self, how: i32) -> Result<(), Errno> {
+        pub(crate) fn shutdown(&self, how: i32) -> Result<(), Error> {
             // SAFETY: no memory is involved.
             count(unsafe { imports::shutdown(self.fd, how) }).map(drop)
         }
 
-        pub(crate) fn close(&self) -> Result<(), Errno> {
+        pub(crate) fn close(&self) -> Result<(), Error> {
             // SAFETY: no memory is involved.
             count(unsafe { imports::close(self.fd) }).map(drop)
         }
 
-        pub(crate) fn poll(&self, events: u16, timeout: Option<Duration>) -> Result<u16, Errno> {
+        pub(crate) fn poll(&self, events: u16, timeout: Option<Duration>) -> Result<u16, Error> {
             let mut record = Record { fd: self.fd, events, revents: 0 };
             // SAFETY: the host reads and writes one record, which is ours.
             count(unsafe { imports::poll(&raw mut record, 1, milliseconds(timeout)) })?;
@@ -96,18 +103,18 @@ mod host {
             &self,
             which: i32,
             timeout: Option<Duration>,
-        ) -> Result<(), Errno> {
+        ) -> Result<(), Error> {
             // SAFETY: no memory is involved.
             count(unsafe { imports::set_timeout(self.fd, which, milliseconds(timeout)) }).map(drop)
         }
 
         #[expect(clippy::unused_self, reason = "off wasm there is more than one connection")]
-        pub(crate) fn info(&self, name: &str, buf: &mut [u8]) -> Result<usize, Errno> {
+        pub(crate) fn info(&self, name: &str, buf: &mut [u8]) -> Result<usize, Error> {
             // SAFETY: the host reads `name` and writes at most `len` bytes at `buf`.
             count(unsafe { imports::info(name.as_ptr(), name.len(), buf.as_mut_ptr(), buf.len()) })
         }
 
-        pub(crate) fn start_tls(&self, profile: &str, reply: &[u8]) -> Result<(), Errno> {
+        pub(crate) fn start_tls(&self, profile: &str, reply: &[u8]) -> Result<(), Error> {
             // SAFETY: the host reads `profile` and `reply`.
             count(unsafe {
                 imports::start_tls(
@@ -122,7 +129,60 @@ mod host {
         }
     }
 
-    pub(crate) fn log(level: i32, message: &str) {
+    /// Bytes in a static, for one at a time. What says that they are in use comes first: behind
+    /// them it would be in a page that is not touched otherwise.
+    #[repr(C)]
+    pub(crate) struct Room<const N: usize> {
+        is_locked: Cell<bool>,
+        bytes: UnsafeCell<[u8; N]>,
+    }
+
+    // SAFETY: an instance has one thread.
+    unsafe impl<const N: usize> Sync for Room<N> {}
+
+    /// The only way to the bytes of a [`Room`], and the only one at a time.
+    pub(crate) struct Guard<'a, const N: usize> {
+        room: &'a Room<N>,
+    }
+
+    impl<const N: usize> Room<N> {
+        pub(crate) const fn new() -> Self {
+            Self { is_locked: Cell::new(false), bytes: UnsafeCell::new([0; N]) }
+        }
+
+        pub(crate) fn lock(&self) -> Guard<'_, N> {
+            if self.is_locked.replace(true) {
+                // It would wait for itself. A panic would be more to carry.
+                log(level::ERROR, b"a Buffer was locked twice at a time");
+                wasm32::unreachable();
+            }
+            Guard { room: self }
+        }
+    }
+
+    impl<const N: usize> Deref for Guard<'_, N> {
+        type Target = [u8; N];
+
+        fn deref(&self) -> &[u8; N] {
+            // SAFETY: there is no other guard, and it is borrowed as long as the bytes are.
+            unsafe { &*self.room.bytes.get() }
+        }
+    }
+
+    impl<const N: usize> DerefMut for Guard<'_, N> {
+        fn deref_mut(&mut self) -> &mut [u8; N] {
+            // SAFETY: there is no other guard, and it is borrowed as long as the bytes are.
+            unsafe { &mut *self.room.bytes.get() }
+        }
+    }
+
+    impl<const N: usize> Drop for Guard<'_, N> {
+        fn drop(&mut self) {
+            self.room.is_locked.set(false);
+        }
+    }
+
+    pub(crate) fn log(level: i32, message: &[u8]) {
         // SAFETY: the host reads `len` bytes at `ptr`.
         let _ = unsafe { imports::log(level, message.as_ptr(), message.len()) };
     }
@@ -131,7 +191,10 @@ mod host {
     /// is 24 days. Less than a millisecond is one, so that it does not become 0.
     fn milliseconds(timeout: Option<Duration>) -> i32 {
         timeout.map_or(-1, |timeout| {
-            i32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
+            // Not `as_nanos`: dividing a `u128` is a kilobyte of code.
+            let rest = timeout.subsec_nanos().div_ceil(1_000_000);
+            let whole = timeout.as_secs().saturating_mul(1000).saturating_add(rest.into());
+            i32::try_from(whole).unwrap_or(i32::MAX)
         })
     }
 }

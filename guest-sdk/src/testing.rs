@@ -12,7 +12,7 @@ use std::time::Duration;
 use portcell_abi::Errno;
 
 use crate::connection::Connection;
-use crate::error::error;
+use crate::error::Error;
 use crate::pipe::{self, Handle, Kind, Pipe, State};
 use crate::run::Outcome;
 
@@ -142,7 +142,7 @@ impl Peer {
         let started = self.pipe.wait(Some(self.patience), State::peer_starts_tls);
         started.ok_or_else(impatient)?.map_err(|errno| match errno {
             Errno::Inval => io::Error::new(ErrorKind::InvalidInput, "the reply was not read yet"),
-            other => error(other),
+            other => Error::from(other).into(),
         })
     }
 
@@ -155,7 +155,7 @@ impl Peer {
     /// `Some(0)`; after the handler has ended, `None`. The same for a stream is `read`.
     pub fn recv(&self, buf: &mut [u8]) -> io::Result<Option<usize>> {
         let read = self.pipe.wait(Some(self.patience), |state| state.peer_reads(buf));
-        read.ok_or_else(impatient)?.map_err(error)
+        Ok(read.ok_or_else(impatient)?.map_err(Error::from)?)
     }
 
     /// Sends one datagram. The same for a stream is `write_all`.
@@ -165,7 +165,7 @@ impl Peer {
 
     fn put(&self, buf: &[u8]) -> io::Result<usize> {
         let written = self.pipe.wait(Some(self.patience), |state| state.peer_writes(buf));
-        written.ok_or_else(impatient)?.map_err(error)
+        Ok(written.ok_or_else(impatient)?.map_err(Error::from)?)
     }
 }
 

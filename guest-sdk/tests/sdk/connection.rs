@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use portcell_sdk::testing::converse;
-use portcell_sdk::{Address, Connection, Interest, Transport};
+use portcell_sdk::{Address, Connection, Error, Interest, Transport};
 
 const NEVER_WAIT: Option<Duration> = Some(Duration::ZERO);
 const SHORTLY: Option<Duration> = Some(Duration::from_millis(1));
@@ -196,9 +196,26 @@ mod datagrams {
     }
 
     #[test]
+    fn what_came_in_is_given_as_it_is() {
+        let (mut conn, peer) = Connection::datagram_pair();
+        for datagram in [&b"whole"[..], b"", b"cut where the buffer ends"] {
+            peer.send(datagram).unwrap();
+        }
+        peer.finish();
+        let mut buffer = [b'?'; 8];
+        for expected in [&b"whole"[..], b"", b"cut wher"] {
+            assert_eq!(
+                conn.recv_into(&mut buffer).unwrap(),
+                Some(expected.to_vec().as_mut_slice())
+            );
+        }
+        assert_eq!(conn.recv_into(&mut buffer), Ok(None));
+    }
+
+    #[test]
     fn one_that_is_too_long_is_not_sent() {
         let (mut conn, peer) = Connection::datagram_pair();
-        assert_eq!(kind(conn.send(&vec![0; 65_508])), Some(ErrorKind::InvalidInput));
+        assert_eq!(conn.send(&vec![0; 65_508]), Err(Error::TOO_LONG));
         conn.send(&vec![0; 65_507]).unwrap();
         assert_eq!(peer.recv(&mut vec![0; 70_000]).unwrap(), Some(65_507));
     }
@@ -260,6 +277,32 @@ mod bounds {
         let (_conn, mut peer) = Connection::pair();
         peer.set_patience(Duration::from_millis(1));
         assert_eq!(kind(peer.read(&mut [0; 8])), Some(ErrorKind::TimedOut));
+    }
+}
+
+mod buffers {
+    use portcell_sdk::Buffer;
+
+    use super::*;
+
+    static BUFFER: Buffer<4> = Buffer::new();
+
+    #[test]
+    fn a_buffer_stays_as_it_was_left_and_is_had_by_one_at_a_time() {
+        const ROUNDS: u8 = 100;
+        let count = || {
+            for _ in 0..ROUNDS {
+                let mut buffer = BUFFER.lock();
+                let seen = buffer[0];
+                thread::yield_now();
+                buffer[0] = seen + 1;
+            }
+        };
+        thread::scope(|scope| {
+            scope.spawn(count);
+            scope.spawn(count);
+        });
+        assert_eq!(BUFFER.lock()[..], [2 * ROUNDS, 0, 0, 0]);
     }
 }
 
@@ -356,6 +399,26 @@ mod facts {
         let chain = "certificate\n".repeat(1000);
         peer.set_fact("tls.peer.chain", &chain);
         assert_eq!(conn.info("tls.peer.chain"), Some(chain));
+    }
+
+    #[test]
+    fn a_fact_is_given_in_a_buffer_whole_or_not_at_all() {
+        let (conn, peer) = Connection::pair();
+        peer.set_fact("tls.server_name", "a.example");
+        assert_eq!(conn.info_into("tls.server_name", &mut [0; 9]), Ok("a.example"));
+        assert_eq!(conn.info_into("tls.server_name", &mut [0; 8]), Err(Error::TOO_LONG));
+        assert_eq!(conn.info_into("tls.alpn", &mut [0; 8]), Err(Error::NOT_FOUND));
+    }
+
+    #[test]
+    fn a_fact_that_makes_no_sense_is_an_error() {
+        let (conn, peer) = Connection::pair();
+        peer.set_fact("connection.id", "one");
+        assert_eq!(conn.id(), Err(Error::TRANSPORT));
+        peer.set_fact("transport", "a pigeon that is not in a hurry");
+        assert_eq!(conn.transport(), Err(Error::TRANSPORT));
+        peer.set_fact("transport", "quic");
+        assert_eq!(conn.transport(), Err(Error::UNSUPPORTED));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What a handler's end means for the host.
 
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 
-use portcell_sdk::{Connection, run};
+use portcell_sdk::{Connection, Error, run};
 
 #[test]
 fn success_is_exit_code_0() {
@@ -13,6 +13,31 @@ fn success_is_exit_code_0() {
 #[test]
 fn an_error_is_exit_code_1() {
     assert_eq!(run(|_: Connection| Err("no such page")), 1);
+}
+
+#[test]
+fn errors_of_the_sdk_and_of_std_go_together() {
+    fn with_std(conn: Connection) -> io::Result<()> {
+        conn.id()?;
+        conn.start_tls(b"go")?;
+        Ok(())
+    }
+    fn without(conn: Connection) -> Result<(), Error> {
+        conn.id()?;
+        conn.start_tls(b"go")?;
+        Ok(())
+    }
+    let refusing = || {
+        let (conn, peer) = Connection::pair();
+        peer.refuse_tls();
+        conn
+    };
+    assert_eq!(without(refusing()), Err(Error::UNSUPPORTED));
+    let error = with_std(refusing()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.to_string().contains("no settings for it"), "{error}");
+    assert_eq!(run(with_std), 1);
+    assert_eq!(run(without), 1);
 }
 
 #[test]

@@ -53,10 +53,11 @@ pub fn dns(connection: Connection) -> io::Result<()> {
 /// A client that goes away is no error, not even in the middle of a message.
 pub fn serve(mut connection: Connection, folder: &Path) -> io::Result<()> {
     let zones = Zones::of(folder);
-    let ended = connection.transport().and_then(|transport| match transport {
-        Transport::Udp => serve_datagrams(&mut connection, &zones),
-        _ => serve_stream(&mut connection, &zones),
-    });
+    let ended =
+        connection.transport().map_err(io::Error::from).and_then(|transport| match transport {
+            Transport::Udp => serve_datagrams(&mut connection, &zones),
+            _ => serve_stream(&mut connection, &zones),
+        });
     match ended {
         Err(error) if is_absence(error.kind()) => Ok(()),
         ended => ended,

@@ -6,29 +6,25 @@
 //! hello
 //! hello
 //! ```
+//!
+//! It needs nothing of std, so it is built without: an instance of it carries nothing else.
 
-use std::io;
-use std::sync::{Mutex, PoisonError};
+#![cfg_attr(not(test), no_std)]
 
-use portcell_sdk::{Connection, Transport, handler};
+use portcell_sdk::{Buffer, Connection, Error, Transport, handler};
 
-/// How much is read at once, in bytes: the longest datagram fits.
-const AT_ONCE: usize = 64 * 1024;
-
-// A static starts as fresh memory, which is zero: unlike on the stack or the heap nothing has to be
-// cleared, and a page that no byte reaches is never touched. There is one thread, so the lock is
-// free; a `thread_local!` would be reached through the table, which costs each instance a page.
-static BUFFER: Mutex<[u8; AT_ONCE]> = Mutex::new([0; AT_ONCE]);
+// The longest datagram fits.
+static BUFFER: Buffer<{ 64 * 1024 }> = Buffer::new();
 
 #[handler]
-fn echo(mut conn: Connection) -> io::Result<()> {
-    let mut buffer = BUFFER.lock().unwrap_or_else(PoisonError::into_inner);
-    while let Some(length) = conn.recv(&mut *buffer)? {
+fn echo(mut conn: Connection) -> Result<(), Error> {
+    let mut buffer = BUFFER.lock();
+    while let Some(bytes) = conn.recv_into(&mut buffer)? {
         // Nothing is the end of a stream, but over UDP it is an empty datagram.
-        if length == 0 && conn.transport()? != Transport::Udp {
+        if bytes.is_empty() && conn.transport()? != Transport::Udp {
             break;
         }
-        conn.send(&buffer[..length])?;
+        conn.send(bytes)?;
     }
     Ok(())
 }

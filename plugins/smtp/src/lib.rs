@@ -58,13 +58,15 @@ pub fn smtp(connection: Connection) -> io::Result<()> {
 /// A client that goes away is no error, not even in the middle of a message, which then is not
 /// stored.
 pub fn serve(connection: Connection, settings: &Settings) -> io::Result<()> {
-    let ended = connection.transport().and_then(|transport| match transport {
-        Transport::Udp => {
-            let reason = "SMTP is spoken over streams: bind this handler to tcp or unix addresses";
-            Err(io::Error::new(ErrorKind::Unsupported, reason))
-        }
-        _ => conversation::hold(Wire::new(connection), settings),
-    });
+    let ended =
+        connection.transport().map_err(io::Error::from).and_then(|transport| match transport {
+            Transport::Udp => {
+                let reason =
+                    "SMTP is spoken over streams: bind this handler to tcp or unix addresses";
+                Err(io::Error::new(ErrorKind::Unsupported, reason))
+            }
+            _ => conversation::hold(Wire::new(connection), settings),
+        });
     match ended {
         Err(error) if is_absence(error.kind()) => Ok(()),
         ended => ended,

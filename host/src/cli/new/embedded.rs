@@ -105,9 +105,11 @@ const RUST: &[Text] = texts!("../../../../guest-sdk/" to "sdk/":
     "abi/src/lib.rs",
     "macros/src/lib.rs",
     "src/address.rs",
+    "src/buffer.rs",
     "src/connection.rs",
     "src/error.rs",
     "src/lib.rs",
+    "src/line.rs",
     "src/log.rs",
     "src/pipe.rs",
     "src/pipe/state.rs",
@@ -115,8 +117,10 @@ const RUST: &[Text] = texts!("../../../../guest-sdk/" to "sdk/":
     "src/poll.rs",
     "src/run.rs",
     "src/start_tls.rs",
+    "src/std_io.rs",
     "src/sys.rs",
     "src/testing.rs",
+    "src/transport.rs",
 );
 
 /// Those of the SDK take what they say from the workspace that it is in.
