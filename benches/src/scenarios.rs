@@ -36,6 +36,8 @@ pub(crate) enum Scenario {
     Udp,
     /// Connect, echo 64 B, close in good order.
     Connect,
+    /// Connect and the first byte of an echo of 64 B, with so many clients that connect at once.
+    FirstByte(usize),
     /// Connections that are open and silent.
     Idle,
     /// 64 B echoed over open connections, over TLS.
@@ -49,7 +51,7 @@ pub(crate) enum Scenario {
 /// How much of it.
 #[derive(Clone, Copy)]
 pub(crate) struct Amount {
-    /// Clients at once, in all scenarios but `idle`.
+    /// Clients at once, where the scenario does not say how many.
     pub(crate) connections: usize,
     /// Open connections in `idle`.
     pub(crate) idle: usize,
@@ -65,8 +67,18 @@ pub(crate) struct Metric {
     pub(crate) heading: &'static str,
     /// In the table, after the point.
     pub(crate) decimals: usize,
-    /// Whether the table has its extremes and its ratio; JSON always has.
-    pub(crate) compared: bool,
+    /// JSON has its extremes, its ratio and its difference in any case.
+    pub(crate) compared: Compared,
+}
+
+/// What the table has of a metric beside the median.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Compared {
+    Not,
+    /// The extremes, and the ratio to the first server.
+    Ratio,
+    /// The same, and by how much it is over the first server.
+    Difference,
 }
 
 /// A percentage of one processor. With more than this used by others, the kernel tends to leave the
@@ -78,28 +90,43 @@ const ALL_OF_ONE: f64 = 95.0;
 
 const LOAD_BUSY: usize = 5;
 const OTHER_BUSY: usize = 6;
+use Compared::{Difference, Not, Ratio};
+
 const WORK: [Metric; 7] = [
-    Metric { name: "operations_per_second", heading: "op/s", decimals: 0, compared: true },
-    Metric { name: "cpu_us_per_operation", heading: "CPU us/op", decimals: 2, compared: true },
-    Metric { name: "latency_p50_us", heading: "p50 us", decimals: 0, compared: false },
-    Metric { name: "latency_p99_us", heading: "p99 us", decimals: 0, compared: false },
-    Metric { name: "latency_p999_us", heading: "p99.9 us", decimals: 0, compared: false },
-    Metric { name: "load_busy_percent", heading: "load busy %", decimals: 0, compared: false },
-    Metric { name: "other_busy_percent", heading: "other busy %", decimals: 0, compared: false },
+    Metric { name: "operations_per_second", heading: "op/s", decimals: 0, compared: Ratio },
+    Metric { name: "cpu_us_per_operation", heading: "CPU us/op", decimals: 2, compared: Ratio },
+    Metric { name: "latency_p50_us", heading: "p50 us", decimals: 0, compared: Not },
+    Metric { name: "latency_p99_us", heading: "p99 us", decimals: 0, compared: Not },
+    Metric { name: "latency_p999_us", heading: "p99.9 us", decimals: 0, compared: Not },
+    Metric { name: "load_busy_percent", heading: "load busy %", decimals: 0, compared: Not },
+    Metric { name: "other_busy_percent", heading: "other busy %", decimals: 0, compared: Not },
+];
+
+/// As `WORK`; the rate, of which closing is a part, is not what is asked.
+const FIRST_BYTE: [Metric; 7] = [
+    Metric { name: "operations_per_second", heading: "op/s", decimals: 0, compared: Not },
+    Metric { name: "cpu_us_per_operation", heading: "CPU us/op", decimals: 2, compared: Not },
+    Metric { name: "latency_p50_us", heading: "p50 us", decimals: 1, compared: Difference },
+    Metric { name: "latency_p99_us", heading: "p99 us", decimals: 1, compared: Ratio },
+    Metric { name: "latency_p999_us", heading: "p99.9 us", decimals: 0, compared: Not },
+    Metric { name: "load_busy_percent", heading: "load busy %", decimals: 0, compared: Not },
+    Metric { name: "other_busy_percent", heading: "other busy %", decimals: 0, compared: Not },
 ];
 
 const MEMORY: [Metric; 3] = [
-    Metric { name: "resident_kib", heading: "RSS KiB", decimals: 1, compared: true },
-    Metric { name: "proportional_kib", heading: "PSS KiB", decimals: 1, compared: false },
-    Metric { name: "page_tables_kib", heading: "tables KiB", decimals: 1, compared: true },
+    Metric { name: "resident_kib", heading: "RSS KiB", decimals: 1, compared: Ratio },
+    Metric { name: "proportional_kib", heading: "PSS KiB", decimals: 1, compared: Not },
+    Metric { name: "page_tables_kib", heading: "tables KiB", decimals: 1, compared: Ratio },
 ];
 
 impl Scenario {
     /// All scenarios and their names, in the order in which they are measured.
-    pub(crate) const NAMES: [(&'static str, Self); 18] = [
+    pub(crate) const NAMES: [(&'static str, Self); 20] = [
         ("echo-64", Self::Echo(64)),
         ("echo-64k", Self::Echo(64 << 10)),
         ("connect", Self::Connect),
+        ("first-byte", Self::FirstByte(1)),
+        ("first-byte-80", Self::FirstByte(80)),
         ("idle", Self::Idle),
         ("udp-64", Self::Udp),
         ("tls-echo-64", Self::TlsEcho),
@@ -118,10 +145,12 @@ impl Scenario {
     ];
 
     /// Those that are measured by default; the others are for curves.
-    pub(crate) const USUAL: [&'static str; 8] = [
+    pub(crate) const USUAL: [&'static str; 10] = [
         "echo-64",
         "echo-64k",
         "connect",
+        "first-byte",
+        "first-byte-80",
         "idle",
         "udp-64",
         "tls-echo-64",
@@ -136,7 +165,11 @@ impl Scenario {
 
     /// What `measure` returns, in order.
     pub(crate) fn metrics(self) -> &'static [Metric] {
-        if self == Self::Idle { &MEMORY } else { &WORK }
+        match self {
+            Self::Idle => &MEMORY,
+            Self::FirstByte(_) => &FIRST_BYTE,
+            _ => &WORK,
+        }
     }
 
     /// What is between clients and server; over TLS the plain tokio server is one of tokio-rustls.
@@ -144,7 +177,9 @@ impl Scenario {
         match self {
             Self::TlsEcho | Self::TlsEchoRecord | Self::TlsConnect => Carrier::Tls,
             Self::Udp => Carrier::Udp,
-            Self::Echo(_) | Self::Over(_) | Self::Connect | Self::Idle => Carrier::Tcp,
+            Self::Echo(_) | Self::Over(_) | Self::Connect | Self::FirstByte(_) | Self::Idle => {
+                Carrier::Tcp
+            }
         }
     }
 
@@ -170,6 +205,13 @@ impl Scenario {
             Self::Connect => {
                 format!("connect, echo 64 B, orderly close; {connections} clients at once")
             }
+            Self::FirstByte(1) => {
+                "connect to the first byte back of an echo of 64 B; one client".to_owned()
+            }
+            Self::FirstByte(count) => format!(
+                "connect to the first byte back of an echo of 64 B; {count} clients that connect \
+                 at once"
+            ),
             Self::Idle => {
                 format!("memory of each of {idle} idle connections that echoed 64 B once")
             }
@@ -196,6 +238,7 @@ impl Scenario {
             Self::Connect | Self::TlsConnect => {
                 Load::connecting(&server.target, connections, SMALL)
             }
+            Self::FirstByte(count) => Load::opening(&server.target, count, SMALL),
             Self::Idle => return idle(server, amount.idle).await,
         };
         work(server, load, bound).await

@@ -88,7 +88,10 @@ impl Kind {
     pub(crate) fn belongs_to(self, scenario: Scenario) -> bool {
         match self {
             Self::Tokio | Self::PortcellSdk | Self::Gevent | Self::Go => true,
-            Self::PortcellWat | Self::PortcellInetd | Self::Asyncio => scenario.is_usual(),
+            Self::PortcellWat => scenario.is_usual(),
+            Self::PortcellInetd | Self::Asyncio => {
+                scenario.is_usual() && !matches!(scenario, Scenario::FirstByte(_))
+            }
             Self::PortcellMany | Self::PortcellReceipts => {
                 matches!(scenario, Scenario::Connect | Scenario::Idle)
             }
