@@ -20,7 +20,7 @@ const PICTURES: &str = "curves";
 const SIZE: (u32, u32) = (760, 420);
 
 /// The servers' colours, in their order.
-const COLOURS: [RGBColor; 9] = [
+const COLOURS: [RGBColor; 10] = [
     RGBColor(0x33, 0x33, 0x33),
     RGBColor(0xd6, 0x27, 0x28),
     RGBColor(0xff, 0x7f, 0x0e),
@@ -30,6 +30,7 @@ const COLOURS: [RGBColor; 9] = [
     RGBColor(0x2c, 0xa0, 0x2c),
     RGBColor(0x17, 0xbe, 0xcf),
     RGBColor(0x1f, 0x77, 0xb4),
+    RGBColor(0x94, 0x67, 0xbd),
 ];
 
 /// A picture of several curves.

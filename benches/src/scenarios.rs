@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::load::{Bound, Load};
 use crate::machine::Processors;
 use crate::process::Process;
-use crate::servers::Server;
+use crate::running::Server;
 
 /// The message where its size is not what is asked.
 const SMALL: usize = 64;
@@ -248,13 +248,18 @@ impl Scenario {
 async fn work(server: &Server, mut load: Load, bound: Bound) -> Result<Vec<f64>> {
     load.run(Bound { window: bound.window / 5, ..bound }).await?;
     tokio::time::sleep(SETTLE).await;
+    // What a proxy is in front of is neither its own nor other work.
+    let behind =
+        || server.behind.as_ref().map_or(Ok(Duration::ZERO), |behind| behind.process.cpu());
     let (server_before, own_before) = (server.process.cpu()?, Process::this().cpu()?);
+    let behind_before = behind()?;
     let all_before = Processors::now()?;
     let done = load.run(bound).await?;
     let own = Process::this().cpu()?.saturating_sub(own_before);
     tokio::time::sleep(SETTLE).await;
     let all = Processors::now()?.busy_since(&all_before);
     let used = server.process.cpu()?.saturating_sub(server_before);
+    let known = own + used + behind()?.saturating_sub(behind_before);
     load.close().await?;
     #[expect(clippy::cast_precision_loss, reason = "operations are far below 2^52")]
     let operations = done.operations() as f64;
@@ -266,7 +271,7 @@ async fn work(server: &Server, mut load: Load, bound: Bound) -> Result<Vec<f64>>
         microseconds(done.percentile(0.99)),
         microseconds(done.percentile(0.999)),
         percent(own),
-        percent(all.saturating_sub(own + used)),
+        percent(all.saturating_sub(known)),
     ])
 }
 
