@@ -1,6 +1,7 @@
 //! Measures portcell against other servers in the same run: rates, latencies, CPU time per
 //! operation and memory per connection. `README.md` beside this crate says how to read it.
 
+mod http;
 mod instances;
 mod load;
 mod machine;
@@ -25,8 +26,10 @@ use anyhow::{Context, Result, ensure};
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
+use http::HTTP;
 use instances::INSTANCES;
 use load::Bound;
 use machine::{Apart, Machine};
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         }
         Some((NEIGHBOURS, arguments)) => beside_neighbours(arguments).map(|()| true),
         Some((INSTANCES, arguments)) => of_instances(arguments).map(|()| true),
+        Some((HTTP, arguments)) => over_http(arguments),
         _ => bench(&arguments),
     };
     match done {
@@ -59,6 +63,8 @@ fn main() -> ExitCode {
         }
     }
 }
+
+const JSON: &str = "JSON instead of the table, with the values of every round";
 
 fn command() -> Command {
     let list = |names: Vec<&'static str>, usual: &[&'static str]| {
@@ -78,6 +84,11 @@ fn command() -> Command {
         let argument = Arg::new(name).long(name).value_name("PATH");
         argument.value_parser(value_parser!(PathBuf))
     };
+    let connections = number("connections", "50").value_parser(count()).help("Clients at once");
+    let apart = Arg::new("apart")
+        .long("apart")
+        .action(ArgAction::SetTrue)
+        .help("The servers on one processor, the load on another");
     let portcell =
         file("portcell").help("The portcell binary [default: the one beside this program]");
     let plugin = file("plugin");
@@ -94,10 +105,14 @@ fn command() -> Command {
             Command::new(NEIGHBOURS)
                 .about("Latencies of one connection, alone and beside 4 that spin on 2 threads")
                 .arg(number("rounds", "5").value_parser(count()).help("How often it is measured"))
-                .args([seconds(), portcell.clone()])
-                .arg(
-                    json.clone().help("JSON instead of the table, with the values of every round"),
-                ),
+                .args([seconds(), portcell.clone(), json.clone().help(JSON)]),
+        )
+        .subcommand(
+            Command::new(HTTP)
+                .about("portcell's http plugin beside `wasmtime serve`, with wrk as the load")
+                .arg(number("rounds", "5").value_parser(count()).help("How often it is measured"))
+                .args([seconds().help("Length of each measurement, in whole seconds"), connections.clone(), apart.clone()])
+                .args([portcell.clone(), json.clone().help(JSON)]),
         )
         .subcommand(
             Command::new(INSTANCES)
@@ -122,12 +137,9 @@ fn command() -> Command {
             number("operations", "5000000")
                 .value_parser(count())
                 .help("A measurement ends after this many, if that is sooner"),
-            number("connections", "50").value_parser(count()).help("Clients at once"),
+            connections,
             number("idle", "1000").value_parser(count()).help("Open connections in `idle`"),
-            Arg::new("apart")
-                .long("apart")
-                .action(ArgAction::SetTrue)
-                .help("The servers on one processor, the load on another"),
+            apart,
             Arg::new("quick")
                 .long("quick")
                 .action(ArgAction::SetTrue)
@@ -138,7 +150,7 @@ fn command() -> Command {
                 .action(ArgAction::SetTrue)
                 .conflicts_with_all(["servers", "scenarios"])
                 .help("All servers, and all scenarios; not every server in every one"),
-            json.help("JSON instead of the table, with the values of every round"),
+            json.help(JSON),
             file("results")
                 .value_name("FOLDER")
                 .help("Writes RESULTS.md with its curves into this folder, too"),
@@ -151,35 +163,80 @@ fn command() -> Command {
 fn bench(arguments: &ArgMatches) -> Result<bool> {
     let all = arguments.get_flag("all");
     let servers = if all { Kind::NAMES.into() } else { chosen(arguments, "servers", &Kind::NAMES) };
-    let kinds: Vec<Kind> = servers.iter().map(|(_, kind)| *kind).collect();
-    let machine = Machine::here();
-    let apart = arguments.get_flag("apart").then(Apart::new).transpose()?;
-    let launcher = Launcher::new(portcell(arguments)?, plugin(arguments), &kinds, apart)?;
+    let over_http = if all { Kind::HTTP.as_slice() } else { &[] };
+    let launcher = launcher(arguments, plugin(arguments), servers.iter().chain(over_http))?;
     let (rounds, amount) = amount(arguments)?;
     let asked = chosen(arguments, "scenarios", &Scenario::NAMES);
     let wanted = |known: &(_, _)| all || asked.contains(known);
     let scenarios = Scenario::NAMES.into_iter().filter(wanted).collect();
+    let report = compare(&launcher, all, &servers, scenarios, rounds, amount)?;
+    let over_http =
+        all.then(|| compare(&launcher, all, over_http, Scenario::HTTP.into(), rounds, amount));
+    let over_http = over_http.transpose()?;
+    if let Some(folder) = arguments.get_one::<PathBuf>("results") {
+        results::write(&report, over_http.as_ref(), folder)?;
+    }
+    let reports: Vec<&Report> = [Some(&report), over_http.as_ref()].into_iter().flatten().collect();
+    print(&reports, arguments.get_flag("json"))
+}
+
+/// portcell beside `wasmtime serve`.
+fn over_http(arguments: &ArgMatches) -> Result<bool> {
+    let launcher = launcher(arguments, PathBuf::new(), Kind::HTTP.iter())?;
+    let bound = Bound { window: window(arguments)?, operations: usize::MAX };
+    let amount = Amount { connections: count(arguments, "connections")?, idle: 0, bound };
+    let rounds = count(arguments, "rounds")?;
+    let report = compare(&launcher, false, &Kind::HTTP, Scenario::HTTP.into(), rounds, amount)?;
+    print(&[&report], arguments.get_flag("json"))
+}
+
+fn launcher<'kinds>(
+    arguments: &ArgMatches,
+    plugin: PathBuf,
+    servers: impl Iterator<Item = &'kinds (&'static str, Kind)>,
+) -> Result<Launcher> {
+    let kinds: Vec<Kind> = servers.map(|(_, kind)| *kind).collect();
+    let apart = arguments.get_flag("apart").then(Apart::new).transpose()?;
+    Launcher::new(portcell(arguments)?, plugin, &kinds, apart)
+}
+
+/// Measures all of it; in a `whole` run not every server in every scenario.
+fn compare(
+    launcher: &Launcher,
+    whole: bool,
+    servers: &[(&'static str, Kind)],
+    scenarios: Vec<(&'static str, Scenario)>,
+    rounds: usize,
+    amount: Amount,
+) -> Result<Report> {
+    let kinds: Vec<Kind> = servers.iter().map(|(_, kind)| *kind).collect();
     let mut report = Report {
-        machine,
-        apart: apart.is_some(),
+        machine: Machine::here(),
+        apart: launcher.apart.is_some(),
         rounds,
         amount,
-        servers: labels(&servers),
+        servers: labels(servers),
         scenarios,
         samples: Vec::new(),
         tried: HashSet::new(),
         failures: Vec::new(),
     };
-    run(measure_all(&launcher, &kinds, all, &mut report))?;
-    if let Some(folder) = arguments.get_one::<PathBuf>("results") {
-        results::write(&report, folder)?;
+    run(measure_all(launcher, &kinds, whole, &mut report))?;
+    Ok(report)
+}
+
+/// False when a measurement failed.
+fn print(reports: &[&Report], json: bool) -> Result<bool> {
+    let mut out = io::stdout();
+    match reports {
+        [report] if json => writeln!(out, "{:#}", report.json())?,
+        reports if json => {
+            let all: Value = reports.iter().map(|report| report.json()).collect();
+            writeln!(out, "{all:#}")?;
+        }
+        reports => reports.iter().try_for_each(|report| write!(out, "{}", report.table()))?,
     }
-    if arguments.get_flag("json") {
-        writeln!(io::stdout(), "{:#}", report.json())?;
-    } else {
-        write!(io::stdout(), "{}", report.table())?;
-    }
-    Ok(report.failures.is_empty())
+    Ok(reports.iter().all(|report| report.failures.is_empty()))
 }
 
 /// The latencies of a victim and its neighbours.

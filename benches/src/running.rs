@@ -171,8 +171,12 @@ fn follow(stderr: ChildStderr, ready: oneshot::Sender<SocketAddr>, said: &Tail) 
     }
 }
 
-/// The address in a ready line, `listening on tcp://127.0.0.1:7000 (echo)`.
+/// The address in a ready line, `listening on tcp://127.0.0.1:7000 (echo)`, or that of `wasmtime
+/// serve`.
 fn listening(line: &str) -> Option<SocketAddr> {
+    if let Some((_, rest)) = line.split_once("Serving HTTP on http://") {
+        return rest.strip_suffix('/')?.parse().ok();
+    }
     let (_, rest) = line.split_once("listening on ")?;
     let rest = rest.strip_prefix("tcp://").or_else(|| rest.strip_prefix("udp://"))?;
     rest.split_whitespace().next()?.parse().ok()
@@ -190,6 +194,7 @@ mod tests {
         assert_eq!(listening("listening on tcp://127.0.0.1:7000 (echo)"), address);
         assert_eq!(listening("INFO listening on tcp://127.0.0.1:7000"), address);
         assert_eq!(listening("listening on udp://127.0.0.1:7000 (echo)"), address);
+        assert_eq!(listening("Serving HTTP on http://127.0.0.1:7000/"), address);
         assert_eq!(listening("listening on unix:/run/echo (echo)"), None);
         assert_eq!(listening("listening on tcp://somewhere (echo)"), None);
     }

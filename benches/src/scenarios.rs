@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 
+use crate::http::{self, Keep};
 use crate::load::{Bound, Load};
 use crate::machine::Processors;
 use crate::process::Process;
@@ -46,6 +49,8 @@ pub(crate) enum Scenario {
     TlsEchoRecord,
     /// Connect, a whole handshake of TLS, echo 64 B, close in good order.
     TlsConnect,
+    /// One small GET after the other, with wrk as the load.
+    Http(Keep),
 }
 
 /// How much of it.
@@ -158,9 +163,18 @@ impl Scenario {
         "tls-connect",
     ];
 
+    /// Of the servers that are not compared with the others, because they speak HTTP.
+    pub(crate) const HTTP: [(&'static str, Self); 2] =
+        [("http-keep-alive", Self::Http(Keep::Alive)), ("http-close", Self::Http(Keep::Close))];
+
     /// Whether it is measured by default.
     pub(crate) fn is_usual(self) -> bool {
         Self::NAMES.into_iter().any(|(name, known)| known == self && Self::USUAL.contains(&name))
+    }
+
+    /// Whether it has a table of its own; others are points of curves.
+    pub(crate) fn has_table(self) -> bool {
+        self.is_usual() || matches!(self, Self::Http(_))
     }
 
     /// What `measure` returns, in order.
@@ -180,6 +194,7 @@ impl Scenario {
             Self::Echo(_) | Self::Over(_) | Self::Connect | Self::FirstByte(_) | Self::Idle => {
                 Carrier::Tcp
             }
+            Self::Http(_) => Carrier::Tcp,
         }
     }
 
@@ -219,6 +234,13 @@ impl Scenario {
             Self::TlsEchoRecord => {
                 format!("16 KiB echoed over {connections} open connections, TLS 1.3")
             }
+            Self::Http(Keep::Alive) => {
+                format!("a small GET over one of {connections} connections that are kept, by wrk")
+            }
+            Self::Http(Keep::Close) => format!(
+                "a connection for each small GET, with `Connection: close`; {connections} clients \
+                 at once, by wrk"
+            ),
             Self::TlsConnect => format!(
                 "connect, whole handshake of TLS 1.3, echo 64 B, orderly close; {connections} \
                  clients at once"
@@ -240,6 +262,7 @@ impl Scenario {
             }
             Self::FirstByte(count) => Load::opening(&server.target, count, SMALL),
             Self::Idle => return idle(server, amount.idle).await,
+            Self::Http(keep) => return requests(server, keep, connections, bound.window).await,
         };
         work(server, load, bound).await
     }
@@ -248,31 +271,76 @@ impl Scenario {
 async fn work(server: &Server, mut load: Load, bound: Bound) -> Result<Vec<f64>> {
     load.run(Bound { window: bound.window / 5, ..bound }).await?;
     tokio::time::sleep(SETTLE).await;
-    // What a proxy is in front of is neither its own nor other work.
-    let behind =
-        || server.behind.as_ref().map_or(Ok(Duration::ZERO), |behind| behind.process.cpu());
-    let (server_before, own_before) = (server.process.cpu()?, Process::this().cpu()?);
-    let behind_before = behind()?;
-    let all_before = Processors::now()?;
+    let before = Usage::now(server)?;
     let done = load.run(bound).await?;
-    let own = Process::this().cpu()?.saturating_sub(own_before);
     tokio::time::sleep(SETTLE).await;
-    let all = Processors::now()?.busy_since(&all_before);
-    let used = server.process.cpu()?.saturating_sub(server_before);
-    let known = own + used + behind()?.saturating_sub(behind_before);
+    let usage = Usage::now(server)?;
     load.close().await?;
-    #[expect(clippy::cast_precision_loss, reason = "operations are far below 2^52")]
-    let operations = done.operations() as f64;
-    let percent = |busy: Duration| 100.0 * busy.as_secs_f64() / done.elapsed.as_secs_f64();
-    Ok(vec![
-        operations / done.elapsed.as_secs_f64(),
-        microseconds(used) / operations,
-        microseconds(done.percentile(0.5)),
-        microseconds(done.percentile(0.99)),
-        microseconds(done.percentile(0.999)),
-        percent(own),
-        percent(all.saturating_sub(known)),
-    ])
+    let percentiles = [0.5, 0.99, 0.999].map(|share| microseconds(done.percentile(share)));
+    Ok(usage.values(&before, done.operations(), done.elapsed, percentiles))
+}
+
+async fn requests(
+    server: &Server,
+    keep: Keep,
+    clients: usize,
+    window: Duration,
+) -> Result<Vec<f64>> {
+    let address = server.target.address;
+    http::check(address).await?;
+    http::load(address, keep, clients, window / 5).await?;
+    tokio::time::sleep(SETTLE).await;
+    let before = Usage::now(server)?;
+    let done = http::load(address, keep, clients, window).await?;
+    tokio::time::sleep(SETTLE).await;
+    let usage = Usage::now(server)?;
+    let elapsed = Duration::from_micros(done.elapsed.into());
+    let percentiles = [done.p50, done.p99, done.p999].map(f64::from);
+    Ok(usage.values(&before, usize::try_from(done.requests)?, elapsed, percentiles))
+}
+
+/// Time of processors that was used up to a moment.
+struct Usage {
+    server: Duration,
+    /// By what the server is a proxy of, which is neither its own nor other work.
+    behind: Duration,
+    /// By this process and the programs that it has run, but not by those that still run.
+    load: Duration,
+    all: Processors,
+}
+
+impl Usage {
+    fn now(server: &Server) -> Result<Self> {
+        let ended = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+        let ended = (ended.user_time() + ended.system_time()).num_microseconds();
+        let behind = server.behind.as_ref().map_or(Ok(Duration::ZERO), |it| it.process.cpu())?;
+        Ok(Self {
+            server: server.process.cpu()?,
+            behind,
+            load: Process::this().cpu()? + Duration::from_micros(ended.try_into()?),
+            all: Processors::now()?,
+        })
+    }
+
+    /// The values of `WORK` for what was done since `before`.
+    fn values(
+        &self,
+        before: &Self,
+        operations: usize,
+        elapsed: Duration,
+        percentiles: [f64; 3],
+    ) -> Vec<f64> {
+        let since = |of: fn(&Self) -> Duration| of(self).saturating_sub(of(before));
+        let (server, load) = (since(|usage| usage.server), since(|usage| usage.load));
+        let known = server + load + since(|usage| usage.behind);
+        let other = self.all.busy_since(&before.all).saturating_sub(known);
+        #[expect(clippy::cast_precision_loss, reason = "operations are far below 2^52")]
+        let operations = operations as f64;
+        let percent = |busy: Duration| 100.0 * busy.as_secs_f64() / elapsed.as_secs_f64();
+        let [p50, p99, p999] = percentiles;
+        let rate = operations / elapsed.as_secs_f64();
+        vec![rate, microseconds(server) / operations, p50, p99, p999, percent(load), percent(other)]
+    }
 }
 
 /// The first connection is not counted: it pays for what all share.

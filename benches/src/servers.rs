@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
+use crate::http;
 use crate::load::Over;
 use crate::machine::Apart;
 use crate::nginx;
@@ -45,6 +46,10 @@ pub(crate) enum Kind {
     Go,
     /// nginx's stream module, a proxy in front of `Tokio`.
     Nginx,
+    /// portcell with the http plugin.
+    PortcellHttp,
+    /// `wasmtime serve` with a component that has one answer.
+    WasmtimeServe,
 }
 
 impl Kind {
@@ -62,6 +67,10 @@ impl Kind {
         ("nginx", Self::Nginx),
     ];
 
+    /// Those that speak HTTP.
+    pub(crate) const HTTP: [(&'static str, Self); 2] =
+        [("wasmtime-serve", Self::WasmtimeServe), ("portcell-http", Self::PortcellHttp)];
+
     /// Those that are measured by default: they need nothing to be installed.
     pub(crate) const USUAL: [&'static str; 4] =
         ["tokio", "portcell-sdk", "portcell-wat", "portcell-inetd"];
@@ -69,10 +78,12 @@ impl Kind {
     /// Whether there is such a server over this.
     pub(crate) fn serves(self, carrier: Carrier) -> bool {
         match self {
-            Self::Gevent | Self::Asyncio | Self::Go | Self::Nginx | Self::PortcellMany => {
-                carrier == Carrier::Tcp
-            }
-            _ => true,
+            Self::Tokio
+            | Self::PortcellSdk
+            | Self::PortcellWat
+            | Self::PortcellInetd
+            | Self::PortcellReceipts => true,
+            _ => carrier == Carrier::Tcp,
         }
     }
 
@@ -88,6 +99,7 @@ impl Kind {
             Self::PortcellMany | Self::PortcellReceipts => {
                 matches!(scenario, Scenario::Connect | Scenario::Idle)
             }
+            Self::PortcellHttp | Self::WasmtimeServe => matches!(scenario, Scenario::Http(_)),
         }
     }
 
@@ -97,13 +109,14 @@ impl Kind {
             Self::Gevent => Some("gevent"),
             Self::Go => Some("echo-go"),
             Self::Nginx => Some(NGINX_MODULE),
+            Self::WasmtimeServe => Some(WASMTIME),
             _ => None,
         }
     }
 
     fn is_portcell(self) -> bool {
-        use Kind::{PortcellInetd, PortcellMany, PortcellReceipts, PortcellSdk, PortcellWat};
-        [PortcellSdk, PortcellWat, PortcellInetd, PortcellMany, PortcellReceipts].contains(&self)
+        use Kind::{Asyncio, Gevent, Go, Nginx, Tokio, WasmtimeServe};
+        ![Tokio, Gevent, Asyncio, Go, Nginx, WasmtimeServe].contains(&self)
     }
 }
 
@@ -114,11 +127,11 @@ pub(crate) struct Launcher {
     /// Holds the modules made from the texts in `guests/`, and the files of `identity`.
     folder: TempDir,
     identity: Identity,
-    apart: Option<Apart>,
+    pub(crate) apart: Option<Apart>,
 }
 
 impl Launcher {
-    /// Compiles the guests that are text. Fails when one of `kinds` needs a file that is not there.
+    /// Compiles guests that are text. Fails when one of `kinds` needs a file that is not there.
     pub(crate) fn new(
         portcell: PathBuf,
         plugin: PathBuf,
@@ -135,6 +148,11 @@ impl Launcher {
             "{} is not there: build the plugins, name it with --plugin, or choose other --servers",
             plugin.display()
         );
+        ensure!(
+            http_plugin().is_file() || !kinds.contains(&Kind::PortcellHttp),
+            "{} is not there: build the plugins",
+            http_plugin().display()
+        );
         for file in kinds.iter().filter_map(|kind| kind.installed()) {
             let file = peers(file);
             ensure!(
@@ -147,6 +165,9 @@ impl Launcher {
         for (name, text) in GUESTS {
             let module = wat::parse_str(text).with_context(|| format!("guest {name}"))?;
             std::fs::write(folder.path().join(name), module)?;
+        }
+        if kinds.contains(&Kind::WasmtimeServe) {
+            std::fs::write(folder.path().join(COMPONENT), http::component()?)?;
         }
         if kinds.contains(&Kind::PortcellMany) {
             many(folder.path())?;
@@ -184,6 +205,13 @@ impl Launcher {
                 command.env("PYTHONPATH", peers("gevent"));
                 command
             }
+            Kind::PortcellHttp => self.portcell_run(&http_plugin(), carrier),
+            Kind::WasmtimeServe => {
+                let mut command = Command::new(peers(WASMTIME));
+                command.args(["serve", "--addr", "127.0.0.1:0", "-C", "cache=n"]);
+                command.arg(in_folder(COMPONENT));
+                command
+            }
             Kind::Asyncio => python("asyncio_echo.py"),
             Kind::Go => Command::new(peers("echo-go")),
         };
@@ -214,6 +242,12 @@ fn tokio_echo(carrier: Carrier) -> Result<Command> {
     Ok(command)
 }
 
+fn http_plugin() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("plugins/http.wasm")
+}
+
+const COMPONENT: &str = "http.wasm";
+const WASMTIME: &str = "wasmtime/wasmtime_cli/wasmtime";
 const NGINX_MODULE: &str = "ngx_stream_module.so";
 
 /// Where `scripts/bench-peers` installs.
@@ -269,11 +303,11 @@ mod tests {
 
     #[test]
     fn every_server_has_a_place_in_a_whole_run() {
-        for (name, kind) in Kind::NAMES {
+        for (name, kind) in Kind::NAMES.into_iter().chain(Kind::HTTP) {
             let does = |&(_, scenario): &(&str, Scenario)| {
                 kind.belongs_to(scenario) && kind.serves(scenario.carrier())
             };
-            assert!(Scenario::NAMES.iter().any(does), "{name}");
+            assert!(Scenario::NAMES.iter().chain(&Scenario::HTTP).any(does), "{name}");
         }
         assert!(!Kind::Gevent.serves(Carrier::Udp));
     }
