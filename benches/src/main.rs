@@ -13,6 +13,7 @@ mod results;
 mod running;
 mod scenarios;
 mod servers;
+mod slope;
 mod tls;
 mod tokio_echo;
 
@@ -37,6 +38,7 @@ use neighbours::NEIGHBOURS;
 use report::{Report, Sample};
 use scenarios::{Amount, Scenario};
 use servers::{Kind, Launcher, SERVE_TOKIO};
+use slope::{Limits, Mappings, SLOPE};
 
 fn main() -> ExitCode {
     let arguments = command().get_matches();
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         Some((NEIGHBOURS, arguments)) => beside_neighbours(arguments).map(|()| true),
         Some((INSTANCES, arguments)) => of_instances(arguments).map(|()| true),
         Some((HTTP, arguments)) => over_http(arguments),
+        Some((SLOPE, arguments)) => slope_of(arguments).map(|()| true),
         _ => bench(&arguments),
     };
     match done {
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
     }
 }
 
+const PLUGIN: &str = "The module of portcell-sdk [default: plugins/echo.wasm of the workspace]";
 const JSON: &str = "JSON instead of the table, with the values of every round";
 
 fn command() -> Command {
@@ -123,6 +127,27 @@ fn command() -> Command {
                 .arg(plugin.clone().help("The second module [default: plugins/echo.wasm]"))
                 .arg(json.clone().help("JSON instead of the table")),
         )
+        .subcommand(
+            Command::new(SLOPE)
+                .about("Memory of each idle connection where they are very many")
+                .arg(
+                    Arg::new("counts")
+                        .long("counts")
+                        .value_name("N,...")
+                        .value_delimiter(',')
+                        .default_value("1000,10000")
+                        .value_parser(value_parser!(u32).range(2..=1_000_000))
+                        .help("Where it is measured, ascending; 1000,10000,50000,100000 is the whole"),
+                )
+                .arg(
+                    Arg::new("raise-max-map-count")
+                        .long("raise-max-map-count")
+                        .action(ArgAction::SetTrue)
+                        .help("Sets vm.max_map_count of this machine as high as it takes, and back at the end"),
+                )
+                .args([portcell.clone(), plugin.clone().help(PLUGIN)])
+                .arg(json.clone().help("JSON instead of the table")),
+        )
         .args([
             list(Kind::NAMES.map(|(name, _)| name).into(), &Kind::USUAL)
                 .id("servers")
@@ -155,7 +180,7 @@ fn command() -> Command {
                 .value_name("FOLDER")
                 .help("Writes RESULTS.md with its curves into this folder, too"),
             portcell,
-            plugin.help("The module of portcell-sdk [default: plugins/echo.wasm of the workspace]"),
+            plugin.help(PLUGIN),
         ])
 }
 
@@ -244,6 +269,24 @@ fn beside_neighbours(arguments: &ArgMatches) -> Result<()> {
     let (rounds, window) = (count(arguments, "rounds")?, window(arguments)?);
     let portcell = portcell(arguments)?;
     run(neighbours::measure(&portcell, rounds, window, arguments.get_flag("json")))
+}
+
+/// Very many connections.
+fn slope_of(arguments: &ArgMatches) -> Result<()> {
+    let counts = arguments.get_many::<u32>("counts").into_iter().flatten();
+    let counts = counts.map(|count| usize::try_from(*count));
+    let counts: Vec<usize> = counts.collect::<Result<_, _>>()?;
+    ensure!(counts.is_sorted_by(|a, b| a < b), "--counts must ascend");
+    let most = counts.last().copied().context("--counts is empty")?;
+    let mappings = if arguments.get_flag("raise-max-map-count") {
+        Mappings::Raised
+    } else {
+        Mappings::AsTheyAre
+    };
+    let (portcell, plugin) = (portcell(arguments)?, plugin(arguments));
+    // Until the server is gone.
+    let _limits = Limits::raise(most, mappings)?;
+    run(slope::measure(&portcell, &plugin, &counts, arguments.get_flag("json")))
 }
 
 /// The making of instances.
