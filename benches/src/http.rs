@@ -1,6 +1,7 @@
 //! HTTP: one and the same answer of portcell's http plugin and of a component in `wasmtime serve`,
 //! with wrk as the load.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
@@ -69,7 +70,10 @@ struct Failed {
 
 /// The component for `wasmtime serve`.
 pub(crate) fn component() -> Result<Vec<u8>> {
-    let escaped: String = CONTENT.bytes().map(|byte| format!("\\{byte:02x}")).collect();
+    let mut escaped = String::new();
+    for byte in CONTENT.bytes() {
+        let _ = write!(escaped, "\\{byte:02x}");
+    }
     let length = CONTENT.len().to_string();
     let text = COMPONENT
         .replace("\"CONTENT\"", &format!("\"{escaped}\""))

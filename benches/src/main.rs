@@ -1,6 +1,7 @@
 //! Measures portcell against other servers in the same run: rates, latencies, CPU time per
 //! operation and memory per connection. `README.md` beside this crate says how to read it.
 
+mod command;
 mod http;
 mod instances;
 mod load;
@@ -24,12 +25,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use clap::builder::PossibleValuesParser;
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::ArgMatches;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
+use command::command;
 use http::HTTP;
 use instances::INSTANCES;
 use load::Bound;
@@ -65,123 +66,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-const PLUGIN: &str = "The module of portcell-sdk [default: plugins/echo.wasm of the workspace]";
-const JSON: &str = "JSON instead of the table, with the values of every round";
-
-fn command() -> Command {
-    let list = |names: Vec<&'static str>, usual: &[&'static str]| {
-        let arg = Arg::new("").value_delimiter(',').default_values(usual);
-        arg.value_name("NAME,...").value_parser(PossibleValuesParser::new(names))
-    };
-    let number = |name: &'static str, default: &'static str| {
-        Arg::new(name).long(name).value_name("N").default_value(default)
-    };
-    let count = || value_parser!(u32).range(1..);
-    let seconds = || {
-        let argument = number("seconds", "2").value_parser(value_parser!(f64));
-        argument.help("Length of each measurement")
-    };
-    let json = Arg::new("json").long("json").action(ArgAction::SetTrue);
-    let file = |name: &'static str| {
-        let argument = Arg::new(name).long(name).value_name("PATH");
-        argument.value_parser(value_parser!(PathBuf))
-    };
-    let connections = number("connections", "50").value_parser(count()).help("Clients at once");
-    let apart = Arg::new("apart")
-        .long("apart")
-        .action(ArgAction::SetTrue)
-        .help("The servers on one processor, the load on another");
-    let portcell =
-        file("portcell").help("The portcell binary [default: the one beside this program]");
-    let plugin = file("plugin");
-    Command::new("portcell-benches")
-        .about("Measures portcell against other servers in the same run")
-        .args_conflicts_with_subcommands(true)
-        .subcommand(
-            Command::new(SERVE_TOKIO)
-                .hide(true)
-                .arg(Arg::new("tls").long("tls").num_args(2).value_parser(value_parser!(PathBuf)))
-                .arg(Arg::new("udp").long("udp").action(ArgAction::SetTrue)),
-        )
-        .subcommand(
-            Command::new(NEIGHBOURS)
-                .about("Latencies of one connection, alone and beside 4 that spin on 2 threads")
-                .arg(number("rounds", "5").value_parser(count()).help("How often it is measured"))
-                .args([seconds(), portcell.clone(), json.clone().help(JSON)]),
-        )
-        .subcommand(
-            Command::new(HTTP)
-                .about("portcell's http plugin beside `wasmtime serve`, with wrk as the load")
-                .arg(number("rounds", "5").value_parser(count()).help("How often it is measured"))
-                .args([seconds().help("Length of each measurement, in whole seconds"), connections.clone(), apart.clone()])
-                .args([portcell.clone(), json.clone().help(JSON)]),
-        )
-        .subcommand(
-            Command::new(INSTANCES)
-                .about("How long it takes to make an instance, in this process")
-                .arg(
-                    number("count", "20000").value_parser(count()).help("Instances of each module"),
-                )
-                .arg(plugin.clone().help("The second module [default: plugins/echo.wasm]"))
-                .arg(json.clone().help("JSON instead of the table")),
-        )
-        .subcommand(
-            Command::new(SLOPE)
-                .about("Memory of each idle connection where they are very many")
-                .arg(
-                    Arg::new("counts")
-                        .long("counts")
-                        .value_name("N,...")
-                        .value_delimiter(',')
-                        .default_value("1000,10000")
-                        .value_parser(value_parser!(u32).range(2..=1_000_000))
-                        .help("Where it is measured, ascending; 1000,10000,50000,100000 is the whole"),
-                )
-                .arg(
-                    Arg::new("raise-max-map-count")
-                        .long("raise-max-map-count")
-                        .action(ArgAction::SetTrue)
-                        .help("Sets vm.max_map_count of this machine as high as it takes, and back at the end"),
-                )
-                .args([portcell.clone(), plugin.clone().help(PLUGIN)])
-                .arg(json.clone().help("JSON instead of the table")),
-        )
-        .args([
-            list(Kind::NAMES.map(|(name, _)| name).into(), &Kind::USUAL)
-                .id("servers")
-                .long("servers")
-                .help("Servers in turn; the others are compared with the first. One may be named twice"),
-            list(Scenario::NAMES.map(|(name, _)| name).into(), &Scenario::USUAL)
-                .id("scenarios")
-                .long("scenarios")
-                .help("What is measured, in this order"),
-            number("rounds", "5").value_parser(count()).help("How often every pair is measured"),
-            seconds(),
-            number("operations", "5000000")
-                .value_parser(count())
-                .help("A measurement ends after this many, if that is sooner"),
-            connections,
-            number("idle", "1000").value_parser(count()).help("Open connections in `idle`"),
-            apart,
-            Arg::new("quick")
-                .long("quick")
-                .action(ArgAction::SetTrue)
-                .conflicts_with_all(["rounds", "seconds", "idle"])
-                .help("One short round of everything: shows that it works, measures nothing"),
-            Arg::new("all")
-                .long("all")
-                .action(ArgAction::SetTrue)
-                .conflicts_with_all(["servers", "scenarios"])
-                .help("All servers, and all scenarios; not every server in every one"),
-            json.help(JSON),
-            file("results")
-                .value_name("FOLDER")
-                .help("Writes RESULTS.md with its curves into this folder, too"),
-            portcell,
-            plugin.help(PLUGIN),
-        ])
 }
 
 /// Runs and reports; false when a measurement failed.
@@ -431,11 +315,6 @@ fn raise_descriptors() -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        command().debug_assert();
-    }
 
     #[test]
     fn a_server_named_twice_is_told_apart() {

@@ -78,8 +78,7 @@ impl Process {
     /// How many memory mappings it has, without those of workers.
     pub(crate) fn mappings(&self) -> Result<usize> {
         let path = format!("/proc/{}/maps", self.id);
-        let maps = fs::read(&path).context(path)?;
-        Ok(maps.iter().filter(|byte| **byte == b'\n').count())
+        Ok(fs::read_to_string(&path).context(path)?.lines().count())
     }
 
     fn workers(&self) -> Result<Vec<Self>> {

@@ -36,7 +36,7 @@ pub(crate) struct Server {
     /// Its counters in the kernel.
     pub(crate) process: Process,
     /// The server that it is a proxy of.
-    pub(crate) behind: Option<Box<Server>>,
+    pub(crate) behind: Option<Box<Self>>,
 }
 
 impl Server {

@@ -34,7 +34,7 @@ const MAPPINGS: u64 = 4;
 const NEEDED_KIB: u64 = 80;
 
 /// From first to last. Without it a server that gets slower and slower would never let go.
-const WHOLE: Duration = Duration::from_secs(600);
+const WHOLE: Duration = Duration::from_mins(10);
 
 /// After a step: what the server still does for its last connections.
 const SETTLE: Duration = Duration::from_millis(200);
