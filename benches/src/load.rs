@@ -22,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// minute, and one address has too few of them for a run.
 const SOURCES: u32 = 64;
 
+/// 4.3 s, in nanoseconds.
+const LONGEST: u32 = u32::MAX;
+
 /// Above this a message is read while it is still being written, as no socket need hold it whole.
 const AT_ONCE: usize = 16 * 1024;
 
@@ -45,11 +48,21 @@ pub(crate) enum Over {
 /// A set of clients of one server.
 pub(crate) struct Load {
     clients: Vec<Client>,
+    pace: Pace,
+}
+
+/// When a client begins its next operation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    /// When it is done with the last one.
+    Own,
+    /// When all are done with the last one, and every connection is closed.
+    Waves,
 }
 
 /// What the clients got done in one window.
 pub(crate) struct Work {
-    /// Nanoseconds of each operation, ascending, never empty; 4.3 s and more count as 4.3 s.
+    /// Nanoseconds of each operation, ascending, never empty; `LONGEST` stands for all above it.
     latencies: Vec<u32>,
     /// From the first operation's start to the last one's end.
     pub(crate) elapsed: Duration,
@@ -68,7 +81,7 @@ impl Load {
     /// Opens `count` connections and echoes `size` bytes over each, so that none is new to the
     /// server when the window starts. An operation is one echo.
     pub(crate) async fn open(target: &Target, count: usize, size: usize) -> Result<Self> {
-        let mut load = Self { clients: Vec::with_capacity(count) };
+        let mut load = Self { clients: Vec::with_capacity(count), pace: Pace::Own };
         load.add(target, count, size).await?;
         Ok(load)
     }
@@ -77,12 +90,16 @@ impl Load {
     /// handshake where there is TLS, echo of `size` bytes, end of the client's side, end of the
     /// server's side, close.
     pub(crate) fn connecting(target: &Target, count: usize, size: usize) -> Self {
-        let clients = (0..count).map(|seed| Client {
-            target: target.clone(),
-            stream: None,
-            message: Message::new(seed, size),
-        });
-        Self { clients: clients.collect() }
+        let clients = (0..count).map(|seed| Client::new(target, seed, size));
+        Self { clients: clients.collect(), pace: Pace::Own }
+    }
+
+    /// Makes `count` clients that all connect at the same time, over plain TCP, and again when all
+    /// have their echo of `size` bytes and have closed in good order. An operation is connect and
+    /// echo; its latency is from connect(2), with a socket that is made and bound already, to the
+    /// first byte of the echo.
+    pub(crate) fn opening(target: &Target, count: usize, size: usize) -> Self {
+        Self { pace: Pace::Waves, ..Self::connecting(target, count, size) }
     }
 
     /// Opens `count` more connections.
@@ -101,35 +118,51 @@ impl Load {
     /// Fails when any client failed or got another answer than it should; says how many, and what
     /// the first one saw.
     pub(crate) async fn run(&mut self, bound: Bound) -> Result<Work> {
-        let count = self.clients.len();
-        let share = bound.operations.div_ceil(count.max(1));
         let start = Instant::now();
-        let end = start + bound.window;
-        let mut running = JoinSet::new();
-        for client in self.clients.drain(..) {
-            running.spawn(client.run(end, share));
-        }
-        let (mut latencies, mut errors) = (Vec::new(), Vec::new());
-        let finish = async {
-            while let Some(client) = running.join_next().await {
-                match client.context("a client panicked").and_then(|done| done) {
-                    Ok((client, own)) => {
-                        self.clients.push(client);
-                        latencies.extend(own);
-                    }
-                    Err(error) => errors.push(error),
-                }
-            }
+        let mut latencies = match self.pace {
+            Pace::Own => self.run_each(start, bound).await?,
+            Pace::Waves => self.run_waves(start, bound).await?,
         };
-        let stuck = tokio::time::timeout(bound.window + PATIENCE, finish).await.is_err();
         let elapsed = start.elapsed();
-        if let Some(first) = errors.first() {
-            bail!("{} of {count} clients failed; the first: {first:#}", errors.len());
-        }
-        ensure!(!stuck, "{} of {count} clients wait for an answer", running.len());
         ensure!(!latencies.is_empty(), "no operation was done");
         latencies.sort_unstable();
         Ok(Work { latencies, elapsed })
+    }
+
+    async fn run_each(&mut self, start: Instant, bound: Bound) -> Result<Vec<u32>> {
+        let share = bound.operations.div_ceil(self.clients.len().max(1));
+        let mut running = JoinSet::new();
+        for client in self.clients.drain(..) {
+            running.spawn(client.run(start + bound.window, share));
+        }
+        let mut latencies = Vec::new();
+        for (client, own) in all(running, bound.window + PATIENCE).await? {
+            self.clients.push(client);
+            latencies.extend(own);
+        }
+        Ok(latencies)
+    }
+
+    async fn run_waves(&mut self, start: Instant, bound: Bound) -> Result<Vec<u32>> {
+        let mut latencies = Vec::new();
+        while start.elapsed() < bound.window && latencies.len() < bound.operations {
+            let sockets: Vec<TcpSocket> =
+                self.clients.iter().map(|_| socket()).collect::<Result<_>>()?;
+            let mut opening = JoinSet::new();
+            for (client, socket) in self.clients.drain(..).zip(sockets) {
+                opening.spawn(client.open(socket));
+            }
+            let mut open = Vec::new();
+            for (client, stream, latency) in all(opening, PATIENCE).await? {
+                self.clients.push(client);
+                latencies.push(latency);
+                open.push(stream);
+            }
+            for stream in open {
+                in_time(end(stream)).await?;
+            }
+        }
+        Ok(latencies)
     }
 
     /// Ends every open connection in good order. Fails when a server sends anything else than its
@@ -161,6 +194,26 @@ impl Work {
     }
 }
 
+/// What became of all clients. Fails when any of them failed, and says what the first one saw.
+async fn all<T: 'static>(mut running: JoinSet<Result<T>>, patience: Duration) -> Result<Vec<T>> {
+    let count = running.len();
+    let (mut done, mut errors) = (Vec::with_capacity(count), Vec::new());
+    let finish = async {
+        while let Some(client) = running.join_next().await {
+            match client.context("a client panicked").and_then(|ended| ended) {
+                Ok(client) => done.push(client),
+                Err(error) => errors.push(error),
+            }
+        }
+    };
+    let stuck = tokio::time::timeout(patience, finish).await.is_err();
+    if let Some(first) = errors.first() {
+        bail!("{} of {count} clients failed; the first: {first:#}", errors.len());
+    }
+    ensure!(!stuck, "{} of {count} clients wait for an answer", running.len());
+    Ok(done)
+}
+
 struct Client {
     target: Target,
     /// None for a client that connects anew each time.
@@ -169,6 +222,11 @@ struct Client {
 }
 
 impl Client {
+    /// One that connects anew each time. Its messages are those of `seed`.
+    fn new(target: &Target, seed: usize, size: usize) -> Self {
+        Self { target: target.clone(), stream: None, message: Message::new(seed, size) }
+    }
+
     async fn run(mut self, end: Instant, operations: usize) -> Result<(Self, Vec<u32>)> {
         let mut latencies = Vec::new();
         let mut before = Instant::now();
@@ -181,11 +239,23 @@ impl Client {
                 finish(stream).await?;
             }
             let now = Instant::now();
-            latencies.push(u32::try_from((now - before).as_nanos()).unwrap_or(u32::MAX));
+            latencies.push(nanoseconds(now - before));
             before = now;
         }
         Ok((self, latencies))
     }
+
+    /// Connects, and returns with the whole echo; how long it took to the echo's first byte.
+    async fn open(mut self, socket: TcpSocket) -> Result<(Self, TcpStream, u32)> {
+        let begun = Instant::now();
+        let mut stream = socket.connect(self.target.address).await.context("connecting")?;
+        let first = self.message.first_byte(&mut stream).await?;
+        Ok((self, stream, nanoseconds(first - begun)))
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_nanos()).unwrap_or(LONGEST)
 }
 
 /// A connection.
@@ -215,10 +285,7 @@ impl Message {
     }
 
     async fn echo(&mut self, stream: &mut Stream) -> Result<()> {
-        self.number += 1;
-        for (byte, stamp) in self.sent.iter_mut().zip(self.number.to_le_bytes()) {
-            *byte = stamp;
-        }
+        self.stamp();
         let (sent, received) = (&self.sent, &mut self.received);
         match stream {
             Stream::Plain(stream) if sent.len() <= AT_ONCE => {
@@ -241,6 +308,29 @@ impl Message {
                 ensure!(length == sent.len(), "{length} bytes came back of {}", sent.len());
             }
         }
+        self.compare()
+    }
+
+    /// The same over plain TCP; when the first byte came back.
+    async fn first_byte(&mut self, stream: &mut TcpStream) -> Result<Instant> {
+        self.stamp();
+        write(stream, &self.sent).await?;
+        let length = stream.read(&mut self.received).await.context("reading the echo")?;
+        let first = Instant::now();
+        ensure!(length > 0, "the stream ended before the echo");
+        stream.read_exact(&mut self.received[length..]).await.context("reading the echo")?;
+        self.compare()?;
+        Ok(first)
+    }
+
+    fn stamp(&mut self) {
+        self.number += 1;
+        for (byte, stamp) in self.sent.iter_mut().zip(self.number.to_le_bytes()) {
+            *byte = stamp;
+        }
+    }
+
+    fn compare(&self) -> Result<()> {
         if self.sent != self.received {
             let same = self.sent.iter().zip(&self.received).take_while(|(a, b)| a == b).count();
             bail!("echo {} differs from what was sent at byte {same}", self.number);
@@ -292,6 +382,11 @@ async fn connect(target: &Target) -> Result<Stream> {
 }
 
 async fn connect_plain(address: SocketAddr) -> Result<TcpStream> {
+    socket()?.connect(address).await.context("connecting")
+}
+
+/// A socket with the next of the clients' addresses.
+fn socket() -> Result<TcpSocket> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
 
     let number = NEXT.fetch_add(1, Ordering::Relaxed) % SOURCES;
@@ -301,7 +396,7 @@ async fn connect_plain(address: SocketAddr) -> Result<TcpStream> {
     setsockopt(&socket, IpBindAddressNoPort, &true)?;
     socket.bind((source, 0).into()).with_context(|| format!("binding to {source}"))?;
     socket.set_nodelay(true)?;
-    socket.connect(address).await.with_context(|| format!("connecting from {source}"))
+    Ok(socket)
 }
 
 async fn finish(stream: Stream) -> Result<()> {
@@ -358,6 +453,78 @@ mod tests {
             let mut load = Load::connecting(&target, 4, 64);
             assert_eq!(load.run(FEW).await.unwrap().operations(), 8);
         }
+    }
+
+    #[tokio::test]
+    async fn a_first_byte_is_timed_before_the_rest_of_the_echo_and_the_close() {
+        /// How long the server holds back all but the first byte, and then the end of its side.
+        const HELD: Duration = Duration::from_millis(30);
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(async move {
+                    let mut bytes = [0; 64];
+                    stream.read_exact(&mut bytes).await.unwrap();
+                    stream.write_all(&bytes[..1]).await.unwrap();
+                    tokio::time::sleep(HELD).await;
+                    stream.write_all(&bytes[1..]).await.unwrap();
+                    assert_eq!(stream.read(&mut bytes).await.unwrap(), 0);
+                    tokio::time::sleep(HELD).await;
+                });
+            }
+        });
+        let mut load = Load::opening(&Target { address, over: Over::Tcp }, 2, 64);
+        let work = load.run(Bound { operations: 4, ..FEW }).await.unwrap();
+        assert_eq!(work.operations(), 4, "two waves of two");
+        assert!(work.elapsed >= 2 * 2 * HELD, "{:?}", work.elapsed);
+        // The least of them, as the machine may be busy.
+        assert!(work.percentile(0.0) < HELD, "{:?}", work.percentile(0.0));
+    }
+
+    #[tokio::test]
+    async fn a_wave_opens_all_its_connections_before_it_closes_any() {
+        const CLIENTS: usize = 5;
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        // Answers nobody before all are there.
+        tokio::spawn(async move {
+            let mut streams = Vec::new();
+            while streams.len() < CLIENTS {
+                streams.push(listener.accept().await.unwrap().0);
+            }
+            for stream in &mut streams {
+                let mut bytes = [0; 64];
+                stream.read_exact(&mut bytes).await.unwrap();
+                stream.write_all(&bytes).await.unwrap();
+            }
+            for mut stream in streams {
+                assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+            }
+        });
+        let mut load = Load::opening(&Target { address, over: Over::Tcp }, CLIENTS, 64);
+        let work = load.run(Bound { operations: CLIENTS, ..FEW }).await.unwrap();
+        assert_eq!(work.operations(), CLIENTS);
+    }
+
+    #[tokio::test]
+    async fn a_first_echo_that_is_wrong_or_missing_fails_the_run() {
+        let wrong = server(b"", |bytes| bytes[40] ^= 1).await;
+        let error = Load::opening(&wrong, 2, 64).run(FEW).await.err().unwrap().to_string();
+        assert!(error.ends_with("echo 1 differs from what was sent at byte 40"), "{error}");
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.read_exact(&mut [0; 64]).await.unwrap();
+        });
+        let target = Target { address, over: Over::Tcp };
+        let error = Load::opening(&target, 1, 64).run(FEW).await.err().unwrap().to_string();
+        assert!(error.ends_with("the stream ended before the echo"), "{error}");
     }
 
     #[tokio::test]

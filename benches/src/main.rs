@@ -1,16 +1,21 @@
 //! Measures portcell against other servers in the same run: rates, latencies, CPU time per
 //! operation and memory per connection. `README.md` beside this crate says how to read it.
 
+mod command;
 mod hot_path;
+mod http;
 mod instances;
 mod load;
 mod machine;
 mod neighbours;
+mod nginx;
 mod process;
 mod report;
 mod results;
+mod running;
 mod scenarios;
 mod servers;
+mod slope;
 mod tls;
 mod tokio_echo;
 
@@ -21,12 +26,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use clap::builder::PossibleValuesParser;
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::ArgMatches;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
+use command::command;
 use hot_path::HOT_PATH;
+use http::HTTP;
 use instances::INSTANCES;
 use load::Bound;
 use machine::{Apart, Machine};
@@ -34,6 +41,7 @@ use neighbours::NEIGHBOURS;
 use report::{Report, Sample};
 use scenarios::{Amount, Scenario};
 use servers::{Kind, Launcher, SERVE_TOKIO};
+use slope::{Limits, Mappings, SLOPE};
 
 fn main() -> ExitCode {
     let arguments = command().get_matches();
@@ -49,6 +57,8 @@ fn main() -> ExitCode {
         Some((NEIGHBOURS, arguments)) => beside_neighbours(arguments).map(|()| true),
         Some((HOT_PATH, arguments)) => on_hot_path(arguments).map(|()| true),
         Some((INSTANCES, arguments)) => of_instances(arguments).map(|()| true),
+        Some((HTTP, arguments)) => over_http(arguments),
+        Some((SLOPE, arguments)) => slope_of(arguments).map(|()| true),
         _ => bench(&arguments),
     };
     match done {
@@ -61,133 +71,84 @@ fn main() -> ExitCode {
     }
 }
 
-fn command() -> Command {
-    let list = |names: Vec<&'static str>, usual: &[&'static str]| {
-        let arg = Arg::new("").value_delimiter(',').default_values(usual);
-        arg.value_name("NAME,...").value_parser(PossibleValuesParser::new(names))
-    };
-    let number = |name: &'static str, default: &'static str| {
-        Arg::new(name).long(name).value_name("N").default_value(default)
-    };
-    let count = || value_parser!(u32).range(1..);
-    let seconds = || {
-        let argument = number("seconds", "2").value_parser(value_parser!(f64));
-        argument.help("Length of each measurement")
-    };
-    let json = Arg::new("json").long("json").action(ArgAction::SetTrue);
-    let file = |name: &'static str| {
-        let argument = Arg::new(name).long(name).value_name("PATH");
-        argument.value_parser(value_parser!(PathBuf))
-    };
-    let portcell =
-        file("portcell").help("The portcell binary [default: the one beside this program]");
-    let plugin = file("plugin");
-    Command::new("portcell-benches")
-        .about("Measures portcell against other servers in the same run")
-        .args_conflicts_with_subcommands(true)
-        .subcommand(
-            Command::new(SERVE_TOKIO)
-                .hide(true)
-                .arg(Arg::new("tls").long("tls").num_args(2).value_parser(value_parser!(PathBuf)))
-                .arg(Arg::new("udp").long("udp").action(ArgAction::SetTrue)),
-        )
-        .subcommand(
-            Command::new(NEIGHBOURS)
-                .about("Latencies of one connection, alone and beside 4 that spin on 2 threads")
-                .arg(number("rounds", "5").value_parser(count()).help("How often it is measured"))
-                .args([seconds(), portcell.clone()])
-                .arg(
-                    json.clone().help("JSON instead of the table, with the values of every round"),
-                ),
-        )
-        .subcommand(
-            Command::new(HOT_PATH)
-                .about("Serves connections in this process, for counting instructions")
-                .arg(number("connections", "1000").value_parser(count()).help("One after the other"))
-                .arg(number("rounds", "1").value_parser(count()).help("Messages of each"))
-                .arg(plugin.clone().help("The module [default: plugins/echo.wasm]")),
-        )
-        .subcommand(
-            Command::new(INSTANCES)
-                .about("How long it takes to make an instance, in this process")
-                .arg(
-                    number("count", "20000").value_parser(count()).help("Instances of each module"),
-                )
-                .arg(plugin.clone().help("The second module [default: plugins/echo.wasm]"))
-                .arg(json.clone().help("JSON instead of the table")),
-        )
-        .args([
-            list(Kind::NAMES.map(|(name, _)| name).into(), &Kind::USUAL)
-                .id("servers")
-                .long("servers")
-                .help("Servers in turn; the others are compared with the first. One may be named twice"),
-            list(Scenario::NAMES.map(|(name, _)| name).into(), &Scenario::USUAL)
-                .id("scenarios")
-                .long("scenarios")
-                .help("What is measured, in this order"),
-            number("rounds", "5").value_parser(count()).help("How often every pair is measured"),
-            seconds(),
-            number("operations", "5000000")
-                .value_parser(count())
-                .help("A measurement ends after this many, if that is sooner"),
-            number("connections", "50").value_parser(count()).help("Clients at once"),
-            number("idle", "1000").value_parser(count()).help("Open connections in `idle`"),
-            Arg::new("apart")
-                .long("apart")
-                .action(ArgAction::SetTrue)
-                .help("The servers on one processor, the load on another"),
-            Arg::new("quick")
-                .long("quick")
-                .action(ArgAction::SetTrue)
-                .conflicts_with_all(["rounds", "seconds", "idle"])
-                .help("One short round of everything: shows that it works, measures nothing"),
-            Arg::new("all")
-                .long("all")
-                .action(ArgAction::SetTrue)
-                .conflicts_with_all(["servers", "scenarios"])
-                .help("All servers, and all scenarios; not every server in every one"),
-            json.help("JSON instead of the table, with the values of every round"),
-            file("results")
-                .value_name("FOLDER")
-                .help("Writes RESULTS.md with its curves into this folder, too"),
-            portcell,
-            plugin.help("The module of portcell-sdk [default: plugins/echo.wasm of the workspace]"),
-        ])
-}
-
 /// Runs and reports; false when a measurement failed.
 fn bench(arguments: &ArgMatches) -> Result<bool> {
     let all = arguments.get_flag("all");
     let servers = if all { Kind::NAMES.into() } else { chosen(arguments, "servers", &Kind::NAMES) };
-    let kinds: Vec<Kind> = servers.iter().map(|(_, kind)| *kind).collect();
-    let machine = Machine::here();
-    let apart = arguments.get_flag("apart").then(Apart::new).transpose()?;
-    let launcher = Launcher::new(portcell(arguments)?, plugin(arguments), &kinds, apart)?;
+    let over_http = if all { Kind::HTTP.as_slice() } else { &[] };
+    let launcher = launcher(arguments, plugin(arguments), servers.iter().chain(over_http))?;
     let (rounds, amount) = amount(arguments)?;
     let asked = chosen(arguments, "scenarios", &Scenario::NAMES);
     let wanted = |known: &(_, _)| all || asked.contains(known);
     let scenarios = Scenario::NAMES.into_iter().filter(wanted).collect();
+    let report = compare(&launcher, all, &servers, scenarios, rounds, amount)?;
+    let over_http =
+        all.then(|| compare(&launcher, all, over_http, Scenario::HTTP.into(), rounds, amount));
+    let over_http = over_http.transpose()?;
+    if let Some(folder) = arguments.get_one::<PathBuf>("results") {
+        results::write(&report, over_http.as_ref(), folder)?;
+    }
+    let reports: Vec<&Report> = [Some(&report), over_http.as_ref()].into_iter().flatten().collect();
+    print(&reports, arguments.get_flag("json"))
+}
+
+/// portcell beside `wasmtime serve`.
+fn over_http(arguments: &ArgMatches) -> Result<bool> {
+    let launcher = launcher(arguments, PathBuf::new(), Kind::HTTP.iter())?;
+    let bound = Bound { window: window(arguments)?, operations: usize::MAX };
+    let amount = Amount { connections: count(arguments, "connections")?, idle: 0, bound };
+    let rounds = count(arguments, "rounds")?;
+    let report = compare(&launcher, false, &Kind::HTTP, Scenario::HTTP.into(), rounds, amount)?;
+    print(&[&report], arguments.get_flag("json"))
+}
+
+fn launcher<'kinds>(
+    arguments: &ArgMatches,
+    plugin: PathBuf,
+    servers: impl Iterator<Item = &'kinds (&'static str, Kind)>,
+) -> Result<Launcher> {
+    let kinds: Vec<Kind> = servers.map(|(_, kind)| *kind).collect();
+    let apart = arguments.get_flag("apart").then(Apart::new).transpose()?;
+    Launcher::new(portcell(arguments)?, plugin, &kinds, apart)
+}
+
+/// Measures all of it; in a `whole` run not every server in every scenario.
+fn compare(
+    launcher: &Launcher,
+    whole: bool,
+    servers: &[(&'static str, Kind)],
+    scenarios: Vec<(&'static str, Scenario)>,
+    rounds: usize,
+    amount: Amount,
+) -> Result<Report> {
+    let kinds: Vec<Kind> = servers.iter().map(|(_, kind)| *kind).collect();
     let mut report = Report {
-        machine,
-        apart: apart.is_some(),
+        machine: Machine::here(),
+        apart: launcher.apart.is_some(),
         rounds,
         amount,
-        servers: labels(&servers),
+        servers: labels(servers),
         scenarios,
         samples: Vec::new(),
         tried: HashSet::new(),
         failures: Vec::new(),
     };
-    run(measure_all(&launcher, &kinds, all, &mut report))?;
-    if let Some(folder) = arguments.get_one::<PathBuf>("results") {
-        results::write(&report, folder)?;
+    run(measure_all(launcher, &kinds, whole, &mut report))?;
+    Ok(report)
+}
+
+/// False when a measurement failed.
+fn print(reports: &[&Report], json: bool) -> Result<bool> {
+    let mut out = io::stdout();
+    match reports {
+        [report] if json => writeln!(out, "{:#}", report.json())?,
+        reports if json => {
+            let all: Value = reports.iter().map(|report| report.json()).collect();
+            writeln!(out, "{all:#}")?;
+        }
+        reports => reports.iter().try_for_each(|report| write!(out, "{}", report.table()))?,
     }
-    if arguments.get_flag("json") {
-        writeln!(io::stdout(), "{:#}", report.json())?;
-    } else {
-        write!(io::stdout(), "{}", report.table())?;
-    }
-    Ok(report.failures.is_empty())
+    Ok(reports.iter().all(|report| report.failures.is_empty()))
 }
 
 /// The latencies of a victim and its neighbours.
@@ -195,6 +156,24 @@ fn beside_neighbours(arguments: &ArgMatches) -> Result<()> {
     let (rounds, window) = (count(arguments, "rounds")?, window(arguments)?);
     let portcell = portcell(arguments)?;
     run(neighbours::measure(&portcell, rounds, window, arguments.get_flag("json")))
+}
+
+/// Very many connections.
+fn slope_of(arguments: &ArgMatches) -> Result<()> {
+    let counts = arguments.get_many::<u32>("counts").into_iter().flatten();
+    let counts = counts.map(|count| usize::try_from(*count));
+    let counts: Vec<usize> = counts.collect::<Result<_, _>>()?;
+    ensure!(counts.is_sorted_by(|a, b| a < b), "--counts must ascend");
+    let most = counts.last().copied().context("--counts is empty")?;
+    let mappings = if arguments.get_flag("raise-max-map-count") {
+        Mappings::Raised
+    } else {
+        Mappings::AsTheyAre
+    };
+    let (portcell, plugin) = (portcell(arguments)?, plugin(arguments));
+    // Until the server is gone.
+    let _limits = Limits::raise(most, mappings)?;
+    run(slope::measure(&portcell, &plugin, &counts, arguments.get_flag("json")))
 }
 
 /// The making of instances.
@@ -348,11 +327,6 @@ fn raise_descriptors() -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        command().debug_assert();
-    }
 
     #[test]
     fn a_server_named_twice_is_told_apart() {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::load::{Bound, Load, Over, Work};
-use crate::servers::Server;
+use crate::running::Server;
 
 /// The subcommand.
 pub(crate) const NEIGHBOURS: &str = "neighbours";

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use crate::machine::Machine;
-use crate::scenarios::{Amount, Metric, Scenario};
+use crate::scenarios::{Amount, Compared, Metric, Scenario};
 
 /// All measurements of a run.
 pub(crate) struct Report {
@@ -105,6 +105,7 @@ impl Report {
                         "min": column.least,
                         "max": column.most,
                         "ratio": column.ratio,
+                        "difference": column.difference,
                         "rounds": column.rounds,
                     });
                     (metric.name.to_owned(), value)
@@ -169,9 +170,12 @@ impl Report {
             let column = self.column(scenario, server, index);
             let cell = |value| number(value, metric.decimals);
             row.push(cell(column.median));
-            if metric.compared {
+            if metric.compared != Compared::Not {
                 row.push(format!("{}..{}", cell(column.least), cell(column.most)));
                 row.push(number(column.ratio, 3));
+            }
+            if metric.compared == Compared::Difference {
+                row.push(cell(column.difference));
             }
         }
         row
@@ -180,17 +184,21 @@ impl Report {
     fn column(&self, scenario: Scenario, server: usize, metric: usize) -> Column {
         let rounds = self.values(scenario, server, metric);
         let pairs = self.values(scenario, 0, metric);
-        let ratios = rounds.iter().filter_map(|&(round, value)| {
+        let beside = |&(round, value): &(usize, f64)| {
             let &(_, base) = pairs.iter().find(|pair| pair.0 == round)?;
-            (base != 0.0).then_some(value / base)
-        });
+            Some((value, base))
+        };
+        let pairs: Vec<(f64, f64)> = rounds.iter().filter_map(beside).collect();
+        let ratios = pairs.iter().filter(|pair| pair.1 != 0.0).map(|(value, base)| value / base);
         let ratio = median(ratios.collect());
+        let difference = median(pairs.iter().map(|(value, base)| value - base).collect());
         let rounds: Vec<f64> = rounds.into_iter().map(|(_, value)| value).collect();
         Column {
             median: median(rounds.clone()),
             least: rounds.iter().copied().reduce(f64::min),
             most: rounds.iter().copied().reduce(f64::max),
             ratio,
+            difference,
             rounds,
         }
     }
@@ -210,6 +218,8 @@ struct Column {
     most: Option<f64>,
     /// The median of the ratios to the first server, each within one round.
     ratio: Option<f64>,
+    /// The same of the differences.
+    difference: Option<f64>,
     rounds: Vec<f64>,
 }
 
@@ -222,8 +232,11 @@ fn headings(metrics: &[Metric]) -> Vec<String> {
     let mut row = vec![String::new()];
     for metric in metrics {
         row.push(metric.heading.to_owned());
-        if metric.compared {
+        if metric.compared != Compared::Not {
             row.extend(["(range)".to_owned(), "ratio".to_owned()]);
+        }
+        if metric.compared == Compared::Difference {
+            row.push("over".to_owned());
         }
     }
     row
@@ -274,6 +287,23 @@ mod tests {
             (column.median, column.least, column.most),
             (Some(110.0), Some(20.0), Some(200.0))
         );
+    }
+
+    #[test]
+    fn a_difference_is_the_median_of_the_differences_within_rounds() {
+        let mut report = report(&[(0, 0, 10.0), (0, 1, 12.5), (1, 0, 90.0), (1, 1, 94.0)]);
+        assert_eq!(report.column(Scenario::Idle, 1, 0).difference, Some(3.25));
+        assert!(!report.table().contains("over"), "where nobody asks for it");
+        let scenario = Scenario::FirstByte(1);
+        report.scenarios = vec![("first-byte", scenario)];
+        report.tried.extend([(scenario, 0), (scenario, 1)]);
+        for sample in &mut report.samples {
+            sample.scenario = scenario;
+            sample.values = vec![sample.values[0]; scenario.metrics().len()];
+        }
+        let table = report.table();
+        assert!(table.contains("p50 us     (range)  ratio  over"), "{table}");
+        assert!(table.contains("53.2  12.5..94.0  1.147   3.2"), "{table}");
     }
 
     #[test]

@@ -20,7 +20,7 @@ const PICTURES: &str = "curves";
 const SIZE: (u32, u32) = (760, 420);
 
 /// The servers' colours, in their order.
-const COLOURS: [RGBColor; 9] = [
+const COLOURS: [RGBColor; 10] = [
     RGBColor(0x33, 0x33, 0x33),
     RGBColor(0xd6, 0x27, 0x28),
     RGBColor(0xff, 0x7f, 0x0e),
@@ -30,6 +30,7 @@ const COLOURS: [RGBColor; 9] = [
     RGBColor(0x2c, 0xa0, 0x2c),
     RGBColor(0x17, 0xbe, 0xcf),
     RGBColor(0x1f, 0x77, 0xb4),
+    RGBColor(0x94, 0x67, 0xbd),
 ];
 
 /// A picture of several curves.
@@ -48,8 +49,9 @@ struct Curve {
     points: Vec<(f64, f64)>,
 }
 
-/// Writes the page and its pictures into `folder`, which is made if it is not there.
-pub(crate) fn write(report: &Report, folder: &Path) -> Result<()> {
+/// Writes the page and its pictures into `folder`, which is made if it is not there. The tables of
+/// `more`, which compares other servers, come before the pictures.
+pub(crate) fn write(report: &Report, more: Option<&Report>, folder: &Path) -> Result<()> {
     let pictures_folder = folder.join(PICTURES);
     fs::create_dir_all(&pictures_folder).with_context(|| pictures_folder.display().to_string())?;
     let mut page = format!(
@@ -58,10 +60,9 @@ pub(crate) fn write(report: &Report, folder: &Path) -> Result<()> {
         report.machine,
         report.how()
     );
-    for &(name, scenario) in &report.scenarios {
-        if scenario.is_usual() {
-            let _ = write!(page, "\n## {name}\n\n{}\n", report.markdown(scenario));
-        }
+    page += &tables(report);
+    if let Some(more) = more {
+        let _ = write!(page, "\n{}\n{}", more.how(), tables(more));
     }
     let pictures = pictures(report);
     if !pictures.is_empty() {
@@ -72,11 +73,19 @@ pub(crate) fn write(report: &Report, folder: &Path) -> Result<()> {
         picture.draw(&path, &report.servers).map_err(|why| anyhow!("{}: {why}", path.display()))?;
         let _ = write!(page, "\n![{}]({PICTURES}/{})\n", picture.title, picture.file);
     }
-    for failure in &report.failures {
+    for failure in [Some(report), more].into_iter().flatten().flat_map(|each| &each.failures) {
         let _ = write!(page, "\nFAILED: {failure}\n");
     }
     let page_path = folder.join(PAGE);
     fs::write(&page_path, page).with_context(|| page_path.display().to_string())
+}
+
+fn tables(report: &Report) -> String {
+    let mut out = String::new();
+    for &(name, scenario) in report.scenarios.iter().filter(|(_, scenario)| scenario.has_table()) {
+        let _ = write!(out, "\n## {name}\n\n{}\n", report.markdown(scenario));
+    }
+    out
 }
 
 /// Those for which there are values.
@@ -258,12 +267,24 @@ mod tests {
             failures: vec!["it broke".to_owned()],
         };
         let folder = TempDir::new().unwrap();
-        write(&report, folder.path()).unwrap();
+        let scenarios = Scenario::HTTP.to_vec();
+        let tried = scenarios.iter().map(|&(_, scenario)| (scenario, 0)).collect();
+        let more = Report {
+            scenarios,
+            tried,
+            machine: Machine::here(),
+            servers: vec!["other".to_owned()],
+            samples: Vec::new(),
+            failures: vec!["so did that".to_owned()],
+            ..report
+        };
+        write(&report, Some(&more), folder.path()).unwrap();
         let page = fs::read_to_string(folder.path().join(PAGE)).unwrap();
         assert!(page.contains("\n## echo-64\n\n64 B echoed over 50 open connections.\n"), "{page}");
         assert!(page.contains("\n| second | 7 | 7..7 | 1.000 |"), "{page}");
         assert!(!page.contains("## over-1"), "{page}");
-        assert!(page.ends_with("\nFAILED: it broke\n"), "{page}");
+        assert!(page.contains("ratio to other\n\n## http-keep-alive\n"), "{page}");
+        assert!(page.ends_with("\nFAILED: it broke\n\nFAILED: so did that\n"), "{page}");
         for (file, is_there) in
             [("rate-by-connections", true), ("latency", true), ("cpu-by-size", false)]
         {

@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 
+use crate::http::{self, Keep};
 use crate::load::{Bound, Load};
 use crate::machine::Processors;
 use crate::process::Process;
-use crate::servers::Server;
+use crate::running::Server;
 
 /// The message where its size is not what is asked.
 const SMALL: usize = 64;
@@ -36,6 +39,8 @@ pub(crate) enum Scenario {
     Udp,
     /// Connect, echo 64 B, close in good order.
     Connect,
+    /// Connect and the first byte of an echo of 64 B, with so many clients that connect at once.
+    FirstByte(usize),
     /// Connections that are open and silent.
     Idle,
     /// 64 B echoed over open connections, over TLS.
@@ -44,12 +49,14 @@ pub(crate) enum Scenario {
     TlsEchoRecord,
     /// Connect, a whole handshake of TLS, echo 64 B, close in good order.
     TlsConnect,
+    /// One small GET after the other, with wrk as the load.
+    Http(Keep),
 }
 
 /// How much of it.
 #[derive(Clone, Copy)]
 pub(crate) struct Amount {
-    /// Clients at once, in all scenarios but `idle`.
+    /// Clients at once, where the scenario does not say how many.
     pub(crate) connections: usize,
     /// Open connections in `idle`.
     pub(crate) idle: usize,
@@ -65,8 +72,18 @@ pub(crate) struct Metric {
     pub(crate) heading: &'static str,
     /// In the table, after the point.
     pub(crate) decimals: usize,
-    /// Whether the table has its extremes and its ratio; JSON always has.
-    pub(crate) compared: bool,
+    /// JSON has its extremes, its ratio and its difference in any case.
+    pub(crate) compared: Compared,
+}
+
+/// What the table has of a metric beside the median.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Compared {
+    Not,
+    /// The extremes, and the ratio to the first server.
+    Ratio,
+    /// The same, and by how much it is over the first server.
+    Difference,
 }
 
 /// A percentage of one processor. With more than this used by others, the kernel tends to leave the
@@ -78,28 +95,43 @@ const ALL_OF_ONE: f64 = 95.0;
 
 const LOAD_BUSY: usize = 5;
 const OTHER_BUSY: usize = 6;
+use Compared::{Difference, Not, Ratio};
+
 const WORK: [Metric; 7] = [
-    Metric { name: "operations_per_second", heading: "op/s", decimals: 0, compared: true },
-    Metric { name: "cpu_us_per_operation", heading: "CPU us/op", decimals: 2, compared: true },
-    Metric { name: "latency_p50_us", heading: "p50 us", decimals: 0, compared: false },
-    Metric { name: "latency_p99_us", heading: "p99 us", decimals: 0, compared: false },
-    Metric { name: "latency_p999_us", heading: "p99.9 us", decimals: 0, compared: false },
-    Metric { name: "load_busy_percent", heading: "load busy %", decimals: 0, compared: false },
-    Metric { name: "other_busy_percent", heading: "other busy %", decimals: 0, compared: false },
+    Metric { name: "operations_per_second", heading: "op/s", decimals: 0, compared: Ratio },
+    Metric { name: "cpu_us_per_operation", heading: "CPU us/op", decimals: 2, compared: Ratio },
+    Metric { name: "latency_p50_us", heading: "p50 us", decimals: 0, compared: Not },
+    Metric { name: "latency_p99_us", heading: "p99 us", decimals: 0, compared: Not },
+    Metric { name: "latency_p999_us", heading: "p99.9 us", decimals: 0, compared: Not },
+    Metric { name: "load_busy_percent", heading: "load busy %", decimals: 0, compared: Not },
+    Metric { name: "other_busy_percent", heading: "other busy %", decimals: 0, compared: Not },
+];
+
+/// As `WORK`; the rate, of which closing is a part, is not what is asked.
+const FIRST_BYTE: [Metric; 7] = [
+    Metric { name: "operations_per_second", heading: "op/s", decimals: 0, compared: Not },
+    Metric { name: "cpu_us_per_operation", heading: "CPU us/op", decimals: 2, compared: Not },
+    Metric { name: "latency_p50_us", heading: "p50 us", decimals: 1, compared: Difference },
+    Metric { name: "latency_p99_us", heading: "p99 us", decimals: 1, compared: Ratio },
+    Metric { name: "latency_p999_us", heading: "p99.9 us", decimals: 0, compared: Not },
+    Metric { name: "load_busy_percent", heading: "load busy %", decimals: 0, compared: Not },
+    Metric { name: "other_busy_percent", heading: "other busy %", decimals: 0, compared: Not },
 ];
 
 const MEMORY: [Metric; 3] = [
-    Metric { name: "resident_kib", heading: "RSS KiB", decimals: 1, compared: true },
-    Metric { name: "proportional_kib", heading: "PSS KiB", decimals: 1, compared: false },
-    Metric { name: "page_tables_kib", heading: "tables KiB", decimals: 1, compared: true },
+    Metric { name: "resident_kib", heading: "RSS KiB", decimals: 1, compared: Ratio },
+    Metric { name: "proportional_kib", heading: "PSS KiB", decimals: 1, compared: Not },
+    Metric { name: "page_tables_kib", heading: "tables KiB", decimals: 1, compared: Ratio },
 ];
 
 impl Scenario {
     /// All scenarios and their names, in the order in which they are measured.
-    pub(crate) const NAMES: [(&'static str, Self); 18] = [
+    pub(crate) const NAMES: [(&'static str, Self); 20] = [
         ("echo-64", Self::Echo(64)),
         ("echo-64k", Self::Echo(64 << 10)),
         ("connect", Self::Connect),
+        ("first-byte", Self::FirstByte(1)),
+        ("first-byte-80", Self::FirstByte(80)),
         ("idle", Self::Idle),
         ("udp-64", Self::Udp),
         ("tls-echo-64", Self::TlsEcho),
@@ -118,10 +150,12 @@ impl Scenario {
     ];
 
     /// Those that are measured by default; the others are for curves.
-    pub(crate) const USUAL: [&'static str; 8] = [
+    pub(crate) const USUAL: [&'static str; 10] = [
         "echo-64",
         "echo-64k",
         "connect",
+        "first-byte",
+        "first-byte-80",
         "idle",
         "udp-64",
         "tls-echo-64",
@@ -129,14 +163,27 @@ impl Scenario {
         "tls-connect",
     ];
 
+    /// Of the servers that are not compared with the others, because they speak HTTP.
+    pub(crate) const HTTP: [(&'static str, Self); 2] =
+        [("http-keep-alive", Self::Http(Keep::Alive)), ("http-close", Self::Http(Keep::Close))];
+
     /// Whether it is measured by default.
     pub(crate) fn is_usual(self) -> bool {
         Self::NAMES.into_iter().any(|(name, known)| known == self && Self::USUAL.contains(&name))
     }
 
+    /// Whether it has a table of its own; others are points of curves.
+    pub(crate) fn has_table(self) -> bool {
+        self.is_usual() || matches!(self, Self::Http(_))
+    }
+
     /// What `measure` returns, in order.
     pub(crate) fn metrics(self) -> &'static [Metric] {
-        if self == Self::Idle { &MEMORY } else { &WORK }
+        match self {
+            Self::Idle => &MEMORY,
+            Self::FirstByte(_) => &FIRST_BYTE,
+            _ => &WORK,
+        }
     }
 
     /// What is between clients and server; over TLS the plain tokio server is one of tokio-rustls.
@@ -144,7 +191,10 @@ impl Scenario {
         match self {
             Self::TlsEcho | Self::TlsEchoRecord | Self::TlsConnect => Carrier::Tls,
             Self::Udp => Carrier::Udp,
-            Self::Echo(_) | Self::Over(_) | Self::Connect | Self::Idle => Carrier::Tcp,
+            Self::Echo(_) | Self::Over(_) | Self::Connect | Self::FirstByte(_) | Self::Idle => {
+                Carrier::Tcp
+            }
+            Self::Http(_) => Carrier::Tcp,
         }
     }
 
@@ -170,6 +220,13 @@ impl Scenario {
             Self::Connect => {
                 format!("connect, echo 64 B, orderly close; {connections} clients at once")
             }
+            Self::FirstByte(1) => {
+                "connect to the first byte back of an echo of 64 B; one client".to_owned()
+            }
+            Self::FirstByte(count) => format!(
+                "connect to the first byte back of an echo of 64 B; {count} clients that connect \
+                 at once"
+            ),
             Self::Idle => {
                 format!("memory of each of {idle} idle connections that echoed 64 B once")
             }
@@ -177,6 +234,13 @@ impl Scenario {
             Self::TlsEchoRecord => {
                 format!("16 KiB echoed over {connections} open connections, TLS 1.3")
             }
+            Self::Http(Keep::Alive) => {
+                format!("a small GET over one of {connections} connections that are kept, by wrk")
+            }
+            Self::Http(Keep::Close) => format!(
+                "a connection for each small GET, with `Connection: close`; {connections} clients \
+                 at once, by wrk"
+            ),
             Self::TlsConnect => format!(
                 "connect, whole handshake of TLS 1.3, echo 64 B, orderly close; {connections} \
                  clients at once"
@@ -196,7 +260,9 @@ impl Scenario {
             Self::Connect | Self::TlsConnect => {
                 Load::connecting(&server.target, connections, SMALL)
             }
+            Self::FirstByte(count) => Load::opening(&server.target, count, SMALL),
             Self::Idle => return idle(server, amount.idle).await,
+            Self::Http(keep) => return requests(server, keep, connections, bound.window).await,
         };
         work(server, load, bound).await
     }
@@ -205,26 +271,76 @@ impl Scenario {
 async fn work(server: &Server, mut load: Load, bound: Bound) -> Result<Vec<f64>> {
     load.run(Bound { window: bound.window / 5, ..bound }).await?;
     tokio::time::sleep(SETTLE).await;
-    let (server_before, own_before) = (server.process.cpu()?, Process::this().cpu()?);
-    let all_before = Processors::now()?;
+    let before = Usage::now(server)?;
     let done = load.run(bound).await?;
-    let own = Process::this().cpu()?.saturating_sub(own_before);
     tokio::time::sleep(SETTLE).await;
-    let all = Processors::now()?.busy_since(&all_before);
-    let used = server.process.cpu()?.saturating_sub(server_before);
+    let usage = Usage::now(server)?;
     load.close().await?;
-    #[expect(clippy::cast_precision_loss, reason = "operations are far below 2^52")]
-    let operations = done.operations() as f64;
-    let percent = |busy: Duration| 100.0 * busy.as_secs_f64() / done.elapsed.as_secs_f64();
-    Ok(vec![
-        operations / done.elapsed.as_secs_f64(),
-        microseconds(used) / operations,
-        microseconds(done.percentile(0.5)),
-        microseconds(done.percentile(0.99)),
-        microseconds(done.percentile(0.999)),
-        percent(own),
-        percent(all.saturating_sub(own + used)),
-    ])
+    let percentiles = [0.5, 0.99, 0.999].map(|share| microseconds(done.percentile(share)));
+    Ok(usage.values(&before, done.operations(), done.elapsed, percentiles))
+}
+
+async fn requests(
+    server: &Server,
+    keep: Keep,
+    clients: usize,
+    window: Duration,
+) -> Result<Vec<f64>> {
+    let address = server.target.address;
+    http::check(address).await?;
+    http::load(address, keep, clients, window / 5).await?;
+    tokio::time::sleep(SETTLE).await;
+    let before = Usage::now(server)?;
+    let done = http::load(address, keep, clients, window).await?;
+    tokio::time::sleep(SETTLE).await;
+    let usage = Usage::now(server)?;
+    let elapsed = Duration::from_micros(done.elapsed.into());
+    let percentiles = [done.p50, done.p99, done.p999].map(f64::from);
+    Ok(usage.values(&before, usize::try_from(done.requests)?, elapsed, percentiles))
+}
+
+/// Time of processors that was used up to a moment.
+struct Usage {
+    server: Duration,
+    /// By what the server is a proxy of, which is neither its own nor other work.
+    behind: Duration,
+    /// By this process and the programs that it has run, but not by those that still run.
+    load: Duration,
+    all: Processors,
+}
+
+impl Usage {
+    fn now(server: &Server) -> Result<Self> {
+        let ended = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+        let ended = (ended.user_time() + ended.system_time()).num_microseconds();
+        let behind = server.behind.as_ref().map_or(Ok(Duration::ZERO), |it| it.process.cpu())?;
+        Ok(Self {
+            server: server.process.cpu()?,
+            behind,
+            load: Process::this().cpu()? + Duration::from_micros(ended.try_into()?),
+            all: Processors::now()?,
+        })
+    }
+
+    /// The values of `WORK` for what was done since `before`.
+    fn values(
+        &self,
+        before: &Self,
+        operations: usize,
+        elapsed: Duration,
+        percentiles: [f64; 3],
+    ) -> Vec<f64> {
+        let since = |of: fn(&Self) -> Duration| of(self).saturating_sub(of(before));
+        let (server, load) = (since(|usage| usage.server), since(|usage| usage.load));
+        let known = server + load + since(|usage| usage.behind);
+        let other = self.all.busy_since(&before.all).saturating_sub(known);
+        #[expect(clippy::cast_precision_loss, reason = "operations are far below 2^52")]
+        let operations = operations as f64;
+        let percent = |busy: Duration| 100.0 * busy.as_secs_f64() / elapsed.as_secs_f64();
+        let [p50, p99, p999] = percentiles;
+        let rate = operations / elapsed.as_secs_f64();
+        vec![rate, microseconds(server) / operations, p50, p99, p999, percent(load), percent(other)]
+    }
 }
 
 /// The first connection is not counted: it pays for what all share.

@@ -1,34 +1,23 @@
-//! The servers under test: what each is, how it starts, and its end. Every one is a child process
-//! on a loopback port of the kernel's choice, and ends when its `Server` is dropped.
+//! The servers under test: what each is, and how it is started. Every one is on a loopback port of
+//! the kernel's choice.
 
-use std::collections::VecDeque;
-use std::fmt::{self, Write as _};
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
-use std::time::Duration;
+use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
-use tokio::sync::oneshot;
 
-use crate::load::{Over, Target};
+use crate::http;
+use crate::load::Over;
 use crate::machine::Apart;
-use crate::process::Process;
+use crate::nginx;
+use crate::running::Server;
 use crate::scenarios::{Carrier, Scenario};
 use crate::tls::Identity;
 
 /// The subcommand of this program that is the plain tokio server.
 pub(crate) const SERVE_TOKIO: &str = "serve-tokio";
-
-/// From start to the ready line; compiling a module is in it.
-const START: Duration = Duration::from_secs(30);
-
-/// Lines of a server's stderr that are kept for error messages.
-const TAIL: usize = 20;
 
 /// Handlers of `portcell-many`.
 const MANY: usize = 200;
@@ -55,11 +44,17 @@ pub(crate) enum Kind {
     Asyncio,
     /// Go's net.
     Go,
+    /// nginx's stream module, a proxy in front of `Tokio`.
+    Nginx,
+    /// portcell with the http plugin.
+    PortcellHttp,
+    /// `wasmtime serve` with a component that has one answer.
+    WasmtimeServe,
 }
 
 impl Kind {
     /// All kinds and their names, in the order in which they are measured.
-    pub(crate) const NAMES: [(&'static str, Self); 9] = [
+    pub(crate) const NAMES: [(&'static str, Self); 10] = [
         ("tokio", Self::Tokio),
         ("portcell-sdk", Self::PortcellSdk),
         ("portcell-wat", Self::PortcellWat),
@@ -69,7 +64,12 @@ impl Kind {
         ("gevent", Self::Gevent),
         ("asyncio", Self::Asyncio),
         ("go", Self::Go),
+        ("nginx", Self::Nginx),
     ];
+
+    /// Those that speak HTTP.
+    pub(crate) const HTTP: [(&'static str, Self); 2] =
+        [("wasmtime-serve", Self::WasmtimeServe), ("portcell-http", Self::PortcellHttp)];
 
     /// Those that are measured by default: they need nothing to be installed.
     pub(crate) const USUAL: [&'static str; 4] =
@@ -78,8 +78,12 @@ impl Kind {
     /// Whether there is such a server over this.
     pub(crate) fn serves(self, carrier: Carrier) -> bool {
         match self {
-            Self::Gevent | Self::Asyncio | Self::Go | Self::PortcellMany => carrier == Carrier::Tcp,
-            _ => true,
+            Self::Tokio
+            | Self::PortcellSdk
+            | Self::PortcellWat
+            | Self::PortcellInetd
+            | Self::PortcellReceipts => true,
+            _ => carrier == Carrier::Tcp,
         }
     }
 
@@ -88,10 +92,14 @@ impl Kind {
     pub(crate) fn belongs_to(self, scenario: Scenario) -> bool {
         match self {
             Self::Tokio | Self::PortcellSdk | Self::Gevent | Self::Go => true,
-            Self::PortcellWat | Self::PortcellInetd | Self::Asyncio => scenario.is_usual(),
+            Self::PortcellWat | Self::Nginx => scenario.is_usual(),
+            Self::PortcellInetd | Self::Asyncio => {
+                scenario.is_usual() && !matches!(scenario, Scenario::FirstByte(_))
+            }
             Self::PortcellMany | Self::PortcellReceipts => {
                 matches!(scenario, Scenario::Connect | Scenario::Idle)
             }
+            Self::PortcellHttp | Self::WasmtimeServe => matches!(scenario, Scenario::Http(_)),
         }
     }
 
@@ -100,13 +108,15 @@ impl Kind {
         match self {
             Self::Gevent => Some("gevent"),
             Self::Go => Some("echo-go"),
+            Self::Nginx => Some(NGINX_MODULE),
+            Self::WasmtimeServe => Some(WASMTIME),
             _ => None,
         }
     }
 
     fn is_portcell(self) -> bool {
-        use Kind::{PortcellInetd, PortcellMany, PortcellReceipts, PortcellSdk, PortcellWat};
-        [PortcellSdk, PortcellWat, PortcellInetd, PortcellMany, PortcellReceipts].contains(&self)
+        use Kind::{Asyncio, Gevent, Go, Nginx, Tokio, WasmtimeServe};
+        ![Tokio, Gevent, Asyncio, Go, Nginx, WasmtimeServe].contains(&self)
     }
 }
 
@@ -117,11 +127,11 @@ pub(crate) struct Launcher {
     /// Holds the modules made from the texts in `guests/`, and the files of `identity`.
     folder: TempDir,
     identity: Identity,
-    apart: Option<Apart>,
+    pub(crate) apart: Option<Apart>,
 }
 
 impl Launcher {
-    /// Compiles the guests that are text. Fails when one of `kinds` needs a file that is not there.
+    /// Compiles guests that are text. Fails when one of `kinds` needs a file that is not there.
     pub(crate) fn new(
         portcell: PathBuf,
         plugin: PathBuf,
@@ -138,6 +148,11 @@ impl Launcher {
             "{} is not there: build the plugins, name it with --plugin, or choose other --servers",
             plugin.display()
         );
+        ensure!(
+            http_plugin().is_file() || !kinds.contains(&Kind::PortcellHttp),
+            "{} is not there: build the plugins",
+            http_plugin().display()
+        );
         for file in kinds.iter().filter_map(|kind| kind.installed()) {
             let file = peers(file);
             ensure!(
@@ -151,6 +166,9 @@ impl Launcher {
             let module = wat::parse_str(text).with_context(|| format!("guest {name}"))?;
             std::fs::write(folder.path().join(name), module)?;
         }
+        if kinds.contains(&Kind::WasmtimeServe) {
+            std::fs::write(folder.path().join(COMPONENT), http::component()?)?;
+        }
         if kinds.contains(&Kind::PortcellMany) {
             many(folder.path())?;
         }
@@ -162,10 +180,12 @@ impl Launcher {
     pub(crate) async fn start(&self, kind: Kind, carrier: Carrier) -> Result<Server> {
         let in_folder = |name: &str| self.folder.path().join(name);
         let mut command = match kind {
-            Kind::Tokio => {
-                let mut command = Command::new(std::env::current_exe()?);
-                command.arg(SERVE_TOKIO).args((carrier == Carrier::Udp).then_some("--udp"));
-                command
+            Kind::Tokio => tokio_echo(carrier)?,
+            Kind::Nginx => {
+                let echo = Server::start(&mut tokio_echo(carrier)?, Over::Tcp, self.apart).await?;
+                let (program, module) = (peers("nginx"), peers(NGINX_MODULE));
+                let folder = self.folder.path();
+                return nginx::start(&program, &module, folder, echo, self.apart).await;
             }
             Kind::PortcellSdk => self.portcell_run(&self.plugin, carrier),
             Kind::PortcellWat => self.portcell_run(&in_folder(MINIMUM), carrier),
@@ -183,6 +203,13 @@ impl Launcher {
             Kind::Gevent => {
                 let mut command = python("gevent_echo.py");
                 command.env("PYTHONPATH", peers("gevent"));
+                command
+            }
+            Kind::PortcellHttp => self.portcell_run(&http_plugin(), carrier),
+            Kind::WasmtimeServe => {
+                let mut command = Command::new(peers(WASMTIME));
+                command.args(["serve", "--addr", "127.0.0.1:0", "-C", "cache=n"]);
+                command.arg(in_folder(COMPONENT));
                 command
             }
             Kind::Asyncio => python("asyncio_echo.py"),
@@ -208,6 +235,20 @@ impl Launcher {
         command
     }
 }
+
+fn tokio_echo(carrier: Carrier) -> Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg(SERVE_TOKIO).args((carrier == Carrier::Udp).then_some("--udp"));
+    Ok(command)
+}
+
+fn http_plugin() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("plugins/http.wasm")
+}
+
+const COMPONENT: &str = "http.wasm";
+const WASMTIME: &str = "wasmtime/wasmtime_cli/wasmtime";
+const NGINX_MODULE: &str = "ngx_stream_module.so";
 
 /// Where `scripts/bench-peers` installs.
 fn peers(file: &str) -> PathBuf {
@@ -249,127 +290,9 @@ const GUESTS: [(&str, &str); 2] = [
     (INETD, include_str!("../guests/inetd.wat")),
 ];
 
-/// A running server.
-pub(crate) struct Server {
-    child: KilledOnDrop,
-    said: Tail,
-    /// Where it listens, and how.
-    pub(crate) target: Target,
-    /// Its counters in the kernel.
-    pub(crate) process: Process,
-}
-
-impl Server {
-    /// Starts one by this command and waits until it says that it listens.
-    pub(crate) async fn start(
-        command: &mut Command,
-        over: Over,
-        apart: Option<Apart>,
-    ) -> Result<Self> {
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let child = match apart {
-            Some(apart) => apart.on_servers(|| command.spawn())?,
-            None => command.spawn(),
-        };
-        let child = child.with_context(|| format!("starting {command:?}"))?;
-        let mut child = KilledOnDrop(child);
-        let process = Process::new(child.0.id())?;
-        let stderr = child.0.stderr.take().context("stderr is a pipe")?;
-        let said = Tail::default();
-        let (ready, listens) = oneshot::channel();
-        thread::spawn({
-            let said = said.clone();
-            move || follow(stderr, ready, &said)
-        });
-        let address = match tokio::time::timeout(START, listens).await {
-            Ok(Ok(address)) => address,
-            Ok(Err(_)) => bail!("{command:?} ended before it listened{said}"),
-            Err(_) => bail!("{command:?} does not listen after {START:?}{said}"),
-        };
-        let target = Target { address, over };
-        Ok(Self { child, said, target, process })
-    }
-
-    /// Ends the server. Fails when it had ended by itself.
-    pub(crate) fn stop(mut self) -> Result<()> {
-        match self.child.0.try_wait()? {
-            None => Ok(()),
-            Some(status) => bail!("the server ended: {status}{}", self.said),
-        }
-    }
-
-    /// The last lines it wrote to stderr, for an error message.
-    pub(crate) fn said(&self) -> Tail {
-        self.said.clone()
-    }
-}
-
-struct KilledOnDrop(Child);
-
-impl Drop for KilledOnDrop {
-    fn drop(&mut self) {
-        // Both fail only for a process that is gone already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// The last lines that a server wrote to stderr, other than where it listens.
-#[derive(Clone, Default)]
-pub(crate) struct Tail(Arc<Mutex<VecDeque<String>>>);
-
-impl Tail {
-    fn push(&self, line: String) {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.len() == TAIL {
-            lines.pop_front();
-        }
-        lines.push_back(line);
-    }
-}
-
-impl fmt::Display for Tail {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.iter().try_for_each(|line| write!(f, "\n  it said: {line}"))
-    }
-}
-
-/// Reads stderr to its end, so that the server never waits for a reader.
-fn follow(stderr: ChildStderr, ready: oneshot::Sender<SocketAddr>, said: &Tail) {
-    let mut ready = Some(ready);
-    for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-        match (listening(&line), ready.take()) {
-            // Fails when nobody waits any more.
-            (Some(address), Some(ready)) => drop(ready.send(address)),
-            (_, still) => {
-                ready = still;
-                said.push(line);
-            }
-        }
-    }
-}
-
-/// The address in a ready line, `listening on tcp://127.0.0.1:7000 (echo)`.
-fn listening(line: &str) -> Option<SocketAddr> {
-    let (_, rest) = line.split_once("listening on ")?;
-    let rest = rest.strip_prefix("tcp://").or_else(|| rest.strip_prefix("udp://"))?;
-    rest.split_whitespace().next()?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_ready_line_says_the_address() {
-        let address = Some(SocketAddr::from(([127, 0, 0, 1], 7000)));
-        assert_eq!(listening("listening on tcp://127.0.0.1:7000 (echo)"), address);
-        assert_eq!(listening("INFO listening on tcp://127.0.0.1:7000"), address);
-        assert_eq!(listening("listening on udp://127.0.0.1:7000 (echo)"), address);
-        assert_eq!(listening("listening on unix:/run/echo (echo)"), None);
-        assert_eq!(listening("listening on tcp://somewhere (echo)"), None);
-    }
 
     #[test]
     fn the_guests_are_wasm() {
@@ -378,33 +301,13 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_server_that_ends_at_once_is_an_error_with_its_last_words() {
-        let mut command = Command::new("sh");
-        command.args(["-c", "echo no such plugin >&2; exit 64"]);
-        let error = Server::start(&mut command, Over::Tcp, None).await.err().unwrap().to_string();
-        assert!(error.contains("ended before it listened"), "{error}");
-        assert!(error.ends_with("\n  it said: no such plugin"), "{error}");
-    }
-
-    #[tokio::test]
-    async fn dropping_a_server_ends_its_process() {
-        let mut command = Command::new("sh");
-        command.args(["-c", "echo listening on tcp://127.0.0.1:1 >&2; exec sleep 1000"]);
-        let server = Server::start(&mut command, Over::Tcp, None).await.unwrap();
-        let id = server.child.0.id();
-        assert!(Path::new(&format!("/proc/{id}")).exists());
-        drop(server);
-        assert!(!Path::new(&format!("/proc/{id}")).exists());
-    }
-
     #[test]
     fn every_server_has_a_place_in_a_whole_run() {
-        for (name, kind) in Kind::NAMES {
+        for (name, kind) in Kind::NAMES.into_iter().chain(Kind::HTTP) {
             let does = |&(_, scenario): &(&str, Scenario)| {
                 kind.belongs_to(scenario) && kind.serves(scenario.carrier())
             };
-            assert!(Scenario::NAMES.iter().any(does), "{name}");
+            assert!(Scenario::NAMES.iter().chain(&Scenario::HTTP).any(does), "{name}");
         }
         assert!(!Kind::Gevent.serves(Carrier::Udp));
     }
