@@ -3,8 +3,9 @@
 
 use sha2::{Digest as _, Sha256};
 
-/// What an entry begins with; another form of entries has another number. It is part of the key.
-pub(super) const MAGIC: &[u8] = b"portcell code 1\n";
+/// What an entry begins with; another form of entries, or of what is done to a module before it is
+/// compiled, has another number. It is part of the key.
+pub(super) const MAGIC: &[u8] = b"portcell code 2\n";
 
 const DIGEST: usize = 32;
 

@@ -7,6 +7,7 @@ mod order;
 mod process;
 mod segments;
 mod stop;
+mod tables;
 
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -156,5 +157,7 @@ fn processors() -> usize {
 
 /// The code of a module, or why wasmtime refuses it.
 fn precompile(engine: &WasmEngine, module: &[u8]) -> Result<Vec<u8>, String> {
-    engine.precompile_module(&segments::join(module)).map_err(|error| one_line(&error))
+    engine
+        .precompile_module(&tables::drop_unused(segments::join(module)))
+        .map_err(|error| one_line(&error))
 }
