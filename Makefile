@@ -94,6 +94,11 @@ doc: ## API documentation; a warning is an error
 	$(IN_PLUGINS) cargo doc $(LOCKED) --workspace --no-deps
 	cargo doc $(LOCKED) --workspace --no-deps
 
+.PHONY: counts
+counts: tools guests ## Count the instructions of the hot path: more than recorded is an error; COUNTS=--record records
+	@scripts/need-programs valgrind
+	cargo run $(LOCKED) --release -p portcell-benches -- counts $(COUNTS)
+
 .PHONY: bench
 bench: tools guests build ## Measure portcell against other servers: benches/RESULTS.md; BENCH=--help says what else
 	scripts/bench-peers

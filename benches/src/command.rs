@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Command, value_parser};
 
+use crate::bare::SERVE_BARE;
+use crate::counts::COUNTS;
 use crate::hot_path::HOT_PATH;
 use crate::http::HTTP;
 use crate::instances::INSTANCES;
@@ -18,7 +20,16 @@ pub(crate) fn command() -> Command {
     Command::new("portcell-benches")
         .about("Measures portcell against other servers in the same run")
         .args_conflicts_with_subcommands(true)
-        .subcommands([serve_tokio(), neighbours(), http(), instances(), hot_path(), slope()])
+        .subcommands([
+            serve_tokio(),
+            Command::new(SERVE_BARE).hide(true),
+            neighbours(),
+            http(),
+            instances(),
+            hot_path(),
+            counts(),
+            slope(),
+        ])
         .args([
             list("servers", Kind::NAMES.map(|(name, _)| name).into(), &Kind::USUAL).help(
                 "Servers in turn; the others are compared with the first. One may be named twice",
@@ -80,6 +91,19 @@ fn hot_path() -> Command {
             count("connections", "1000").help("One after the other"),
             count("rounds", "1").help("Messages of each"),
             file("plugin").help("The module [default: plugins/echo.wasm]"),
+        ])
+}
+
+fn counts() -> Command {
+    Command::new(COUNTS)
+        .about("Counts instructions by valgrind, and fails if they are more than recorded")
+        .args([
+            file("plugin").help("The second module [default: plugins/echo.wasm]"),
+            file("recorded").help("What to compare with [default: benches/instructions.json]"),
+            Arg::new("record")
+                .long("record")
+                .action(ArgAction::SetTrue)
+                .help("Writes what is counted there"),
         ])
 }
 

@@ -1,5 +1,5 @@
 //! The hot path of the server on its own: from an accepted connection to its end, over a stream in
-//! memory. For counting instructions, which do not depend on what else the machine does.
+//! memory. For counting instructions (`counts.rs`), and for profiles.
 
 use std::future::poll_fn;
 use std::path::Path;

@@ -1,7 +1,9 @@
 //! Measures portcell against other servers in the same run: rates, latencies, CPU time per
 //! operation and memory per connection. `README.md` beside this crate says how to read it.
 
+mod bare;
 mod command;
+mod counts;
 mod hot_path;
 mod http;
 mod instances;
@@ -31,7 +33,9 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
+use bare::SERVE_BARE;
 use command::command;
+use counts::COUNTS;
 use hot_path::HOT_PATH;
 use http::HTTP;
 use instances::INSTANCES;
@@ -42,6 +46,10 @@ use report::{Report, Sample};
 use scenarios::{Amount, Scenario};
 use servers::{Kind, Launcher, SERVE_TOKIO};
 use slope::{Limits, Mappings, SLOPE};
+
+/// As portcell has it: what the servers of this program are compared with is not an allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let arguments = command().get_matches();
@@ -54,8 +62,10 @@ fn main() -> ExitCode {
             };
             tokio_echo::serve(identity, of_server.get_flag("udp")).map(|()| true)
         }
+        Some((SERVE_BARE, _)) => bare::serve().map(|()| true),
         Some((NEIGHBOURS, arguments)) => beside_neighbours(arguments).map(|()| true),
         Some((HOT_PATH, arguments)) => on_hot_path(arguments).map(|()| true),
+        Some((COUNTS, arguments)) => counted(arguments),
         Some((INSTANCES, arguments)) => of_instances(arguments).map(|()| true),
         Some((HTTP, arguments)) => over_http(arguments),
         Some((SLOPE, arguments)) => slope_of(arguments).map(|()| true),
@@ -159,6 +169,12 @@ fn beside_neighbours(arguments: &ArgMatches) -> Result<()> {
 }
 
 /// Very many connections.
+fn counted(arguments: &ArgMatches) -> Result<bool> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("instructions.json");
+    let recorded = arguments.get_one("recorded").cloned().unwrap_or(beside);
+    counts::guard(&plugin(arguments), &recorded, arguments.get_flag("record"))
+}
+
 fn slope_of(arguments: &ArgMatches) -> Result<()> {
     let counts = arguments.get_many::<u32>("counts").into_iter().flatten();
     let counts = counts.map(|count| usize::try_from(*count));

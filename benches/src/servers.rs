@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
+use crate::bare::SERVE_BARE;
 use crate::http;
 use crate::load::Over;
 use crate::machine::Apart;
@@ -28,6 +29,9 @@ const MANY: usize = 200;
 pub(crate) enum Kind {
     /// Plain tokio, over TLS tokio-rustls; no sandbox.
     Tokio,
+    /// Tokio and wasmtime with portcell's settings, a fresh instance of the smallest guest for each
+    /// connection, and nothing else.
+    Bare,
     /// portcell with the echo plugin, written in Rust with the SDK.
     PortcellSdk,
     /// portcell with the smallest guest.
@@ -54,8 +58,9 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// All kinds and their names, in the order in which they are measured.
-    pub(crate) const NAMES: [(&'static str, Self); 10] = [
+    pub(crate) const NAMES: [(&'static str, Self); 11] = [
         ("tokio", Self::Tokio),
+        ("bare", Self::Bare),
         ("portcell-sdk", Self::PortcellSdk),
         ("portcell-wat", Self::PortcellWat),
         ("portcell-inetd", Self::PortcellInetd),
@@ -92,7 +97,7 @@ impl Kind {
     pub(crate) fn belongs_to(self, scenario: Scenario) -> bool {
         match self {
             Self::Tokio | Self::PortcellSdk | Self::Gevent | Self::Go => true,
-            Self::PortcellWat | Self::Nginx => scenario.is_usual(),
+            Self::Bare | Self::PortcellWat | Self::Nginx => scenario.is_usual(),
             Self::PortcellInetd | Self::Asyncio => {
                 scenario.is_usual() && !matches!(scenario, Scenario::FirstByte(_))
             }
@@ -115,8 +120,8 @@ impl Kind {
     }
 
     fn is_portcell(self) -> bool {
-        use Kind::{Asyncio, Gevent, Go, Nginx, Tokio, WasmtimeServe};
-        ![Tokio, Gevent, Asyncio, Go, Nginx, WasmtimeServe].contains(&self)
+        use Kind::{Asyncio, Bare, Gevent, Go, Nginx, Tokio, WasmtimeServe};
+        ![Tokio, Bare, Gevent, Asyncio, Go, Nginx, WasmtimeServe].contains(&self)
     }
 }
 
@@ -181,6 +186,11 @@ impl Launcher {
         let in_folder = |name: &str| self.folder.path().join(name);
         let mut command = match kind {
             Kind::Tokio => tokio_echo(carrier)?,
+            Kind::Bare => {
+                let mut command = Command::new(std::env::current_exe()?);
+                command.arg(SERVE_BARE);
+                command
+            }
             Kind::Nginx => {
                 let echo = Server::start(&mut tokio_echo(carrier)?, Over::Tcp, self.apart).await?;
                 let (program, module) = (peers("nginx"), peers(NGINX_MODULE));
@@ -283,12 +293,13 @@ fn many(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The smallest guest that can echo.
+pub(crate) const MINIMUM_TEXT: &str = include_str!("../guests/minimum.wat");
+
 const MINIMUM: &str = "minimum.wasm";
 const INETD: &str = "inetd.wasm";
-const GUESTS: [(&str, &str); 2] = [
-    (MINIMUM, include_str!("../guests/minimum.wat")),
-    (INETD, include_str!("../guests/inetd.wat")),
-];
+const GUESTS: [(&str, &str); 2] =
+    [(MINIMUM, MINIMUM_TEXT), (INETD, include_str!("../guests/inetd.wat"))];
 
 #[cfg(test)]
 mod tests {
