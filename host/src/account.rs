@@ -155,7 +155,17 @@ impl Account {
     /// CPU time that the instance has used, host calls included. What the running poll has used
     /// is added when it ends.
     pub fn cpu(&self) -> Duration {
-        Duration::from_nanos(self.cpu.used())
+        Duration::from_nanos(self.cpu_nanos())
+    }
+
+    /// The same in nanoseconds.
+    pub(crate) fn cpu_nanos(&self) -> u64 {
+        self.cpu.used()
+    }
+
+    /// What of it was used when bytes last moved.
+    pub(crate) fn cpu_when_moved(&self) -> u64 {
+        self.cpu_when_moved.load(Relaxed)
     }
 
     /// The memory that the instance has now, in bytes.

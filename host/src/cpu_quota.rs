@@ -23,9 +23,9 @@ const SAVED: Duration = Duration::from_secs(1);
 /// How long one is held until it is looked at whether the bound has changed.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Where there is no bound, CPU time is added to the shared count in pieces of this size at least:
+/// Where there is no bound, CPU time is added to the shared count in pieces of so many nanoseconds at least:
 /// with each poll it would cost all threads a cache line.
-const PIECE: Duration = Duration::from_millis(1);
+const PIECE: u64 = 1_000_000;
 
 /// The CPU time of many instances.
 #[derive(Debug, Default)]
@@ -111,8 +111,8 @@ impl CpuQuota {
 pub(crate) struct CpuUser<'a> {
     quota: &'a CpuQuota,
     account: &'a Account,
-    /// Of the CPU time in its account, what is in the quota's, too.
-    charged: Duration,
+    /// Of the CPU time in its account, what is in the quota's, too, in nanoseconds.
+    charged: u64,
     hold: Option<Hold>,
 }
 
@@ -129,7 +129,7 @@ struct Hold {
 
 impl<'a> CpuUser<'a> {
     pub(crate) const fn new(quota: &'a CpuQuota, account: &'a Account) -> Self {
-        Self { quota, account, charged: Duration::ZERO, hold: None }
+        Self { quota, account, charged: 0, hold: None }
     }
 
     /// Asked before each poll: until when it is held at most before this is asked again. `None` if
@@ -161,15 +161,15 @@ impl<'a> CpuUser<'a> {
 
     /// Charges what the instance has used since this was last called.
     pub(crate) fn poll_ends(&mut self, now: Instant) {
-        let more = self.account.cpu().saturating_sub(self.charged);
+        let more = self.account.cpu_nanos().saturating_sub(self.charged);
         if more >= PIECE || self.quota.is_bound() {
             self.charge(more, now);
         }
     }
 
-    fn charge(&mut self, more: Duration, now: Instant) {
+    fn charge(&mut self, more: u64, now: Instant) {
         self.charged += more;
-        self.quota.charge(more, now);
+        self.quota.charge(Duration::from_nanos(more), now);
     }
 
     /// Counts how long it has been held so far.
@@ -187,8 +187,8 @@ impl Drop for CpuUser<'_> {
     fn drop(&mut self) {
         let now = Instant::now();
         self.count(now);
-        let more = self.account.cpu().saturating_sub(self.charged);
-        if !more.is_zero() {
+        let more = self.account.cpu_nanos().saturating_sub(self.charged);
+        if more > 0 {
             self.charge(more, now);
         }
     }

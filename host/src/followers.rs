@@ -2,6 +2,7 @@
 //! misses some, and is told how many.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use tokio::sync::broadcast::{Receiver, Sender, error::RecvError};
 
@@ -11,11 +12,18 @@ const BEHIND: usize = 1024;
 
 /// Those who follow.
 #[derive(Debug)]
-pub struct Followers(Sender<Arc<str>>);
+pub struct Followers {
+    sender: Sender<Arc<str>>,
+    /// The channel knows, too, behind a lock: this is asked for each connection.
+    count: Arc<AtomicUsize>,
+}
 
 /// What one who follows hears.
 #[derive(Debug)]
-pub struct Following(Receiver<Arc<str>>);
+pub struct Following {
+    receiver: Receiver<Arc<str>>,
+    count: Arc<AtomicUsize>,
+}
 
 /// What there is to hear.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,38 +36,46 @@ pub enum Heard {
 
 impl Default for Followers {
     fn default() -> Self {
-        Self(Sender::new(BEHIND))
+        Self { sender: Sender::new(BEHIND), count: Arc::default() }
     }
 }
 
 impl Followers {
     /// Whether there is anybody.
     pub fn are_there(&self) -> bool {
-        self.0.receiver_count() > 0
+        self.count.load(Relaxed) > 0
     }
 
     /// Tells all of them. Never waits.
     pub fn tell(&self, line: &str) {
         if self.are_there() {
             // The last one may have gone just now.
-            let _ = self.0.send(line.into());
+            let _ = self.sender.send(line.into());
         }
     }
 
     /// One more, who hears what is told from now on.
     pub fn follow(&self) -> Following {
-        Following(self.0.subscribe())
+        let (receiver, count) = (self.sender.subscribe(), Arc::clone(&self.count));
+        count.fetch_add(1, Relaxed);
+        Following { receiver, count }
     }
 }
 
 impl Following {
     /// Waits for something to hear; `None` when there will be nothing more. Safe to cancel.
     pub async fn next(&mut self) -> Option<Heard> {
-        match self.0.recv().await {
+        match self.receiver.recv().await {
             Ok(line) => Some(Heard::Line(line)),
             Err(RecvError::Lagged(missed)) => Some(Heard::Missed(missed)),
             Err(RecvError::Closed) => None,
         }
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Relaxed);
     }
 }
 
