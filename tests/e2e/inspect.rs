@@ -314,3 +314,16 @@ fn inspect_shows_a_plugin_that_cannot_be_served_too() -> TestResult {
     assert_eq!(value["unknown_imports"], serde_json::json!(["env.mystery"]));
     Ok(())
 }
+
+/// One indexing that can panic is enough to bring back what std has for panics: kilobytes of
+/// data that each connection has for itself.
+#[test]
+fn echo_carries_nothing_that_it_does_not_use() {
+    let value = value(&plugin("echo"));
+    let sections = &value["sections"];
+    assert!(sections["data"].as_u64().unwrap() < 1024, "{sections}");
+    assert!(sections["code"].as_u64().unwrap() < 8192, "{sections}");
+    assert_eq!(value["initialize"], false);
+    let imports = value["imports"].as_array().unwrap();
+    assert!(imports.iter().all(|import| import["module"] == "portcell_v1"), "{imports:?}");
+}
