@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::SystemTime;
 
-use wasmtime::{InstancePre, Linker, Module, ModuleExport};
+use wasmtime::{InstancePre, Linker, Module, ModuleExport, Store};
 
 use crate::cache::{Cache, Key};
 use crate::compile::{Bounds, CompileError, Compiler, Stop};
@@ -47,6 +47,10 @@ pub(crate) struct Code {
     pub(crate) pre: Heavy<InstancePre<Guest>>,
     pub(crate) start: ModuleExport,
     pub(crate) initialize: Option<ModuleExport>,
+    /// The exported memory, which every plugin has.
+    pub(crate) memory: Option<ModuleExport>,
+    /// Whether it counts fuel.
+    pub(crate) counts_fuel: bool,
 }
 
 /// Loads handlers: an engine, the host calls that guests are linked to, and a compiler.
@@ -268,6 +272,8 @@ impl Loader {
             pre: Heavy::new(pre),
             start,
             initialize,
+            memory: export("memory"),
+            counts_fuel: Store::new(self.engine.wasm(), ()).set_fuel(0).is_ok(),
         };
         Ok(Handler {
             config: Arc::clone(config),

@@ -86,8 +86,10 @@ pub(crate) fn store(
     let memory = Share::of(Arc::clone(memory));
     let guest = Guest::new(config, handler.entry(), connection, memory);
     let mut store = Store::new(handler.code.pre.module().engine(), guest);
-    // It fails where fuel is not counted.
-    let _ = store.set_fuel(fuel);
+    if handler.code.counts_fuel {
+        // It cannot fail where fuel is counted.
+        let _ = store.set_fuel(fuel);
+    }
     store.limiter(|guest| &mut guest.meter);
     store.set_hostcall_fuel(HOST_CALL_FUEL);
     store.set_epoch_deadline(1);
@@ -106,7 +108,9 @@ pub(crate) async fn make(
     let is_of_the_tenant = store.data().meter.denied == Some(Denied::By(TENANT_MEMORY));
     made(instance.as_ref().map_or_else(is_of_the_guest, |_| true) || is_of_the_tenant);
     let instance = instance?;
-    store.data_mut().memory = instance.get_memory(&mut *store, "memory");
+    let memory =
+        handler.code.memory.and_then(|memory| instance.get_module_export(&mut *store, &memory));
+    store.data_mut().memory = memory.and_then(wasmtime::Extern::into_memory);
     if let Some(initialize) = &handler.code.initialize {
         let function = instance
             .get_module_export(&mut *store, initialize)
