@@ -6,6 +6,7 @@ mod flows;
 mod multicast;
 mod socket;
 mod troubles;
+mod turns;
 
 use std::io;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use self::flows::Flows;
 use self::socket::{Arrived, BATCH, Incoming};
 use self::troubles::{Trouble, Troubles};
+use self::turns::Turns;
 use super::Accepted;
 use super::accept::Gone;
 use super::backoff::{Backoff, Verdict};
@@ -59,6 +61,7 @@ pub async fn take_in(
         start,
         flows,
         troubles: Troubles::default(),
+        turns: Turns::default(),
         full: None,
     };
     intake.run().await
@@ -73,6 +76,7 @@ struct Intake<'a, F> {
     start: F,
     flows: MutexGuard<'a, Flows>,
     troubles: Troubles,
+    turns: Turns,
     /// While the last newcomer found no place.
     full: Option<Condition<'a>>,
 }
@@ -144,7 +148,7 @@ impl<F: FnMut(Accepted, Entry)> Intake<'_, F> {
                 woken = self.datagrams.ready(reads && pause.is_none(), sending == Sending::Blocked) => {
                     woken.map_err(|error| self.gone(error))?;
                 }
-                () = self.datagrams.outbox.filled() => {}
+                () = self.datagrams.outbox.filled() => self.turns.give().await,
                 // The life outlasts its loops.
                 _ = phases.changed() => {}
                 ended = self.flows.ended() => self.settle(ended, phase),
@@ -211,6 +215,7 @@ impl<F: FnMut(Accepted, Entry)> Intake<'_, F> {
             self.life.counts().truncated.add(1);
             self.note(Trouble::Cut, 1);
         }
+        self.turns.delivered();
         self.hand_over(ends, size, || Datagram { bytes: bytes.into(), size }, phase);
     }
 
@@ -277,6 +282,7 @@ impl<F: FnMut(Accepted, Entry)> Intake<'_, F> {
         self.note(Trouble::Unsent, unsent);
         for _ in 0..SENDS {
             let mut datagrams = outbox.take(BATCH);
+            self.turns.took(datagrams.len());
             let Some(first) = datagrams.first() else { return Sending::Done };
             let (sent, blocked) = match self.datagrams.send(&datagrams) {
                 Ok(sent) => (sent, false),
