@@ -109,11 +109,12 @@ impl Feed {
     }
 
     /// Puts a datagram of `size` bytes, which is made if there is room for it, into the queue.
+    /// Gives who is to be woken, if the guest waits for something.
     pub(crate) fn deliver<D: FnOnce() -> Datagram>(
         &self,
         size: usize,
         datagram: D,
-    ) -> Result<(), Undelivered<D>> {
+    ) -> Result<Option<Waker>, Undelivered<D>> {
         let mut inbox = self.0.inbox();
         if inbox.over {
             return Err(Undelivered::Over(datagram));
@@ -126,8 +127,7 @@ impl Feed {
         inbox.bytes += datagram.bytes.len();
         inbox.queue.push_back(datagram);
         drop(inbox);
-        self.0.waker.wake();
-        Ok(())
+        Ok(self.0.waker.take())
     }
 
     /// Since when nothing has moved in either direction; `None` before the connection is there.

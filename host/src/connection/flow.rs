@@ -267,7 +267,8 @@ mod tests {
 
     impl Both {
         fn deliver(&self, text: &str) -> bool {
-            self.feed.deliver(text.len(), || datagram(text)).is_ok()
+            let delivered = self.feed.deliver(text.len(), || datagram(text));
+            delivered.map(|waker| waker.map(Waker::wake)).is_ok()
         }
 
         /// The next datagram, or why there is none.

@@ -9,6 +9,7 @@ mod troubles;
 mod turns;
 
 use std::io;
+use std::task::Waker;
 use std::time::Duration;
 
 use tokio::sync::MutexGuard;
@@ -62,6 +63,7 @@ pub async fn take_in(
         flows,
         troubles: Troubles::default(),
         turns: Turns::default(),
+        asleep: Vec::new(),
         full: None,
     };
     intake.run().await
@@ -77,6 +79,8 @@ struct Intake<'a, F> {
     flows: MutexGuard<'a, Flows>,
     troubles: Troubles,
     turns: Turns,
+    /// Who has got something, and is not awake yet.
+    asleep: Vec<Waker>,
     /// While the last newcomer found no place.
     full: Option<Condition<'a>>,
 }
@@ -188,6 +192,7 @@ impl<F: FnMut(Accepted, Entry)> Intake<'_, F> {
                     for arrived in incoming.arrived() {
                         self.arrive(arrived, phase);
                     }
+                    self.wake();
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Ok(Receiving::Done);
@@ -228,7 +233,7 @@ impl<F: FnMut(Accepted, Entry)> Intake<'_, F> {
         phase: Phase,
     ) {
         match self.flows.deliver(&ends, size, datagram) {
-            Ok(()) => {}
+            Ok(waker) => self.asleep.extend(waker),
             Err(Undelivered::Full) => {
                 self.life.counts().dropped.add(1);
                 self.note(Trouble::SlowGuest, 1);
@@ -272,6 +277,16 @@ impl<F: FnMut(Accepted, Entry)> Intake<'_, F> {
         for datagram in ended.rest {
             self.hand_over(ends, datagram.size, || datagram, phase);
         }
+        self.wake();
+    }
+
+    /// Wakes the guests whose flows have got something.
+    fn wake(&mut self) {
+        match &self.asleep[..] {
+            [alone] => alone.wake_by_ref(),
+            all => self.turns.wake(all),
+        }
+        self.asleep.clear();
     }
 
     /// Sends what flows have written, a batch at most.

@@ -146,8 +146,12 @@ async fn answers_of_guests_that_have_their_turn_together_go_out_together() {
     }
     drop(release);
     holding.await.unwrap().unwrap_err();
-    for (echo, peer) in echoes.into_iter().zip(peers.iter()) {
-        let _open = within("an echo", echo).await.unwrap();
+    let mut open = Vec::new();
+    for echo in echoes {
+        open.push(within("an echo", echo).await.unwrap());
+    }
+    // Now that nobody looks at them any more.
+    for peer in peers.iter() {
         peer.set_nonblocking(false).unwrap();
         peer.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut buf = [0; 9];
