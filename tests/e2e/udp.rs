@@ -303,6 +303,57 @@ fn answers_leave_from_the_address_that_was_asked() {
 }
 
 #[test]
+fn a_burst_of_one_peer_comes_back_whole_and_in_order() {
+    let server = start("echoes_datagrams", &[]);
+    let peer = server.peer();
+    peer.is_echoed();
+    for round in 0..20_u8 {
+        // More than one call takes, and as many as wait for a guest at most.
+        let datagram = |n: u8| [&[round, n][..], &bytes(usize::from(n))].concat();
+        for n in 0..64 {
+            peer.send(datagram(n));
+        }
+        for n in 0..64 {
+            assert!(peer.receive() == datagram(n), "{n} of round {round}");
+        }
+    }
+    assert!(peer.hears_nothing(), "one came twice");
+}
+
+#[test]
+fn bursts_of_many_peers_come_back_whole_in_order_and_from_the_address_that_was_asked() {
+    let folder = Folder::new();
+    let guest = folder.guest("echoes_datagrams");
+    let server = Server::run(&guest).listen("udp://:0").arguments(&["--flow-queue", "64"]).start();
+    let mut addresses = vec!["127.0.0.1", "127.0.0.2", "127.0.0.3"];
+    if has_ipv6() {
+        addresses.push("::1");
+    }
+    // Neighbours ask at different addresses. A peer hears nothing that comes from another.
+    let addresses = addresses.into_iter().cycle().take(20);
+    let peers: Vec<_> = addresses.map(|ip| Peer::of((ip, server.udp_port()))).collect();
+    for peer in &peers {
+        peer.is_echoed();
+    }
+    for round in 0..20_u8 {
+        for n in 0..8_u8 {
+            for peer in &peers {
+                peer.send([round, n]);
+            }
+        }
+        for (at, peer) in peers.iter().enumerate() {
+            for n in 0..8_u8 {
+                assert_eq!(peer.receive(), [round, n], "peer {at}");
+            }
+        }
+    }
+    for (at, peer) in peers.iter().enumerate() {
+        peer.send("last");
+        assert_eq!(peer.receive(), b"last", "peer {at} got one twice");
+    }
+}
+
+#[test]
 fn a_peer_that_asks_at_two_addresses_has_two_flows() {
     let server = {
         let folder = Folder::new();

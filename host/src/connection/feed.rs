@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 
@@ -79,12 +79,17 @@ pub(super) struct Shared {
     most: usize,
     /// Bytes that came in, an empty datagram counted as one.
     received: AtomicU64,
-    outgoing: AtomicUsize,
-    outgoing_bytes: AtomicUsize,
+    /// What is on its way out, as [`OnItsWay`] has it.
+    outgoing: AtomicU64,
     /// The guest's task, for what comes in and for room.
     waker: AtomicWaker,
     account: OnceLock<Arc<Account>>,
 }
+
+/// Datagrams on their way out and their bytes, in one number, so that nobody ever sees the one
+/// without the other: the upper half counts, the lower half has the bytes.
+#[derive(Clone, Copy, Debug)]
+struct OnItsWay(u64);
 
 #[derive(Debug, Default)]
 struct Inbox {
@@ -104,11 +109,12 @@ impl Feed {
     }
 
     /// Puts a datagram of `size` bytes, which is made if there is room for it, into the queue.
+    /// Gives who is to be woken, if the guest waits for something.
     pub(crate) fn deliver<D: FnOnce() -> Datagram>(
         &self,
         size: usize,
         datagram: D,
-    ) -> Result<(), Undelivered<D>> {
+    ) -> Result<Option<Waker>, Undelivered<D>> {
         let mut inbox = self.0.inbox();
         if inbox.over {
             return Err(Undelivered::Over(datagram));
@@ -121,8 +127,7 @@ impl Feed {
         inbox.bytes += datagram.bytes.len();
         inbox.queue.push_back(datagram);
         drop(inbox);
-        self.0.waker.wake();
-        Ok(())
+        Ok(self.0.waker.take())
     }
 
     /// Since when nothing has moved in either direction; `None` before the connection is there.
@@ -169,8 +174,7 @@ impl Shared {
                 ..Inbox::default()
             }),
             most: most.get() as usize,
-            outgoing: AtomicUsize::new(0),
-            outgoing_bytes: AtomicUsize::new(0),
+            outgoing: AtomicU64::new(0),
             waker: AtomicWaker::new(),
             account: OnceLock::new(),
         })
@@ -218,20 +222,27 @@ impl Shared {
 
     /// A datagram is on its way out.
     pub(super) fn fills(&self, bytes: usize) {
-        self.outgoing.fetch_add(1, SeqCst);
-        self.outgoing_bytes.fetch_add(bytes, SeqCst);
+        self.outgoing.fetch_add(OnItsWay::one(bytes).0, SeqCst);
     }
 
-    /// A datagram has left, or is lost.
+    /// A datagram has left, or is lost. Only a guest that had no room is woken by that: one that
+    /// waits for its peer would look around after each of its own answers.
     pub(super) fn empties(&self, bytes: usize) {
-        self.outgoing.fetch_sub(1, SeqCst);
-        self.outgoing_bytes.fetch_sub(bytes, SeqCst);
-        self.waker.wake();
+        let one = OnItsWay::one(bytes);
+        let before = OnItsWay(self.outgoing.fetch_sub(one.0, SeqCst));
+        if !before.leaves_room() && before.without(one).leaves_room() {
+            self.waker.wake();
+        }
     }
 
     /// Whether one more may go out.
     pub(super) fn has_room(&self) -> bool {
-        self.outgoing.load(SeqCst) < OUTGOING && self.outgoing_bytes.load(SeqCst) < WAITING
+        OnItsWay(self.outgoing.load(SeqCst)).leaves_room()
+    }
+
+    /// Wakes the guest, whatever it waits for.
+    pub(super) fn wake(&self) {
+        self.waker.wake();
     }
 
     /// Nobody will read any more.
@@ -248,6 +259,22 @@ impl Shared {
 
     fn inbox(&self) -> MutexGuard<'_, Inbox> {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl OnItsWay {
+    /// A datagram of so many bytes. With [`WAITING`] and one datagram more, the lower half is far
+    /// from full.
+    const fn one(bytes: usize) -> Self {
+        Self((1 << 32) | bytes as u64)
+    }
+
+    const fn without(self, one: Self) -> Self {
+        Self(self.0 - one.0)
+    }
+
+    const fn leaves_room(self) -> bool {
+        (self.0 >> 32) < OUTGOING as u64 && (self.0 & 0xFFFF_FFFF) < WAITING as u64
     }
 }
 

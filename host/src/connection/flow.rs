@@ -215,10 +215,30 @@ impl Drop for Flow {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    use std::task::{Wake, Waker};
+
     use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
     use super::super::feed::{OUTGOING, Undelivered, WAITING};
     use super::*;
+
+    /// How often a guest was woken.
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+
+    impl Woken {
+        /// Since this was last asked.
+        fn times(&self) -> usize {
+            self.0.swap(0, SeqCst)
+        }
+    }
 
     struct Both {
         flow: Flow,
@@ -247,7 +267,8 @@ mod tests {
 
     impl Both {
         fn deliver(&self, text: &str) -> bool {
-            self.feed.deliver(text.len(), || datagram(text)).is_ok()
+            let delivered = self.feed.deliver(text.len(), || datagram(text));
+            delivered.map(|waker| waker.map(Waker::wake)).is_ok()
         }
 
         /// The next datagram, or why there is none.
@@ -333,6 +354,37 @@ mod tests {
         both.outbox.close();
         assert!(both.flow.events().writable);
         assert_eq!(both.write(1), Err(io::ErrorKind::BrokenPipe));
+    }
+
+    #[test]
+    fn only_a_guest_that_had_no_room_is_woken_when_its_answers_leave() {
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut cx = Context::from_waker(&waker);
+        let mut both = flow("x", None);
+        both.read().unwrap();
+        assert!(both.flow.poll_read(&mut cx, &mut [0]).is_pending());
+        for _ in 0..OUTGOING - 1 {
+            both.write(1).unwrap();
+        }
+        drop(both.outbox.take(OUTGOING));
+        assert_eq!(woken.times(), 0, "it waits for its peer");
+        both.deliver("y");
+        assert_eq!(woken.times(), 1);
+        both.read().unwrap();
+
+        for length in [1, WAITING / 2] {
+            while both.write(length).is_ok() {}
+            assert!(both.flow.poll_write(&mut cx, b"z").is_pending());
+            drop(both.outbox.take(1));
+            assert_eq!(woken.times(), 1, "there is room, of {length} bytes");
+            drop(both.outbox.take(OUTGOING));
+            assert_eq!(woken.times(), 0);
+        }
+        both.write(1).unwrap();
+        assert!(both.flow.poll_readable(&mut cx).is_pending());
+        both.outbox.close();
+        assert_eq!(woken.times(), 1, "the socket is gone");
     }
 
     #[test]

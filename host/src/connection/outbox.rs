@@ -122,8 +122,10 @@ impl Outbox {
         queue.closed = true;
         let dropped = std::mem::take(&mut queue.datagrams);
         drop(queue);
-        // Here flows are woken.
-        drop(dropped);
+        // Who waits for something else than room wants to know, too.
+        for datagram in dropped {
+            datagram.flow.wake();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {

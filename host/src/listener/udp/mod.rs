@@ -6,8 +6,10 @@ mod flows;
 mod multicast;
 mod socket;
 mod troubles;
+mod turns;
 
 use std::io;
+use std::task::Waker;
 use std::time::Duration;
 
 use tokio::sync::MutexGuard;
@@ -16,6 +18,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use self::flows::Flows;
 use self::socket::{Arrived, BATCH, Incoming};
 use self::troubles::{Trouble, Troubles};
+use self::turns::Turns;
 use super::Accepted;
 use super::accept::Gone;
 use super::backoff::{Backoff, Verdict};
@@ -59,6 +62,8 @@ pub async fn take_in(
         start,
         flows,
         troubles: Troubles::default(),
+        turns: Turns::default(),
+        asleep: Vec::new(),
         full: None,
     };
     intake.run().await
@@ -73,6 +78,9 @@ struct Intake<'a, F> {
     start: F,
     flows: MutexGuard<'a, Flows>,
     troubles: Troubles,
+    turns: Turns,
+    /// Who has got something, and is not awake yet.
+    asleep: Vec<Waker>,
     /// While the last newcomer found no place.
     full: Option<Condition<'a>>,
 }
@@ -144,7 +152,7 @@ impl<F: FnMut(Accepted, Entry)> Intake<'_, F> {
                 woken = self.datagrams.ready(reads && pause.is_none(), sending == Sending::Blocked) => {
                     woken.map_err(|error| self.gone(error))?;
                 }
-                () = self.datagrams.outbox.filled() => {}
+                () = self.datagrams.outbox.filled() => self.turns.give().await,
                 // The life outlasts its loops.
                 _ = phases.changed() => {}
                 ended = self.flows.ended() => self.settle(ended, phase),
@@ -184,6 +192,7 @@ impl<F: FnMut(Accepted, Entry)> Intake<'_, F> {
                     for arrived in incoming.arrived() {
                         self.arrive(arrived, phase);
                     }
+                    self.wake();
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Ok(Receiving::Done);
@@ -211,6 +220,7 @@ impl<F: FnMut(Accepted, Entry)> Intake<'_, F> {
             self.life.counts().truncated.add(1);
             self.note(Trouble::Cut, 1);
         }
+        self.turns.delivered();
         self.hand_over(ends, size, || Datagram { bytes: bytes.into(), size }, phase);
     }
 
@@ -223,7 +233,7 @@ impl<F: FnMut(Accepted, Entry)> Intake<'_, F> {
         phase: Phase,
     ) {
         match self.flows.deliver(&ends, size, datagram) {
-            Ok(()) => {}
+            Ok(waker) => self.asleep.extend(waker),
             Err(Undelivered::Full) => {
                 self.life.counts().dropped.add(1);
                 self.note(Trouble::SlowGuest, 1);
@@ -267,6 +277,16 @@ impl<F: FnMut(Accepted, Entry)> Intake<'_, F> {
         for datagram in ended.rest {
             self.hand_over(ends, datagram.size, || datagram, phase);
         }
+        self.wake();
+    }
+
+    /// Wakes the guests whose flows have got something.
+    fn wake(&mut self) {
+        match &self.asleep[..] {
+            [alone] => alone.wake_by_ref(),
+            all => self.turns.wake(all),
+        }
+        self.asleep.clear();
     }
 
     /// Sends what flows have written, a batch at most.
@@ -277,6 +297,7 @@ impl<F: FnMut(Accepted, Entry)> Intake<'_, F> {
         self.note(Trouble::Unsent, unsent);
         for _ in 0..SENDS {
             let mut datagrams = outbox.take(BATCH);
+            self.turns.took(datagrams.len());
             let Some(first) = datagrams.first() else { return Sending::Done };
             let (sent, blocked) = match self.datagrams.send(&datagrams) {
                 Ok(sent) => (sent, false),

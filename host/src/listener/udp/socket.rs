@@ -64,6 +64,13 @@ pub(super) struct Incoming {
     taken: Vec<Header>,
 }
 
+/// What one call has received.
+struct Took {
+    messages: usize,
+    /// Datagrams that the kernel has dropped since the last time.
+    drops: u32,
+}
+
 /// What the kernel says of a datagram.
 struct Header {
     /// Which of the rooms it is in.
@@ -145,7 +152,18 @@ impl Datagrams {
     /// `WouldBlock` if there are none. Gives how many the kernel has dropped since the last time.
     pub(super) fn receive(&self, incoming: &mut Incoming, most: usize) -> io::Result<u32> {
         incoming.taken.clear();
-        self.socket.try_io(Interest::READABLE, || incoming.receive(self, most))
+        let mut received = None;
+        let outcome = self.socket.try_io(Interest::READABLE, || {
+            let Took { messages, drops } = incoming.receive(self, most)?;
+            if messages == most {
+                return Ok(drops);
+            }
+            // There were no more, and none is looked for until the kernel says so. What has come
+            // since is not missed: the kernel says so anew, which this does not take back.
+            received = Some(drops);
+            Err(io::ErrorKind::WouldBlock.into())
+        });
+        received.map_or(outcome, Ok)
     }
 
     /// Sends `datagrams`, which leave from the same address; gives how many of the first of them
@@ -239,7 +257,7 @@ impl Incoming {
         })
     }
 
-    fn receive(&mut self, datagrams: &Datagrams, most: usize) -> io::Result<u32> {
+    fn receive(&mut self, datagrams: &Datagrams, most: usize) -> io::Result<Took> {
         let rooms = self.bytes.chunks_mut(self.room).take(most);
         let mut slices: Vec<_> = rooms.map(|room| [IoSliceMut::new(room)]).collect();
         // Made anew for each call: the kernel leaves in them how much of their room it has used.
@@ -249,16 +267,18 @@ impl Incoming {
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_TRUNC;
         let fd = datagrams.socket.as_fd().as_raw_fd();
         let mut drops = None;
-        let messages = recvmmsg(fd, &mut headers, slices.iter_mut(), flags, None)?;
-        for (place, message) in messages.enumerate() {
+        let mut messages = 0;
+        let received = recvmmsg(fd, &mut headers, slices.iter_mut(), flags, None)?;
+        for (place, message) in received.enumerate() {
+            messages += 1;
             let told = Told::by(&message);
             drops = told.drops.or(drops);
             let Some(peer) = message.address.as_ref().and_then(socket_address) else { continue };
             let header = Header { place, ends: datagrams.ends(peer, &told), size: message.bytes };
             self.taken.push(header);
         }
-        let Some(drops) = drops else { return Ok(0) };
-        Ok(drops.wrapping_sub(datagrams.drops.swap(drops, Relaxed)))
+        let since = |drops: u32| drops.wrapping_sub(datagrams.drops.swap(drops, Relaxed));
+        Ok(Took { messages, drops: drops.map_or(0, since) })
     }
 }
 

@@ -1,5 +1,7 @@
 //! Where answers come from, and what bounds them.
 
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
 use super::*;
 
 #[tokio::test]
@@ -105,6 +107,58 @@ async fn a_writer_waits_for_room_and_others_are_not_kept_from_theirs() {
     assert_eq!(receive(&b).await, b"goes out");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn answers_of_guests_that_have_their_turn_together_go_out_together() {
+    const PEERS: usize = 10;
+
+    let mut served = Served::at("127.0.0.1:0");
+    let peers: Vec<_> = (0..PEERS).map(|_| bind("127.0.0.1:0")).collect();
+    let peers = Arc::new(peers);
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let written = Arc::new(AtomicUsize::new(0));
+    let mut echoes = Vec::new();
+    for peer in peers.iter() {
+        peer.connect(served.datagrams.bound).unwrap();
+        peer.send(b"1").unwrap();
+        let mut cell = served.cell().await;
+        assert_eq!(cell.text().await, "1");
+        let (peers, written) = (Arc::clone(&peers), Arc::clone(&written));
+        echoes.push(tokio::spawn(async move {
+            assert_eq!(cell.text().await, "2");
+            cell.write(b"yes").await.unwrap();
+            if written.fetch_add(1, SeqCst) == PEERS - 1 {
+                // What is sent here is there at once.
+                let answered = |peer: &std::net::UdpSocket| peer.peek(&mut [0; 9]).is_ok();
+                assert_eq!(peers.iter().filter(|peer| answered(peer)).count(), 0);
+            }
+            cell
+        }));
+    }
+    // The one thread is kept until all datagrams are there.
+    let (begin, holds) = tokio::sync::oneshot::channel();
+    let holding = tokio::spawn(async move {
+        begin.send(()).unwrap();
+        held.recv()
+    });
+    holds.await.unwrap();
+    for peer in peers.iter() {
+        peer.send(b"2").unwrap();
+    }
+    drop(release);
+    holding.await.unwrap().unwrap_err();
+    let mut open = Vec::new();
+    for echo in echoes {
+        open.push(within("an echo", echo).await.unwrap());
+    }
+    // Now that nobody looks at them any more.
+    for peer in peers.iter() {
+        peer.set_nonblocking(false).unwrap();
+        peer.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut buf = [0; 9];
+        assert_eq!(peer.recv(&mut buf).unwrap(), 3);
+    }
+}
+
 #[tokio::test]
 async fn a_datagram_that_cannot_be_sent_stops_nobody() {
     let mut served = Served::at("127.0.0.1:0");
@@ -131,6 +185,8 @@ async fn a_datagram_that_cannot_be_sent_stops_nobody() {
     for n in 0..10 {
         assert_eq!(receive(&peer).await, [n]);
     }
+    cell.write(b"none of them twice").await.unwrap();
+    assert_eq!(receive(&peer).await, b"none of them twice");
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use portcell_abi::Errno;
 use socket2::{Domain, SockRef, Type};
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;

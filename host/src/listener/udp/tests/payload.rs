@@ -61,6 +61,45 @@ async fn empty_datagrams_go_both_ways_and_are_no_end() {
 }
 
 #[tokio::test]
+async fn a_call_that_took_all_there_was_is_not_repeated_until_there_is_more() {
+    let socket = bind("127.0.0.1:0");
+    let address = Bound::Udp(socket.local_addr().unwrap());
+    let datagrams = Datagrams::new(socket, address).unwrap();
+    let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    peer.connect(datagrams.bound).await.unwrap();
+    let asks_kernel = || {
+        let mut asked = false;
+        let _ = datagrams.socket.try_io(Interest::READABLE, || {
+            asked = true;
+            io::Result::Ok(())
+        });
+        asked
+    };
+    let mut incoming = Incoming::new(100);
+    let mut next = 0;
+    for (sent, whole_calls, more) in [(1, 0, 1), (BATCH + 1, 1, 1), (BATCH, 1, 0), (3, 0, 3)] {
+        for n in 0..sent {
+            peer.send(&(next + n).to_le_bytes()).await.unwrap();
+        }
+        within("datagrams", datagrams.ready(true, false)).await.unwrap();
+        for taken in (0..whole_calls).map(|_| BATCH).chain((more > 0).then_some(more)) {
+            datagrams.receive(&mut incoming, BATCH).unwrap();
+            for arrived in incoming.arrived() {
+                assert_eq!(arrived.bytes, next.to_le_bytes());
+                next += 1;
+            }
+            assert_eq!(incoming.arrived().len(), taken);
+            assert_eq!(asks_kernel(), taken == BATCH, "there may be more after {taken}");
+        }
+        if more == 0 {
+            let none = datagrams.receive(&mut incoming, BATCH).unwrap_err();
+            assert_eq!(none.kind(), io::ErrorKind::WouldBlock);
+            assert!(!asks_kernel());
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_the_kernel_drops_is_counted() {
     let socket = bind("127.0.0.1:0");
     SockRef::from(&socket).set_recv_buffer_size(4096).unwrap();
