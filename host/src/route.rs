@@ -56,6 +56,7 @@ impl Route {
                 listener: listener.name.clone(),
                 handler: config.name.clone(),
                 version: handler.version(),
+                digest: handler.digest().into(),
                 tenant: config.tenant.clone(),
                 memory: config.memory,
                 cpu: config.cpu,

@@ -52,6 +52,7 @@ pub async fn trial(handler: &Handler) -> Result<(), TrialError> {
         listener: String::new(),
         handler: config.name.clone(),
         version: handler.version(),
+        digest: handler.digest().into(),
         tenant: config.tenant.clone(),
         memory: config.memory,
         cpu: config.cpu,

@@ -15,6 +15,11 @@ use tokio::sync::{Notify, mpsc};
 use super::upgrade::Upgrades;
 use super::{Failure, notify, print};
 
+/// How many sockets with something to do are asked for at once. A worker of tokio that is given more
+/// than it has room for hands half of them to all workers, who look there last: where there are more
+/// clients than a machine can serve at once, some would wait several times as long as others.
+const EVENTS: usize = 32;
+
 /// Reads a configuration.
 pub(super) fn read(path: &Path) -> Result<Config, Failure> {
     Config::read(path).map_err(|errors| Failure::Usage(errors.into()))
@@ -30,7 +35,10 @@ pub(super) fn serve(config: Config, path: Option<&Path>, format: Format) -> Resu
 }
 
 pub(super) fn runtime() -> Result<Runtime, Failure> {
-    let built = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let built = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_io_events_per_tick(EVENTS)
+        .build();
     built.context("cannot start the reactor").map_err(Failure::Failed)
 }
 

@@ -16,6 +16,8 @@ pub struct Placement {
     pub handler: String,
     /// Counts the modules that this handler has had, from 1.
     pub version: u64,
+    /// The sha256 of its module.
+    pub digest: String,
     /// Who owns the handler.
     pub tenant: String,
     /// The handler's memory limit, in bytes.

@@ -1,210 +1,38 @@
-//! Where receipts go: a queue that makes no connection wait, and a thread that writes what is in it,
-//! one call a line. What there is no room for is lost, counted, and said.
+//! The thread that writes receipts: several lines a call where they come fast.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::mem;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{
-    AtomicBool, AtomicU64, AtomicUsize,
-    Ordering::{Relaxed, SeqCst},
-};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{OFlags, fcntl_setfl};
 
-use super::{Client, Receipt};
-use crate::account::Account;
-use crate::config;
-use crate::exit::Exit;
-use crate::followers::Followers;
+use super::Receipt;
+use super::queue::Shared;
 
-/// Receipts that may wait to be written. More are lost, and counted.
-const QUEUE: usize = 4096;
-
-/// How many may wait before those of clients without a connection are lost. Without it a flood of
-/// such clients would cost connections their receipts.
-const QUEUE_OF_OTHERS: usize = QUEUE / 2;
-
-/// How long the end of a server waits for receipts to be written. Without it a pipe that nobody
-/// reads would hold it up.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Bytes of lines that are written with one call; a line that is longer goes alone. So much is in
+/// one piece in a pipe that others write to (`PIPE_BUF`, pipe(7)).
+const AT_ONCE: usize = 4096;
 
 /// How long none are lost before that counts as over.
 const QUIET: Duration = Duration::from_secs(5);
 
-/// Where receipts go.
-#[derive(Debug, Default)]
-pub struct Receipts {
-    writer: Option<SyncSender<Work>>,
-    shared: Arc<Shared>,
-    followers: Followers,
-}
-
-/// What those who hand in receipts share with the thread that writes them.
-#[derive(Debug, Default)]
-struct Shared {
-    /// Receipts in the queue.
-    waiting: AtomicUsize,
-    lost: AtomicU64,
-    /// It was said that receipts are lost, and not yet that this is over.
-    is_losing: AtomicBool,
-    reopen: AtomicBool,
-    for_all: AtomicBool,
-}
-
-/// What the writing thread is given.
-#[derive(Debug)]
-enum Work {
-    Receipt(Box<Receipt>),
-    /// Look whether the file is to be opened again.
-    Look,
-    /// Say so when everything before this is written.
-    Flush(SyncSender<()>),
-}
-
-/// The place for receipts cannot be written to.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot write receipts to {}", path.display())]
-pub struct ReceiptsError {
-    path: PathBuf,
-    #[source]
-    source: io::Error,
-}
-
-impl Receipts {
-    /// Opens the place that the configuration names; a file is appended to.
-    pub fn open(place: &config::Receipts) -> Result<Self, ReceiptsError> {
-        let output = match place {
-            config::Receipts::Off => return Ok(Self::default()),
-            config::Receipts::Stderr => Output::Stderr,
-            config::Receipts::File(path) => {
-                let failed = |source| ReceiptsError { path: path.clone(), source };
-                Output::File(path.clone(), open(path).map_err(failed)?)
-            }
-        };
-        let (writer, queue) = sync_channel(QUEUE);
-        let shared = Arc::<Shared>::default();
-        let thread = Thread::new(queue, output, Arc::clone(&shared));
-        let threads = std::thread::Builder::new().name("receipts".into());
-        threads.spawn(|| thread.run()).map_err(|source| ReceiptsError {
-            path: PathBuf::from("a thread of their own"),
-            source,
-        })?;
-        Ok(Self { writer: Some(writer), shared, followers: Followers::default() })
-    }
-
-    /// Whether anybody wants receipts.
-    pub fn are_wanted(&self) -> bool {
-        self.writer.is_some() || self.followers.are_there()
-    }
-
-    /// Those who hear of each receipt as it comes.
-    pub const fn followers(&self) -> &Followers {
-        &self.followers
-    }
-
-    /// Whether clients without a connection get one, too.
-    pub fn are_for_all(&self) -> bool {
-        self.are_wanted() && self.shared.for_all.load(Relaxed)
-    }
-
-    /// Says whether clients without a connection get one from now on.
-    pub fn set_for_all(&self, for_all: bool) {
-        self.shared.for_all.store(for_all, Relaxed);
-    }
-
-    /// How many were lost, because they came faster than they could be written or could not be
-    /// written at all.
-    pub fn lost(&self) -> u64 {
-        self.shared.lost.load(Relaxed)
-    }
-
-    /// Hands in a receipt. Never waits: it is lost, and counted, when too many do.
-    pub fn file(&self, receipt: Receipt) {
-        self.offer(receipt, QUEUE);
-    }
-
-    /// Hands in the receipt of a client who did not come to a handler, if such ones are wanted.
-    pub fn file_client(
-        &self,
-        listener: &str,
-        client: Client,
-        account: Option<&Account>,
-        exit: Exit,
-    ) {
-        if self.are_for_all() {
-            let receipt = Receipt::without_handler(listener, client, account, exit);
-            self.offer(receipt, QUEUE_OF_OTHERS);
-        }
-    }
-
-    /// Opens the file again, which is created if it is not there any more: a file that was renamed
-    /// gets no further lines but those that are being written. Does nothing for stderr.
-    pub fn reopen(&self) {
-        let Some(writer) = &self.writer else { return };
-        self.shared.reopen.store(true, SeqCst);
-        // With a full queue it looks anyway.
-        let _ = writer.try_send(Work::Look);
-    }
-
-    /// Waits until those that were handed in are written, for at most 5 s.
-    pub fn close(&self) {
-        let Some(writer) = self.writer.clone() else { return };
-        let (done, written) = sync_channel(1);
-        // Elsewhere, since handing it in waits, too, where the place is too slow.
-        let asking = std::thread::Builder::new().name("receipts-end".into());
-        let asked = asking.spawn(move || writer.send(Work::Flush(done)).is_ok());
-        if asked.is_ok() {
-            // Too late, or a writer that panicked and has said so: nobody waits longer.
-            let _ = written.recv_timeout(PATIENCE);
-        }
-        let (lost, unwritten) = (self.lost(), self.shared.waiting.load(Relaxed));
-        if lost > 0 || unwritten > 0 {
-            tracing::warn!("{lost} receipts were lost, and {unwritten} are not written yet");
-        }
-    }
-
-    fn offer(&self, receipt: Receipt, room: usize) {
-        if self.followers.are_there()
-            && let Ok(line) = serde_json::to_string(&receipt)
-        {
-            self.followers.tell(&line);
-        }
-        let Some(writer) = &self.writer else { return };
-        let shared = &self.shared;
-        let has_room = shared.waiting.fetch_add(1, Relaxed) < room;
-        if has_room && writer.try_send(Work::Receipt(Box::new(receipt))).is_ok() {
-            return;
-        }
-        shared.waiting.fetch_sub(1, Relaxed);
-        shared.lose(&"their place is too slow");
-    }
-}
-
-impl Shared {
-    /// One is lost, for this reason.
-    fn lose(&self, why: &dyn std::fmt::Display) {
-        self.lost.fetch_add(1, Relaxed);
-        if !self.is_losing.swap(true, Relaxed) {
-            tracing::error!("receipts are lost: {why}");
-        }
-    }
-}
-
 /// What lines are written to.
-enum Output {
+pub(super) enum Output {
     Stderr,
     File(PathBuf, File),
 }
 
-/// The thread that writes.
-struct Thread {
-    queue: Receiver<Work>,
+/// What the thread has.
+pub(super) struct Writer {
     output: Output,
     shared: Arc<Shared>,
+    /// Those that are written together.
+    lines: Vec<u8>,
     /// The last line could not be written.
     is_failing: bool,
     /// The last line was written in part.
@@ -214,66 +42,107 @@ struct Thread {
     seen: (u64, Instant),
 }
 
-impl Thread {
-    fn new(queue: Receiver<Work>, output: Output, shared: Arc<Shared>) -> Self {
-        let seen = (0, Instant::now());
-        Self { queue, output, shared, is_failing: false, is_torn: false, told: 0, seen }
+impl Writer {
+    pub(super) fn new(output: Output, shared: Arc<Shared>) -> Self {
+        let (lines, seen) = (Vec::new(), (0, Instant::now()));
+        Self { output, shared, lines, is_failing: false, is_torn: false, told: 0, seen }
     }
 
-    fn run(mut self) {
+    /// Goes on until nothing more will come.
+    pub(super) fn run(mut self) {
+        let mut receipts = Vec::new();
         loop {
             // Only while there is something to be said does it look at the clock.
-            let work = if self.shared.is_losing.load(Relaxed) {
-                self.queue.recv_timeout(QUIET)
-            } else {
-                self.queue.recv().map_err(RecvTimeoutError::from)
-            };
-            if self.shared.reopen.swap(false, SeqCst) {
+            let is_losing = self.shared.is_losing.load(Relaxed);
+            let asked =
+                self.shared.take(&mut receipts, if is_losing { QUIET } else { Duration::MAX });
+            if asked.reopen {
                 self.reopen();
             }
-            match work {
-                Ok(Work::Receipt(receipt)) => self.write(&receipt),
+            let any = !receipts.is_empty();
+            for receipt in receipts.drain(..) {
+                self.add(&receipt);
+            }
+            self.write();
+            for done in asked.say {
                 // Who asked may have given up.
-                Ok(Work::Flush(done)) => drop(done.try_send(())),
-                Ok(Work::Look) | Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+                let _ = done.try_send(());
+            }
+            if asked.end {
+                return;
             }
             self.look_for_the_end_of_losses();
+            if any {
+                self.shared.gather();
+            }
         }
     }
 
-    fn write(&mut self, receipt: &Receipt) {
-        let mut line = Vec::with_capacity(1024);
+    /// Writes a receipt, or puts it to the lines that are to be written.
+    fn add(&mut self, receipt: &Receipt) {
+        let before = self.lines.len();
+        if let Err(error) = serde_json::to_writer(&mut self.lines, receipt) {
+            self.lines.truncate(before);
+            self.has_written(1, 1, &error);
+            return;
+        }
+        self.lines.push(b'\n');
+        if before > 0 && self.lines.len() > AT_ONCE {
+            let line = self.lines.split_off(before);
+            self.write();
+            self.lines = line;
+        }
+    }
+
+    /// Writes the lines that there are.
+    fn write(&mut self) {
+        let mut lines = mem::take(&mut self.lines);
+        let count = newlines(&lines);
+        if count == 0 {
+            return;
+        }
         if self.is_torn {
             // What is there of the last one is a line of its own.
-            line.push(b'\n');
+            lines.insert(0, b'\n');
         }
-        let written = serde_json::to_writer(&mut line, receipt).map_err(io::Error::from);
-        line.push(b'\n');
-        let written = written.and_then(|()| self.put(&line));
-        self.shared.waiting.fetch_sub(1, Relaxed);
-        self.is_failing = written.is_err();
-        if let Err(error) = written {
-            self.shared.lose(&format_args!("they cannot be written: {error}"));
+        match self.put(&lines) {
+            Ok(()) => self.has_written(count, 0, &""),
+            Err((rest, error)) => {
+                let lost = newlines(rest).min(count);
+                self.has_written(count, lost, &error);
+            }
+        }
+        lines.clear();
+        self.lines = lines;
+    }
+
+    /// So many do not wait any more, some of them because they are lost.
+    fn has_written(&mut self, count: usize, lost: usize, why: &dyn std::fmt::Display) {
+        self.shared.has_done(count);
+        self.is_failing = lost > 0;
+        if lost > 0 {
+            self.shared.lose(lost, &format_args!("they cannot be written: {why}"));
         }
     }
 
-    /// Writes a line: in one call, so that lines of several processes do not mix in one file.
-    fn put(&mut self, line: &[u8]) -> io::Result<()> {
-        let mut left = line;
+    /// Writes lines: in one call, so that lines of several processes do not mix in one file. Gives
+    /// what could not be written.
+    fn put<'a>(&mut self, lines: &'a [u8]) -> Result<(), (&'a [u8], io::Error)> {
+        let mut left = lines;
         while !left.is_empty() {
             let written = match &mut self.output {
                 Output::Stderr => io::stderr().write(left),
                 Output::File(_, file) => file.write(left),
             };
             match written {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(0) => return Err((left, io::ErrorKind::WriteZero.into())),
                 Ok(count) => {
-                    left = left.get(count..).unwrap_or_default();
-                    self.is_torn = !left.is_empty();
+                    let (done, rest) = left.split_at(count.min(left.len()));
+                    self.is_torn = !done.ends_with(b"\n");
+                    left = rest;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err((left, error)),
             }
         }
         Ok(())
@@ -312,70 +181,15 @@ impl Thread {
     }
 }
 
+fn newlines(lines: &[u8]) -> usize {
+    lines.split(|byte| *byte == b'\n').count().saturating_sub(1)
+}
+
 /// Opens a file to append to. A pipe that nobody reads is an error: opening it would wait.
-fn open(path: &Path) -> io::Result<File> {
+pub(super) fn open(path: &Path) -> io::Result<File> {
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     let file = OpenOptions::new().append(true).create(true).custom_flags(flags).open(path)?;
     // From here on a pipe that is full makes the thread wait, and nothing else.
     fcntl_setfl(&file, OFlags::APPEND)?;
     Ok(file)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::{BufRead as _, BufReader};
-
-    use rustix::fs::{CWD, Mode, mkfifoat};
-
-    use super::*;
-
-    fn receipt(id: u64) -> Receipt {
-        Receipt { id: Some(id), ..Receipt::empty("test") }
-    }
-
-    /// Receipts that go to a pipe, and the pipe.
-    fn to_a_pipe() -> (Receipts, File, tempfile::TempDir) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("pipe");
-        mkfifoat(CWD, &path, Mode::RWXU).unwrap();
-        let pipe = OpenOptions::new().read(true).write(true).open(&path).unwrap();
-        (Receipts::open(&config::Receipts::File(path)).unwrap(), pipe, folder)
-    }
-
-    #[test]
-    fn what_there_is_no_room_for_is_lost_and_counted_and_the_rest_is_written_in_order() {
-        let (receipts, pipe, _folder) = to_a_pipe();
-        let filed = 3 * QUEUE as u64;
-        // Nobody reads: this would hang if handing in could wait.
-        (0..filed).for_each(|id| receipts.file(receipt(id)));
-        let lost = receipts.lost();
-        assert!(lost > 0, "a pipe has no room for {filed}");
-        let lines = BufReader::new(pipe).lines();
-        let ids: Vec<u64> = lines
-            .take(usize::try_from(filed - lost).unwrap())
-            .map(|line| {
-                let receipt: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
-                receipt["id"].as_u64().unwrap()
-            })
-            .collect();
-        assert!(ids.is_sorted_by(|a, b| a < b), "each once");
-    }
-
-    #[test]
-    fn a_flood_of_clients_without_a_connection_leaves_room_for_the_others() {
-        let (receipts, _pipe, _folder) = to_a_pipe();
-        let client = || Client { transport: "tcp", peer: "127.0.0.1:1".into(), local: None };
-        let flood = || {
-            let exit = Exit::Refused("it is full".into());
-            receipts.file_client("test", client(), None, exit);
-        };
-        flood();
-        assert_eq!(receipts.shared.waiting.load(Relaxed), 0, "they are not wanted");
-        receipts.set_for_all(true);
-        (0..2 * QUEUE).for_each(|_| flood());
-        let lost = receipts.lost();
-        assert!(lost > 0, "they have only a part of the room");
-        (0..QUEUE_OF_OTHERS as u64).for_each(|id| receipts.file(receipt(id)));
-        assert_eq!(receipts.lost(), lost, "none of these is lost");
-    }
 }

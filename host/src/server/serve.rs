@@ -1,5 +1,6 @@
 //! The life of one connection, from its arrival to its receipt.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::account::Account;
@@ -66,7 +67,7 @@ pub(super) async fn serve(
     if let Tls::OnRequest(handshaking) = &service.tls {
         connection.can_upgrade(Arc::clone(handshaking) as Arc<dyn Upgrade>);
     }
-    let receipt = service.receipts.are_wanted().then(|| Receipt::begin(&connection, &route));
+    let local = service.receipts.are_wanted().then(|| local_address(&connection));
     // That a drain of this version finds it.
     let of_version = route.handler.connections().enter(Arc::clone(&account));
     let made = |made| service.life.was_handed_over(made);
@@ -78,8 +79,7 @@ pub(super) async fn serve(
         if by_version { &of_version } else { &registration }.was_cut();
     }
     // Somebody may have asked for receipts since.
-    let receipt = receipt
-        .or_else(|| service.receipts.are_wanted().then(|| Receipt::begin(&connection, &route)));
+    let local = local.or_else(|| service.receipts.are_wanted().then(|| local_address(&connection)));
     let secured = connection.secured().map(Arc::clone);
     connection.end(exit.closing()).await;
     let exit = if account.is_killed() { Exit::Killed } else { exit };
@@ -93,11 +93,16 @@ pub(super) async fn serve(
         "ended: {exit}"
     );
     route.tally.add(&account, exit.kind());
-    if let Some(receipt) = receipt {
-        let ending = Ending { exit, backtrace };
-        let receipt = receipt.secured(secured.as_deref());
-        service.receipts.file(receipt.end(&account, host_calls, ending));
+    if let Some(local) = local {
+        let (placement, ending) = (Arc::clone(&route.placement), Ending { exit, backtrace });
+        let receipt = Receipt::of_connection(&account, placement, local, host_calls, ending);
+        service.receipts.file(receipt.secured(secured));
     }
+}
+
+/// This end of a connection, for its receipt: only an open socket knows it.
+fn local_address(connection: &Connection) -> Option<String> {
+    connection.info("local.address").map(Cow::into_owned)
 }
 
 impl Service {

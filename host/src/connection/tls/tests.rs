@@ -47,6 +47,7 @@ impl Pair {
             listener: "test".into(),
             handler: "test".into(),
             version: 1,
+            digest: "test".into(),
             tenant: "test".into(),
             memory: 0,
             cpu: None,

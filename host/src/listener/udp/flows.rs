@@ -225,6 +225,7 @@ mod tests {
             listener: "l".into(),
             handler: "h".into(),
             version: 1,
+            digest: "d".into(),
             tenant: "t".into(),
             memory: 1,
             cpu: None,

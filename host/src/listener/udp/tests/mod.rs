@@ -167,6 +167,7 @@ fn run(
         listener: "l".into(),
         handler: "h".into(),
         version: 1,
+        digest: "d".into(),
         tenant: "t".into(),
         memory: 1,
         cpu: None,
