@@ -103,13 +103,14 @@ impl Handshaking {
         account: &Account,
     ) -> Option<Shaken> {
         let deadline = Instant::now() + self.timeout;
-        let peer = socket.peer_address();
+        let peer = socket.peer();
         let client = self.failures.life.noted(&socket);
         let select = |name: Option<&str>| {
             handshake.heard();
             self.profile().select(name)
         };
         let shaken = tokio::select! {
+            biased;
             shaken = timeout_at(deadline, accept(socket, self.truncation, select)) => match shaken {
                 Ok(Ok(_)) if !handshake.done() => Err((None, Failure::MadeRoom)),
                 Ok(Ok(shaken)) => Ok(shaken),
@@ -135,6 +136,7 @@ impl Handshaking {
             }
         };
         let permit = tokio::select! {
+            biased;
             permit = self.place(handshake, deadline) => permit,
             () = account.cut() => Err((None, CUT)),
         };
@@ -240,15 +242,15 @@ impl Upgrade for Handshaking {
 
     fn failed(&self, peer: &str, why: &UpgradeError) {
         let has_left = matches!(why, UpgradeError::Handshake(HandshakeError::Left));
-        self.failures.happened(peer, why, has_left);
+        self.failures.happened(&peer, why, has_left);
     }
 }
 
 impl Failures {
-    fn happened(self: &Arc<Self>, peer: &str, why: &impl Display, has_left: bool) {
+    fn happened(self: &Arc<Self>, peer: &impl Display, why: &impl Display, has_left: bool) {
         let name = &self.listener;
         self.life.counts().handshakes_failed.add(1);
-        tracing::debug!(listener = name, peer, "the handshake failed: {why}");
+        tracing::debug!(listener = name, %peer, "the handshake failed: {why}");
         // Whoever watches a server connects and leaves, and goes on with that for ever.
         if has_left {
             return;

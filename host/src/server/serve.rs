@@ -121,6 +121,7 @@ impl Service {
             }
             Tls::Never | Tls::OnRequest(_) => {
                 let permit = tokio::select! {
+                    biased;
                     permit = entry.connection() => {
                         permit.map_err(|Full| "no place became free in time (when_full)")
                     }
