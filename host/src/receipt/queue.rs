@@ -12,6 +12,10 @@ use super::Receipt;
 /// where they come fast, the thread is not woken for each of them.
 const GATHER: Duration = Duration::from_millis(5);
 
+/// So many do not gather any longer: when all connections are cut at once, there must be room for
+/// their receipts.
+const MANY: usize = 1024;
+
 /// What those who hand in receipts share with the thread that writes them.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
@@ -55,9 +59,9 @@ impl Shared {
             return false;
         }
         queue.receipts.push(receipt);
-        let waits = mem::take(&mut queue.waits);
+        let is_waited_for = mem::take(&mut queue.waits) || queue.receipts.len() == MANY;
         drop(queue);
-        if waits {
+        if is_waited_for {
             self.has_work.notify_one();
         }
         true
@@ -91,7 +95,8 @@ impl Shared {
 
     /// Waits until more receipts have come, or something is asked for.
     pub(super) fn gather(&self) {
-        drop(self.wait(self.queue(), GATHER, |queue| !queue.asked.is_any()));
+        let gathers = |queue: &mut Queue| !queue.asked.is_any() && queue.receipts.len() < MANY;
+        drop(self.wait(self.queue(), GATHER, gathers));
     }
 
     /// So many of those that were taken are written, or lost.
