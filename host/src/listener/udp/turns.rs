@@ -15,9 +15,9 @@ use super::socket::BATCH;
 /// How long a turn of guests may take. Without it answers would wait for guests that compute.
 const LONG: Duration = Duration::from_micros(500);
 
-/// How many times as long as a turn that was longer guests are woken and answers go out at once. Without it most of the
-/// time could be such turns; if it were fixed, one thread that had to wait for a processor would
-/// count as much as guests that compute.
+/// After a turn that was longer, for so many times as long, guests are woken and answers go out at
+/// once. Without it most of the time could be such turns; if it were fixed, one thread that had to
+/// wait for a processor would count as much as guests that compute.
 const HASTE: u32 = 16;
 
 /// Whether answers are expected, and whether there is time for them.
