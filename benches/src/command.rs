@@ -114,6 +114,7 @@ fn slope() -> Command {
             .default_value("1000,10000")
             .value_parser(value_parser!(u32).range(2..=1_000_000))
             .help("Where it is measured, ascending; 1000,10000,50000,100000 is all of it"),
+        flag("udp").help("Flows of UDP instead, which need no descriptors: their peers share one"),
         flag("raise-max-map-count")
             .help("Sets vm.max_map_count of this machine as high as it takes, and back at the end"),
         portcell(),

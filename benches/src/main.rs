@@ -11,6 +11,7 @@ mod load;
 mod machine;
 mod neighbours;
 mod nginx;
+mod peers;
 mod process;
 mod report;
 mod results;
@@ -45,7 +46,7 @@ use neighbours::NEIGHBOURS;
 use report::{Report, Sample};
 use scenarios::{Amount, Scenario};
 use servers::{Kind, Launcher, SERVE_TOKIO};
-use slope::{Limits, Mappings, SLOPE};
+use slope::{Idle, Limits, Mappings, SLOPE};
 
 /// As portcell has it: what the servers of this program are compared with is not an allocator.
 #[global_allocator]
@@ -186,10 +187,11 @@ fn slope_of(arguments: &ArgMatches) -> Result<()> {
     } else {
         Mappings::AsTheyAre
     };
+    let kind = if arguments.get_flag("udp") { Idle::Flows } else { Idle::Connections };
     let (portcell, plugin) = (portcell(arguments)?, plugin(arguments));
     // Until the server is gone.
-    let _limits = Limits::raise(most, mappings)?;
-    run(slope::measure(&portcell, &plugin, &counts, arguments.get_flag("json")))
+    let _limits = Limits::raise(most, kind, mappings)?;
+    run(slope::measure(&portcell, &plugin, kind, &counts, arguments.get_flag("json")))
 }
 
 /// The making of instances.

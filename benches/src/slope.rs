@@ -1,5 +1,5 @@
-//! What memory does as connections become very many: all of them idle in one server, at several
-//! counts on the way. Raises limits where it may.
+//! What memory does as connections, or flows of UDP, become very many: all of them idle in one
+//! server, at several counts on the way. Raises limits where it may.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -13,6 +13,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::{Value, json};
 
 use crate::load::{Bound, Load, Over};
+use crate::peers::Peers;
 use crate::process::Memory;
 use crate::running::Server;
 
@@ -36,7 +37,7 @@ const NEEDED_KIB: u64 = 80;
 /// From first to last. Without it a server that gets slower and slower would never let go.
 const WHOLE: Duration = Duration::from_mins(10);
 
-/// After a step: what the server still does for its last connections.
+/// After a step: what the server still does for the last of them.
 const SETTLE: Duration = Duration::from_millis(200);
 
 /// Of memory mappings in a process.
@@ -47,6 +48,19 @@ const MAX_MAP_COUNT: &str = "/proc/sys/vm/max_map_count";
 pub(crate) enum Mappings {
     AsTheyAre,
     Raised,
+}
+
+/// What is idle. A flow has an instance as a connection has, and no descriptor on either side.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Idle {
+    Connections,
+    Flows,
+}
+
+/// Those that are open.
+enum Clients {
+    Connections(Load),
+    Flows(Peers),
 }
 
 /// Limits that are raised until it is dropped.
@@ -73,7 +87,7 @@ struct Step {
 impl Limits {
     /// For a server and a load of so many connections. Fails where they cannot be had, and says what
     /// would help.
-    pub(crate) fn raise(connections: usize, mappings: Mappings) -> Result<Self> {
+    pub(crate) fn raise(connections: usize, idle: Idle, mappings: Mappings) -> Result<Self> {
         let connections = u64::try_from(connections)?;
         let available = kib("/proc/meminfo", "MemAvailable:")?;
         ensure!(
@@ -82,7 +96,8 @@ impl Limits {
             connections * NEEDED_KIB / 1024,
             available / 1024
         );
-        let needed = connections + OTHER_DESCRIPTORS;
+        let descriptors = if idle == Idle::Connections { connections } else { 0 };
+        let needed = descriptors + OTHER_DESCRIPTORS;
         let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
         if most < needed {
             setrlimit(Resource::RLIMIT_NOFILE, needed, needed).with_context(|| {
@@ -92,7 +107,9 @@ impl Limits {
                 )
             })?;
         }
-        let needed = OTHER_MAPPINGS + MAPPINGS * connections;
+        // Beside flows there is room for one connection at least.
+        let beside = if idle == Idle::Flows { 1 } else { 0 };
+        let needed = OTHER_MAPPINGS + MAPPINGS * (connections + beside);
         let there = number(Path::new(MAX_MAP_COUNT))?;
         if there >= needed {
             return Ok(Self { _mappings: None });
@@ -125,54 +142,109 @@ impl Drop for Raised {
     }
 }
 
-/// Opens connections to a server with `plugin` until there are as many as each of `counts`, which
+impl Clients {
+    /// The first of them.
+    async fn open(server: &Server, idle: Idle) -> Result<Self> {
+        Ok(match idle {
+            Idle::Connections => Self::Connections(Load::open(&server.target, 1, MESSAGE).await?),
+            Idle::Flows => {
+                let mut peers = Peers::of(server.target.address)?;
+                peers.add(1)?;
+                Self::Flows(peers)
+            }
+        })
+    }
+
+    async fn add(&mut self, server: &Server, more: usize) -> Result<()> {
+        match self {
+            Self::Connections(load) => load.add(&server.target, more, MESSAGE).await,
+            Self::Flows(peers) => peers.add(more),
+        }
+    }
+
+    /// Each of them, of which there are so many, echoes once more; then they are closed, where there
+    /// is something to close.
+    async fn end(self, open: usize) -> Result<()> {
+        match self {
+            Self::Connections(mut load) => {
+                let bound = Bound { window: WHOLE, operations: open };
+                let echoed = load.run(bound).await?.operations();
+                ensure!(echoed == open, "{echoed} of {open} connections echoed at the end");
+                load.close().await
+            }
+            Self::Flows(peers) => peers.echo_all(),
+        }
+    }
+}
+
+impl Idle {
+    /// What they are in what is printed.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Connections => "connections",
+            Self::Flows => "flows",
+        }
+    }
+}
+
+/// Opens connections or flows to a server with `plugin` until there are as many as each of `counts`, which
 /// ascend, and prints what that took. Each has echoed a message and is silent then; at the end all of
 /// them echo once more and are closed in good order.
 pub(crate) async fn measure(
     portcell: &Path,
     plugin: &Path,
+    idle: Idle,
     counts: &[usize],
     json: bool,
 ) -> Result<()> {
-    let steps = tokio::time::timeout(WHOLE, steps(portcell, plugin, counts)).await;
+    let steps = tokio::time::timeout(WHOLE, steps(portcell, plugin, idle, counts)).await;
     let steps = steps.with_context(|| format!("it takes longer than {WHOLE:?}"))??;
-    let out = if json { format!("{:#}\n", as_json(&steps)) } else { table(&steps) };
+    let out = if json { format!("{:#}\n", as_json(&steps)) } else { table(&steps, idle) };
     write!(io::stdout(), "{out}")?;
     Ok(())
 }
 
 /// The first is that of one connection, which pays for what all share.
-async fn steps(portcell: &Path, plugin: &Path, counts: &[usize]) -> Result<Vec<Step>> {
+async fn steps(portcell: &Path, plugin: &Path, idle: Idle, counts: &[usize]) -> Result<Vec<Step>> {
     let most = counts.last().copied().context("no counts")?;
     let mut command = Command::new(portcell);
-    command.arg("run").arg(plugin).args(["--listen", "tcp://127.0.0.1:0"]);
-    command.args(["--max-connections", &most.to_string()]);
+    command.arg("run").arg(plugin);
+    let most = most.to_string();
+    let over = match idle {
+        Idle::Connections => {
+            command.args(["--listen", "tcp://127.0.0.1:0", "--max-connections", &most]);
+            Over::Tcp
+        }
+        Idle::Flows => {
+            command.args(["--listen", "udp://127.0.0.1:0", "--max-flows", &most]);
+            command.args(["--max-connections", "1"]);
+            Over::Udp
+        }
+    };
     // Of the memory that guests may use, most is never touched; and nobody is to leave meanwhile.
     command.args(["--max-memory", "none", "--idle-timeout", "none"]);
-    let server = Server::start(&mut command, Over::Tcp, None).await?;
+    let server = Server::start(&mut command, over, None).await?;
     let said = server.said();
-    let done = on_the_way(&server, counts).await;
+    let done = on_the_way(&server, idle, counts).await;
     let ended = server.stop();
     let steps = done.map_err(|error| anyhow::anyhow!("{error:#}{said}"))?;
     ended?;
     Ok(steps)
 }
 
-async fn on_the_way(server: &Server, counts: &[usize]) -> Result<Vec<Step>> {
-    let mut load = Load::open(&server.target, 1, MESSAGE).await?;
+async fn on_the_way(server: &Server, idle: Idle, counts: &[usize]) -> Result<Vec<Step>> {
+    let mut clients = Clients::open(server, idle).await?;
     let mut steps = vec![step(server, 1).await?];
     for &count in counts {
         let begun = Instant::now();
         let more = count.saturating_sub(steps[steps.len() - 1].connections);
-        load.add(&server.target, more, MESSAGE).await?;
+        clients.add(server, more).await?;
         steps.push(step(server, count).await?);
         let took = begun.elapsed().as_secs_f64();
-        writeln!(io::stderr(), "{count} connections; the last {more} took {took:.1} s")?;
+        let name = idle.name();
+        writeln!(io::stderr(), "{count} {name}; the last {more} took {took:.1} s")?;
     }
-    let open = steps[steps.len() - 1].connections;
-    let echoed = load.run(Bound { window: WHOLE, operations: open }).await?.operations();
-    ensure!(echoed == open, "{echoed} of {open} connections echoed at the end");
-    load.close().await?;
+    clients.end(steps[steps.len() - 1].connections).await?;
     Ok(steps)
 }
 
@@ -198,12 +270,12 @@ fn each(before: &Step, after: &Step) -> Each {
 }
 
 const HEADING: &str = "\
-idle connections that echoed 64 B once: KiB of each, of all and of those since the line before
-connections     RSS   since  tables   since   slabs   since  RSS MiB  mappings
+that echoed 64 B once: KiB of each, of all and of those since the line before
+     number     RSS   since  tables   since   slabs   since  RSS MiB  mappings
 ";
 
-fn table(steps: &[Step]) -> String {
-    let mut out = HEADING.to_owned();
+fn table(steps: &[Step], idle: Idle) -> String {
+    let mut out = format!("idle {} {HEADING}", idle.name());
     for pair in steps.windows(2) {
         let [resident, tables, slabs] = each(&steps[0], &pair[1]);
         let [resident_since, tables_since, slabs_since] = each(&pair[0], &pair[1]);
@@ -268,7 +340,9 @@ mod tests {
 
     #[test]
     fn mappings_are_not_raised_unasked_and_memory_has_to_be_there() {
-        let error = |count, mappings| Limits::raise(count, mappings).err().unwrap().to_string();
+        let error = |count, mappings| {
+            Limits::raise(count, Idle::Connections, mappings).err().unwrap().to_string()
+        };
         let most = usize::try_from(number(Path::new(MAX_MAP_COUNT)).unwrap()).unwrap();
         let said = error(1 << 40, Mappings::Raised);
         assert!(said.contains("MiB are available: choose fewer"), "{said}");
@@ -277,7 +351,7 @@ mod tests {
             let said = error(most / 4, Mappings::AsTheyAre);
             assert!(said.contains("vm.max_map_count") || said.contains("open files"), "{said}");
         }
-        assert!(Limits::raise(10, Mappings::AsTheyAre).is_ok());
+        assert!(Limits::raise(10, Idle::Connections, Mappings::AsTheyAre).is_ok());
     }
 
     #[test]
@@ -289,7 +363,7 @@ mod tests {
             slabs: 1000 + u64::try_from(connections).unwrap(),
         };
         let steps = [step(1, 1000), step(101, 4000), step(201, 9000)];
-        let shown = table(&steps);
+        let shown = table(&steps, Idle::Flows);
         let last = "        201   40.00   50.00    4.00    5.00    1.00    1.00        8       904";
         assert!(shown.ends_with(&format!("{last}\n")), "{shown}");
         assert_eq!(shown.lines().count(), 4, "{shown}");

@@ -70,9 +70,10 @@ struct Machine {
 
 /// The machine does not allow what the configuration asks for, or not one connection.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{what}, but this machine allows {}: {}", capacity.connections, capacity.bound)]
+#[error("{what}, but this machine allows {}{}: {}", capacity.connections, beside(*flows), capacity.bound)]
 pub struct TooMany {
     what: String,
+    flows: u32,
     capacity: Capacity,
 }
 
@@ -144,7 +145,8 @@ impl Machine {
         .min_by_key(|(most, _)| *most)
         .unwrap_or((0, Bound::Configured));
         let machine = Capacity { connections: u32::try_from(most).unwrap_or(u32::MAX), bound };
-        let too_many = |what: String| Err(TooMany { what, capacity: machine.clone() });
+        let too_many =
+            |what: String| Err(TooMany { what, flows: needs.flows, capacity: machine.clone() });
         match wanted {
             Some(wanted) if wanted.get() > machine.connections => {
                 too_many(format!("server.max_connections is {wanted}"))
@@ -154,6 +156,11 @@ impl Machine {
             None => Ok(machine),
         }
     }
+}
+
+/// What has room first: flows, which are as many as is configured.
+fn beside(flows: u32) -> String {
+    if flows == 0 { String::new() } else { format!(" beside {flows} flows (server.max_flows)") }
 }
 
 /// `room for 15132 connections; ...`, on one line.
@@ -224,6 +231,16 @@ mod tests {
         let machine = Machine { descriptors: 5, ..PLENTY };
         let said = machine.capacity(None, &NEEDS).unwrap_err().to_string();
         assert!(said.contains("allows 0") && said.contains("open files is 5"), "{said}");
+    }
+
+    #[test]
+    fn where_flows_take_the_room_they_are_named() {
+        let machine = Machine { mappings: 65_530, ..PLENTY };
+        let needs = Needs { flows: 15_130, ..NEEDS };
+        let said = machine.capacity(NonZeroU32::new(3), &needs).unwrap_err().to_string();
+        assert!(said.contains("allows 2 beside 15130 flows (server.max_flows): vm."), "{said}");
+        let said = machine.capacity(NonZeroU32::new(20_000), &NEEDS).unwrap_err().to_string();
+        assert!(said.contains("allows 15132: vm."), "{said}");
     }
 
     #[test]
