@@ -60,7 +60,7 @@ pub(crate) fn command() -> Command {
 
 fn serve_tokio() -> Command {
     let tls = Arg::new("tls").long("tls").num_args(2).value_parser(value_parser!(PathBuf));
-    Command::new(SERVE_TOKIO).hide(true).args([tls, flag("udp")])
+    Command::new(SERVE_TOKIO).hide(true).args([tls, flag("udp"), flag("batched")])
 }
 
 fn neighbours() -> Command {

@@ -4,6 +4,7 @@
 mod bare;
 mod command;
 mod counts;
+mod flows;
 mod hot_path;
 mod http;
 mod instances;
@@ -11,7 +12,6 @@ mod load;
 mod machine;
 mod neighbours;
 mod nginx;
-mod peers;
 mod process;
 mod report;
 mod results;
@@ -61,7 +61,12 @@ fn main() -> ExitCode {
                 [certificate, key] => Some((certificate.as_path(), key.as_path())),
                 _ => None,
             };
-            tokio_echo::serve(identity, of_server.get_flag("udp")).map(|()| true)
+            let datagrams = match (of_server.get_flag("udp"), of_server.get_flag("batched")) {
+                (false, _) => Datagrams::None,
+                (true, false) => Datagrams::Single,
+                (true, true) => Datagrams::Batched,
+            };
+            tokio_echo::serve(identity, datagrams).map(|()| true)
         }
         Some((SERVE_BARE, _)) => bare::serve().map(|()| true),
         Some((NEIGHBOURS, arguments)) => beside_neighbours(arguments).map(|()| true),

@@ -29,6 +29,8 @@ const MANY: usize = 200;
 pub(crate) enum Kind {
     /// Plain tokio, over TLS tokio-rustls; no sandbox.
     Tokio,
+    /// The same for datagrams, received and sent many in a call, as portcell does.
+    TokioBatched,
     /// Tokio and wasmtime with portcell's settings, a fresh instance of the smallest guest for each
     /// connection, and nothing else.
     Bare,
@@ -58,8 +60,9 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// All kinds and their names, in the order in which they are measured.
-    pub(crate) const NAMES: [(&'static str, Self); 11] = [
+    pub(crate) const NAMES: [(&'static str, Self); 12] = [
         ("tokio", Self::Tokio),
+        ("tokio-batched", Self::TokioBatched),
         ("bare", Self::Bare),
         ("portcell-sdk", Self::PortcellSdk),
         ("portcell-wat", Self::PortcellWat),
@@ -88,6 +91,7 @@ impl Kind {
             | Self::PortcellWat
             | Self::PortcellInetd
             | Self::PortcellReceipts => true,
+            Self::TokioBatched => carrier == Carrier::Udp,
             _ => carrier == Carrier::Tcp,
         }
     }
@@ -96,7 +100,7 @@ impl Kind {
     /// what many handlers or receipts cost is a matter of each connection.
     pub(crate) fn belongs_to(self, scenario: Scenario) -> bool {
         match self {
-            Self::Tokio | Self::PortcellSdk | Self::Gevent | Self::Go => true,
+            Self::Tokio | Self::TokioBatched | Self::PortcellSdk | Self::Gevent | Self::Go => true,
             Self::Bare | Self::PortcellWat | Self::Nginx => scenario.is_usual(),
             Self::PortcellInetd | Self::Asyncio => {
                 scenario.is_usual() && !matches!(scenario, Scenario::FirstByte(_))
@@ -120,8 +124,8 @@ impl Kind {
     }
 
     fn is_portcell(self) -> bool {
-        use Kind::{Asyncio, Bare, Gevent, Go, Nginx, Tokio, WasmtimeServe};
-        ![Tokio, Bare, Gevent, Asyncio, Go, Nginx, WasmtimeServe].contains(&self)
+        use Kind::{Asyncio, Bare, Gevent, Go, Nginx, Tokio, TokioBatched, WasmtimeServe};
+        ![Tokio, TokioBatched, Bare, Gevent, Asyncio, Go, Nginx, WasmtimeServe].contains(&self)
     }
 }
 
@@ -186,6 +190,11 @@ impl Launcher {
         let in_folder = |name: &str| self.folder.path().join(name);
         let mut command = match kind {
             Kind::Tokio => tokio_echo(carrier)?,
+            Kind::TokioBatched => {
+                let mut command = tokio_echo(carrier)?;
+                command.arg("--batched");
+                command
+            }
             Kind::Bare => {
                 let mut command = Command::new(std::env::current_exe()?);
                 command.arg(SERVE_BARE);

@@ -12,8 +12,8 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::{Value, json};
 
+use crate::flows::Flows;
 use crate::load::{Bound, Load, Over};
-use crate::peers::Peers;
 use crate::process::Memory;
 use crate::running::Server;
 
@@ -60,7 +60,7 @@ pub(crate) enum Idle {
 /// Those that are open.
 enum Clients {
     Connections(Load),
-    Flows(Peers),
+    Flows(Flows),
 }
 
 /// Limits that are raised until it is dropped.
@@ -108,7 +108,7 @@ impl Limits {
             })?;
         }
         // Beside flows there is room for one connection at least.
-        let beside = if idle == Idle::Flows { 1 } else { 0 };
+        let beside = u64::from(idle == Idle::Flows);
         let needed = OTHER_MAPPINGS + MAPPINGS * (connections + beside);
         let there = number(Path::new(MAX_MAP_COUNT))?;
         if there >= needed {
@@ -148,9 +148,9 @@ impl Clients {
         Ok(match idle {
             Idle::Connections => Self::Connections(Load::open(&server.target, 1, MESSAGE).await?),
             Idle::Flows => {
-                let mut peers = Peers::of(server.target.address)?;
-                peers.add(1)?;
-                Self::Flows(peers)
+                let mut flows = Flows::to(server.target.address)?;
+                flows.add(1)?;
+                Self::Flows(flows)
             }
         })
     }
@@ -158,7 +158,7 @@ impl Clients {
     async fn add(&mut self, server: &Server, more: usize) -> Result<()> {
         match self {
             Self::Connections(load) => load.add(&server.target, more, MESSAGE).await,
-            Self::Flows(peers) => peers.add(more),
+            Self::Flows(flows) => flows.add(more),
         }
     }
 
@@ -172,7 +172,7 @@ impl Clients {
                 ensure!(echoed == open, "{echoed} of {open} connections echoed at the end");
                 load.close().await
             }
-            Self::Flows(peers) => peers.echo_all(),
+            Self::Flows(flows) => flows.echo_all(),
         }
     }
 }

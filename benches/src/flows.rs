@@ -1,5 +1,5 @@
-//! Very many peers of a UDP server behind one descriptor: each has an address of its own in
-//! 127.0.0.0/8, and all have the same port (ip(7), `IP_PKTINFO`).
+//! Very many flows to a UDP server from one descriptor: their peers have addresses of their own in
+//! 127.0.0.0/8 and the same port (ip(7), `IP_PKTINFO`).
 
 use std::collections::HashSet;
 use std::io::{IoSlice, IoSliceMut};
@@ -28,33 +28,33 @@ const ECHO: Duration = Duration::from_secs(5);
 /// The last address that they have.
 const MOST: u32 = 0x00ff_fffe;
 
-/// Peers of one server.
-pub(crate) struct Peers {
+/// Flows to one server; one for each peer.
+pub(crate) struct Flows {
     socket: UdpSocket,
     server: SocketAddr,
-    number: u32,
+    peers: u32,
 }
 
-impl Peers {
+impl Flows {
     /// None yet.
-    pub(crate) fn of(server: SocketAddr) -> Result<Self> {
+    pub(crate) fn to(server: SocketAddr) -> Result<Self> {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
         setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
         socket.set_read_timeout(Some(ECHO))?;
-        Ok(Self { socket, server, number: 0 })
+        Ok(Self { socket, server, peers: 0 })
     }
 
     /// So many more, each of which has its echo when this returns.
     pub(crate) fn add(&mut self, more: usize) -> Result<()> {
-        let first = self.number;
+        let first = self.peers;
         let most = u32::try_from(more).ok().and_then(|more| first.checked_add(more));
-        self.number = most.filter(|most| *most < MOST).context("more peers than addresses")?;
-        self.echo(first..self.number)
+        self.peers = most.filter(|most| *most < MOST).context("more peers than addresses")?;
+        self.echo(first..self.peers)
     }
 
-    /// Each of them sends once more, and gets it back.
+    /// Each peer sends once more, and gets it back.
     pub(crate) fn echo_all(&self) -> Result<()> {
-        self.echo(0..self.number)
+        self.echo(0..self.peers)
     }
 
     fn echo(&self, mut peers: Range<u32>) -> Result<()> {
@@ -150,18 +150,18 @@ mod tests {
 
     #[test]
     fn each_peer_has_its_echo_again_and_again() {
-        let mut peers = Peers::of(server(700, |_| {})).unwrap();
-        peers.add(100).unwrap();
-        peers.add(200).unwrap();
-        peers.echo_all().unwrap();
-        peers.add(100).unwrap();
-        assert_eq!(address(peers.number - 1), Ipv4Addr::new(127, 0, 1, 145));
+        let mut flows = Flows::to(server(700, |_| {})).unwrap();
+        flows.add(100).unwrap();
+        flows.add(200).unwrap();
+        flows.echo_all().unwrap();
+        flows.add(100).unwrap();
+        assert_eq!(address(flows.peers - 1), Ipv4Addr::new(127, 0, 1, 145));
     }
 
     #[test]
     fn an_echo_that_is_not_what_was_sent_is_told() {
-        let mut peers = Peers::of(server(1, |bytes| bytes[3] += 1)).unwrap();
-        let said = format!("{:#}", peers.add(1).unwrap_err());
+        let mut flows = Flows::to(server(1, |bytes| bytes[3] += 1)).unwrap();
+        let said = format!("{:#}", flows.add(1).unwrap_err());
         assert!(said.contains("what came to 127.0.0.2 is not what it had sent"), "{said}");
     }
 }
