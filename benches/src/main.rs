@@ -47,6 +47,7 @@ use report::{Report, Sample};
 use scenarios::{Amount, Scenario};
 use servers::{Kind, Launcher, SERVE_TOKIO};
 use slope::{Idle, Limits, Mappings, SLOPE};
+use tokio_echo::Datagrams;
 
 /// As portcell has it: what the servers of this program are compared with is not an allocator.
 #[global_allocator]

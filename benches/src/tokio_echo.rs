@@ -85,13 +85,12 @@ const NO_CONTROL: [ControlMessage<'static>; 0] = [];
 
 async fn echo_batches(socket: UdpSocket) -> Result<()> {
     let mut rooms = vec![[0; 2048]; BATCH];
-    let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(BATCH, None);
-    let mut answers = MultiHeaders::<SockaddrStorage>::preallocate(BATCH, None);
     loop {
         socket.readable().await.context("receiving")?;
         let mut received = Vec::with_capacity(BATCH);
         let outcome = socket.try_io(Interest::READABLE, || {
             let mut slices: Vec<_> = rooms.iter_mut().map(|room| [IoSliceMut::new(room)]).collect();
+            let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(BATCH, None);
             let (fd, flags) = (socket.as_fd().as_raw_fd(), MsgFlags::MSG_DONTWAIT);
             let messages = recvmmsg(fd, &mut headers, slices.iter_mut(), flags, None)?;
             received.extend(messages.map(|message| (message.bytes, message.address)));
@@ -112,8 +111,9 @@ async fn echo_batches(socket: UdpSocket) -> Result<()> {
                 .collect();
             let to: Vec<_> = rest.iter().map(|(_, peer)| *peer).collect();
             let outcome = socket.try_io(Interest::WRITABLE, || {
+                let mut headers = MultiHeaders::preallocate(slices.len(), None);
                 let (fd, flags) = (socket.as_fd().as_raw_fd(), MsgFlags::MSG_DONTWAIT);
-                Ok(sendmmsg(fd, &mut answers, &slices, to, NO_CONTROL, flags)?.count())
+                Ok(sendmmsg(fd, &mut headers, &slices, to, NO_CONTROL, flags)?.count())
             });
             match outcome {
                 Ok(number) => sent += number,
