@@ -109,12 +109,11 @@ impl Feed {
     }
 
     /// Puts a datagram of `size` bytes, which is made if there is room for it, into the queue.
-    /// Gives who is to be woken, if the guest waits for something.
     pub(crate) fn deliver<D: FnOnce() -> Datagram>(
         &self,
         size: usize,
         datagram: D,
-    ) -> Result<Option<Waker>, Undelivered<D>> {
+    ) -> Result<(), Undelivered<D>> {
         let mut inbox = self.0.inbox();
         if inbox.over {
             return Err(Undelivered::Over(datagram));
@@ -127,7 +126,8 @@ impl Feed {
         inbox.bytes += datagram.bytes.len();
         inbox.queue.push_back(datagram);
         drop(inbox);
-        Ok(self.0.waker.take())
+        self.0.waker.wake();
+        Ok(())
     }
 
     /// Since when nothing has moved in either direction; `None` before the connection is there.

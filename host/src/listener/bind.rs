@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::num::NonZeroU32;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
@@ -81,7 +81,7 @@ impl Listening {
     pub(super) fn new(socket: Socket, address: Bound, options: &SocketOptions) -> io::Result<Self> {
         Ok(Self {
             file: None,
-            socket: register(socket.into())?,
+            socket: registered(socket.into(), Interest::READABLE)?,
             address,
             inherited: false,
             send_buffer: AtomicU32::new(options.send_buffer.map_or(0, NonZeroU32::get)),
@@ -139,12 +139,16 @@ fn one(listening: Listening) -> Vec<Made> {
 }
 
 /// Registers with the reactor. tokio's own listeners cannot tell that a client is there without
-/// accepting it, and a place is taken before a client is.
+/// accepting it, and a place is taken before a client is; its own sockets are registered for more
+/// than is asked of them here.
 #[expect(unsafe_code, reason = "tokio asks for a descriptor that stays what it is")]
-fn register(socket: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-    // SAFETY: the `AsyncFd` owns the `OwnedFd`, whose descriptor is open and the same until it is
+pub(super) fn registered<T>(socket: T, interest: Interest) -> io::Result<AsyncFd<T>>
+where
+    T: AsRawFd + Into<OwnedFd>,
+{
+    // SAFETY: the `AsyncFd` owns the socket, whose descriptor is open and the same until it is
     // dropped.
-    Ok(unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }?)
+    Ok(unsafe { AsyncFd::register_with_interest(socket, interest) }?)
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::{TcpStream, UnixStream};
 
+use self::bind::registered;
 use self::unix::SocketFile;
 use crate::address::Address;
 use crate::connection::Socket;
@@ -48,7 +49,7 @@ pub use self::handshake::{Handshaking, Shaken};
 pub use self::inherit::inherit;
 pub use self::life::{Counter, Counts, Life, Phase, Refused, State};
 pub use self::options::must_rebind;
-pub use self::udp::{Datagrams, JoinError, take_in};
+pub use self::udp::{Datagrams, JoinError, Work, take_in};
 
 /// As the number of a [`Life`]: that of another process.
 const SUCCESSOR: u64 = u64::MAX;

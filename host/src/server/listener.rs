@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
@@ -19,7 +20,9 @@ use crate::address::Address;
 use crate::admission::{Admission, Bounds, Entry, Gate, Opening};
 use crate::config::{ListenerConfig, Spawn, TlsStart, WhenFull};
 use crate::drain::Connections;
-use crate::listener::{Accepted, Bound, Counts, Gone, Life, Phase, State, accept_until, take_in};
+use crate::listener::{
+    Accepted, Bound, Counts, Gone, Life, Phase, State, Work, accept_until, take_in,
+};
 
 /// A listener of a server.
 #[derive(Debug)]
@@ -169,15 +172,19 @@ impl Listener {
             Socket::Stream(listening) => {
                 let (gate, service) = (self.gates.streams.clone(), Arc::clone(&services.streams));
                 tokio::spawn(async move {
-                    let start = |client, entry| hand_over(&service, client, entry);
+                    let start = |client, entry| drop(tokio::spawn(begin(&service, client, entry)));
                     accept_until(&*listening, &gate, &config, &service.life, start).await
                 })
             }
             Socket::Datagram(datagrams) => {
                 let (gate, service) = (self.gates.flows.clone(), Arc::clone(&services.flows));
-                tokio::spawn(async move {
-                    let start = |client, entry| hand_over(&service, client, entry);
-                    take_in(&datagrams, &gate, &config, &service.life, start).await
+                // Guests that compute go on here.
+                let away = Handle::current();
+                let socket = Arc::clone(&datagrams);
+                socket.spawn(async move {
+                    let start =
+                        |client, entry| -> Work { Box::pin(begin(&service, client, entry)) };
+                    take_in(&datagrams, &gate, &config, &service.life, away, start).await
                 })
             }
         }
@@ -264,14 +271,18 @@ impl Drain {
     }
 }
 
-/// Begins to serve a client, in a task of its own.
-fn hand_over(service: &Arc<Service>, client: Accepted, entry: Entry) {
-    // Not in the task, which begins later: a drain must know of it already.
+/// What is to be done to serve a client. A drain waits for it from now on.
+fn begin(
+    service: &Arc<Service>,
+    client: Accepted,
+    entry: Entry,
+) -> impl Future<Output = ()> + Send + use<> {
+    // Not in what is returned, which begins later: a drain must know of it already.
     let registration = service.connections.register();
     let (background, account) = (Arc::clone(&service.background), registration.account());
     let account = Arc::clone(account);
     let work = Box::pin(serve(Arc::clone(service), registration, client, entry));
-    tokio::spawn(async move { background.serve(&account, work).await });
+    async move { background.serve(&account, work).await }
 }
 
 /// Reports a loop that ends by itself: a server must not go on as if it accepted when nobody does.

@@ -35,7 +35,7 @@ impl Socket {
                 Made::Stream(listening) => Ok(Self::Stream(Arc::new(listening))),
                 Made::Datagram(made) => {
                     let address = made.address.to_string();
-                    let datagrams = Datagrams::new(made.socket, made.address)
+                    let datagrams = Datagrams::with_thread(made.socket, made.address)
                         .map_err(|source| StartError::Datagrams { address, source })?;
                     Ok(Self::Datagram(Arc::new(datagrams)))
                 }

@@ -5,7 +5,6 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Place;
 use std::sync::Arc;
-use std::task::Waker;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -71,14 +70,13 @@ impl Flows {
         self.feeds.is_empty()
     }
 
-    /// Hands a datagram of `size` bytes to its flow, and gives who is to be woken; `Over` if there
-    /// is none.
+    /// Hands a datagram of `size` bytes to its flow; `Over` if there is none.
     pub(super) fn deliver<D: FnOnce() -> Datagram>(
         &self,
         ends: &Ends,
         size: usize,
         datagram: D,
-    ) -> Result<Option<Waker>, Undelivered<D>> {
+    ) -> Result<(), Undelivered<D>> {
         match self.feeds.get(ends) {
             Some(feed) => feed.deliver(size, datagram),
             None => Err(Undelivered::Over(datagram)),

@@ -1,24 +1,25 @@
 //! The loop of a UDP socket: it takes datagrams in, hands each to the flow of its peer or begins
-//! one, and sends what flows have written. It never waits for a peer or a guest, and no error but
-//! the socket's own ends it.
+//! one, runs the guests that have got something, and sends what they have written. It never waits
+//! for a peer or a guest, and no error but the socket's own ends it.
 
 mod flows;
+mod guests;
 mod multicast;
 mod socket;
+mod thread;
 mod troubles;
-mod turns;
 
 use std::io;
-use std::task::Waker;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::MutexGuard;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use self::flows::Flows;
+use self::guests::Guests;
 use self::socket::{Arrived, BATCH, Incoming};
 use self::troubles::{Trouble, Troubles};
-use self::turns::Turns;
 use super::Accepted;
 use super::accept::Gone;
 use super::backoff::{Backoff, Verdict};
@@ -27,6 +28,7 @@ use crate::admission::{Entry, Gate};
 use crate::config::{ListenerConfig, UdpMode};
 use crate::connection::{Bounds, Datagram, Ended, Ends, Socket, Undelivered};
 
+pub use self::guests::Work;
 pub use self::multicast::JoinError;
 pub use self::socket::Datagrams;
 
@@ -37,7 +39,8 @@ const SENDS: usize = 8;
 /// takes nothing would hold up a reload.
 const FLUSH: Duration = Duration::from_secs(1);
 
-/// Takes datagrams in, as `life` asks, and hands each new flow to `start`.
+/// Takes datagrams in, as `life` asks, and hands each new flow to `start`, which gives the work that
+/// is to be done for it. The loop does it itself, or, where it takes long, a task in `away`.
 ///
 /// Flows begin only in [`Phase::Accepting`]. While the listener waits or is suspended, the flows
 /// that are open go on, and datagrams of other peers are dropped; where none is open nothing is
@@ -51,7 +54,8 @@ pub async fn take_in(
     gate: &Gate,
     config: &ListenerConfig,
     life: &Life,
-    start: impl FnMut(Accepted, Entry),
+    away: Handle,
+    start: impl FnMut(Accepted, Entry) -> Work,
 ) -> Result<(), Gone> {
     let flows = datagrams.flows.lock().await;
     let intake = Intake {
@@ -62,8 +66,7 @@ pub async fn take_in(
         start,
         flows,
         troubles: Troubles::default(),
-        turns: Turns::default(),
-        asleep: Vec::new(),
+        guests: Guests::new(datagrams, away),
         full: None,
     };
     intake.run().await
@@ -78,9 +81,7 @@ struct Intake<'a, F> {
     start: F,
     flows: MutexGuard<'a, Flows>,
     troubles: Troubles,
-    turns: Turns,
-    /// Who has got something, and is not awake yet.
-    asleep: Vec<Waker>,
+    guests: Guests,
     /// While the last newcomer found no place.
     full: Option<Condition<'a>>,
 }
@@ -107,7 +108,7 @@ enum Receiving {
     Failed(Duration, io::Error),
 }
 
-impl<F: FnMut(Accepted, Entry)> Intake<'_, F> {
+impl<F: FnMut(Accepted, Entry) -> Work> Intake<'_, F> {
     async fn run(mut self) -> Result<(), Gone> {
         let (life, config) = (self.life, self.config);
         let mut phases = life.phases();
@@ -140,8 +141,10 @@ impl<F: FnMut(Accepted, Entry)> Intake<'_, F> {
             } else {
                 Receiving::Done
             };
-            if sending == Sending::More || matches!(receiving, Receiving::More) {
-                // Fair to connections that are open: a busy socket gives way after a batch.
+            self.run_guests();
+            let goes_on = self.guests.can_go_on();
+            if goes_on || sending == Sending::More || matches!(receiving, Receiving::More) {
+                // Fair to other sockets: a busy one gives way after a batch.
                 tokio::task::yield_now().await;
                 continue;
             }
@@ -152,7 +155,8 @@ impl<F: FnMut(Accepted, Entry)> Intake<'_, F> {
                 woken = self.datagrams.ready(reads && pause.is_none(), sending == Sending::Blocked) => {
                     woken.map_err(|error| self.gone(error))?;
                 }
-                () = self.datagrams.outbox.filled() => self.turns.give().await,
+                () = self.datagrams.outbox.filled() => {}
+                () = self.guests.rings() => {}
                 // The life outlasts its loops.
                 _ = phases.changed() => {}
                 ended = self.flows.ended() => self.settle(ended, phase),
@@ -161,6 +165,12 @@ impl<F: FnMut(Accepted, Entry)> Intake<'_, F> {
                     tracing::info!("{}: over: {trouble}, {was}", self.datagrams.address());
                 }
             }
+        }
+    }
+
+    fn run_guests(&mut self) {
+        if self.guests.can_go_on() {
+            self.guests.run();
         }
     }
 
@@ -192,7 +202,9 @@ impl<F: FnMut(Accepted, Entry)> Intake<'_, F> {
                     for arrived in incoming.arrived() {
                         self.arrive(arrived, phase);
                     }
-                    self.wake();
+                    // Answers go out before more is taken in. What is left of them goes later.
+                    self.run_guests();
+                    self.send();
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Ok(Receiving::Done);
@@ -220,7 +232,6 @@ impl<F: FnMut(Accepted, Entry)> Intake<'_, F> {
             self.life.counts().truncated.add(1);
             self.note(Trouble::Cut, 1);
         }
-        self.turns.delivered();
         self.hand_over(ends, size, || Datagram { bytes: bytes.into(), size }, phase);
     }
 
@@ -233,7 +244,7 @@ impl<F: FnMut(Accepted, Entry)> Intake<'_, F> {
         phase: Phase,
     ) {
         match self.flows.deliver(&ends, size, datagram) {
-            Ok(waker) => self.asleep.extend(waker),
+            Ok(()) => {}
             Err(Undelivered::Full) => {
                 self.life.counts().dropped.add(1);
                 self.note(Trouble::SlowGuest, 1);
@@ -267,7 +278,8 @@ impl<F: FnMut(Accepted, Entry)> Intake<'_, F> {
             UdpMode::Flow => self.flows.begin(ends, datagram(), bounds, outbox),
             UdpMode::Datagram => self.flows.begin_single(ends, datagram(), bounds, outbox),
         };
-        (self.start)(Accepted(Socket::Flow(flow)), entry);
+        let work = (self.start)(Accepted(Socket::Flow(flow)), entry);
+        self.guests.take_in(work);
     }
 
     /// Goes on after the end of a flow: what it has not read begins another.
@@ -277,16 +289,6 @@ impl<F: FnMut(Accepted, Entry)> Intake<'_, F> {
         for datagram in ended.rest {
             self.hand_over(ends, datagram.size, || datagram, phase);
         }
-        self.wake();
-    }
-
-    /// Wakes the guests whose flows have got something.
-    fn wake(&mut self) {
-        match &self.asleep[..] {
-            [alone] => alone.wake_by_ref(),
-            all => self.turns.wake(all),
-        }
-        self.asleep.clear();
     }
 
     /// Sends what flows have written, a batch at most.
@@ -297,7 +299,6 @@ impl<F: FnMut(Accepted, Entry)> Intake<'_, F> {
         self.note(Trouble::Unsent, unsent);
         for _ in 0..SENDS {
             let mut datagrams = outbox.take(BATCH);
-            self.turns.took(datagrams.len());
             let Some(first) = datagrams.first() else { return Sending::Done };
             let (sent, blocked) = match self.datagrams.send(&datagrams) {
                 Ok(sent) => (sent, false),

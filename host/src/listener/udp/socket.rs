@@ -3,13 +3,14 @@
 //! `IPV6_RECVPKTINFO`, socket(7) `SO_RXQ_OVFL`.)
 
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{
     AtomicU32, AtomicU64,
     Ordering::{Relaxed, SeqCst},
 };
+use std::time::Duration;
 
 use nix::libc::{in_addr, in_pktinfo, in6_addr, in6_pktinfo};
 use nix::sys::socket::{
@@ -18,28 +19,38 @@ use nix::sys::socket::{
 };
 use socket2::SockRef;
 use tokio::io::Interest;
-use tokio::net::UdpSocket;
+use tokio::io::unix::AsyncFd;
 use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
 use super::flows::Flows;
 use super::multicast::Groups;
+use super::thread::Thread;
 use crate::connection::{Ends, Outbox, Outgoing, Source};
-use crate::listener::{Bound, Life, SUCCESSOR};
+use crate::listener::{Bound, Life, SUCCESSOR, registered};
 
 /// Datagrams that one call of the kernel takes or gives.
 pub(super) const BATCH: usize = 32;
+
+/// How often it is tried to send where the kernel cannot be asked to tell of room.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// A bound UDP socket, with the flows that share it. They last as long as this, whoever reads it
 /// meanwhile: a loop that goes on where another has stopped goes on with its flows.
 #[derive(Debug)]
 pub struct Datagrams {
-    pub(super) socket: UdpSocket,
+    /// Registered for reading only: otherwise the kernel would wake its thread for every datagram
+    /// that a peer has taken, because there is room for another.
+    pub(super) socket: AsyncFd<UdpSocket>,
     pub(super) address: Bound,
     pub(super) bound: SocketAddr,
     pub(super) groups: Groups,
     pub(super) outbox: Arc<Outbox>,
     /// The kernel's count of what it has dropped, as last seen.
     drops: AtomicU32,
+    /// Who runs its loop; `None` is the runtime that it was made in.
+    thread: Option<Arc<Thread>>,
     /// What the one loop that reads the socket has.
     pub(super) flows: Mutex<Flows>,
     /// The [`Life`] that goes on with it.
@@ -82,7 +93,7 @@ struct Header {
 impl Datagrams {
     /// Makes a socket that is bound and does not block ready to take in datagrams. It must run
     /// inside a tokio runtime.
-    pub fn new(socket: std::net::UdpSocket, address: Bound) -> io::Result<Self> {
+    pub fn new(socket: UdpSocket, address: Bound) -> io::Result<Self> {
         let bound = socket.local_addr()?;
         let set = |outcome: nix::Result<()>| outcome.map_err(io::Error::from);
         if bound.ip().is_unspecified() {
@@ -97,7 +108,7 @@ impl Datagrams {
             }
         }
         set(setsockopt(&socket, sockopt::RxqOvfl, &1))?;
-        let socket = UdpSocket::from_std(socket)?;
+        let socket = registered(socket, Interest::READABLE)?;
         Ok(Self {
             socket,
             address,
@@ -105,9 +116,38 @@ impl Datagrams {
             groups: Groups::default(),
             outbox: Arc::default(),
             drops: AtomicU32::new(0),
+            thread: None,
             flows: Mutex::default(),
             owner: AtomicU64::new(0),
         })
+    }
+
+    /// As [`Datagrams::new`], with a thread that runs the loop: one that is shared with few other
+    /// sockets.
+    pub fn with_thread(socket: UdpSocket, address: Bound) -> io::Result<Self> {
+        let thread = Thread::find()?;
+        let mut this = {
+            let _there = thread.enter();
+            Self::new(socket, address)?
+        };
+        this.thread = Some(thread);
+        Ok(this)
+    }
+
+    /// Runs `task` where its loop belongs.
+    pub fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        match &self.thread {
+            Some(thread) => thread.spawn(task),
+            None => tokio::spawn(task),
+        }
+    }
+
+    /// Who runs its loop, and has the timers of its guests.
+    pub(super) fn thread(&self) -> Option<Arc<Thread>> {
+        self.thread.as_ref().map(Arc::clone)
     }
 
     /// From now on another process receives here. The loop that reads it stops, and its flows get
@@ -139,13 +179,22 @@ impl Datagrams {
     /// Waits until there is something to read, or room to send, or an error; for ever if neither is
     /// wanted. Safe to cancel.
     pub(super) async fn ready(&self, read: bool, write: bool) -> io::Result<()> {
-        let interest = match (read, write) {
-            (true, true) => Interest::READABLE | Interest::WRITABLE,
-            (true, false) => Interest::READABLE,
-            (false, true) => Interest::WRITABLE,
-            (false, false) => return std::future::pending().await,
-        };
-        self.socket.ready(interest).await.map(|_| ())
+        tokio::select! {
+            heard = self.socket.readable(), if read => heard?.retain_ready(),
+            () = self.has_room(), if write => {}
+            else => std::future::pending().await,
+        }
+        Ok(())
+    }
+
+    /// Waits until there is room to send.
+    async fn has_room(&self) {
+        let another = self.duplicate().and_then(|socket| registered(socket, Interest::WRITABLE));
+        match another {
+            Ok(another) => drop(another.writable().await),
+            // There is no descriptor left to ask with.
+            Err(_) => sleep(LOOK).await,
+        }
     }
 
     /// Takes up to `most` datagrams that are there into `incoming`, which forgets what it had;
@@ -153,7 +202,7 @@ impl Datagrams {
     pub(super) fn receive(&self, incoming: &mut Incoming, most: usize) -> io::Result<u32> {
         incoming.taken.clear();
         let mut received = None;
-        let outcome = self.socket.try_io(Interest::READABLE, || {
+        let outcome = self.socket.try_io(Interest::READABLE, |_| {
             let Took { messages, drops } = incoming.receive(self, most)?;
             if messages == most {
                 return Ok(drops);
@@ -172,7 +221,7 @@ impl Datagrams {
     pub(super) fn send(&self, datagrams: &[Outgoing]) -> io::Result<usize> {
         let Some(first) = datagrams.first() else { return Ok(0) };
         let source = first.ends().source;
-        self.socket.try_io(Interest::WRITABLE, || match (source, self.bound) {
+        match (source, self.bound) {
             (None, _) => self.send_with(datagrams, &[], None),
             (Some(source), SocketAddr::V4(_)) => {
                 let info = info_4(source);
@@ -184,7 +233,7 @@ impl Datagrams {
                 let space = nix::cmsg_space!(in6_pktinfo);
                 self.send_with(datagrams, &[ControlMessage::Ipv6PacketInfo(&info)], Some(space))
             }
-        })
+        }
     }
 
     fn send_with(

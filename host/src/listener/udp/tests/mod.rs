@@ -38,10 +38,13 @@ struct Served {
     config: Arc<ListenerConfig>,
     gate: Gate,
     life: Arc<Life>,
-    sender: mpsc::UnboundedSender<Cell>,
+    work: Guest,
     cells: mpsc::UnboundedReceiver<Cell>,
     running: JoinHandle<Result<(), Gone>>,
 }
+
+/// What is done for a flow.
+type Guest = Arc<dyn Fn(Cell) -> Work + Send + Sync>;
 
 /// A connection, and the place that it has.
 struct Cell {
@@ -98,22 +101,32 @@ impl Served {
     }
 
     fn with(socket: std::net::UdpSocket, config: Arc<ListenerConfig>) -> Self {
+        let (sender, cells) = mpsc::unbounded_channel();
+        let hands_over = move |cell| {
+            let _ = sender.send(cell);
+            Box::pin(std::future::ready(())) as Work
+        };
+        Self { cells, ..Self::doing(socket, config, Arc::new(hands_over)) }
+    }
+
+    /// Its flows do not come to the test: this is done for each.
+    fn doing(socket: std::net::UdpSocket, config: Arc<ListenerConfig>, work: Guest) -> Self {
         let address = Bound::Udp(socket.local_addr().unwrap());
         let datagrams = Arc::new(Datagrams::new(socket, address).unwrap());
         let bounds =
             admission::Bounds { most: config.udp.max_flows, ..admission::Bounds::default() };
         let gate = Admission::new(1, number(1), 100).gate(&bounds, Opening::Datagram);
-        let (sender, cells) = mpsc::unbounded_channel();
         let life = Arc::new(Life::new(Phase::Accepting));
-        let running = run(&datagrams, &config, &gate, &life, &sender);
-        Self { datagrams, config, gate, life, sender, cells, running }
+        let running = run(&datagrams, &config, &gate, &life, &work);
+        let (_, cells) = mpsc::unbounded_channel();
+        Self { datagrams, config, gate, life, work, cells, running }
     }
 
     /// Another loop on the same socket.
     fn goes_on(&mut self) {
         self.life = Arc::new(Life::new(Phase::Accepting));
-        let Self { datagrams, config, gate, life, sender, .. } = self;
-        self.running = run(datagrams, config, gate, life, sender);
+        let Self { datagrams, config, gate, life, work, .. } = self;
+        self.running = run(datagrams, config, gate, life, work);
     }
 
     fn port(&self) -> u16 {
@@ -159,10 +172,10 @@ fn run(
     config: &Arc<ListenerConfig>,
     gate: &Gate,
     life: &Arc<Life>,
-    sender: &mpsc::UnboundedSender<Cell>,
+    work: &Guest,
 ) -> JoinHandle<Result<(), Gone>> {
     let (datagrams, config, gate) = (Arc::clone(datagrams), Arc::clone(config), gate.clone());
-    let (life, sender) = (Arc::clone(life), sender.clone());
+    let (life, work) = (Arc::clone(life), Arc::clone(work));
     let placement = Arc::new(Placement {
         listener: "l".into(),
         handler: "h".into(),
@@ -177,9 +190,9 @@ fn run(
         let start = |client: Accepted, entry| {
             let account = Arc::new(Account::new(1));
             let connection = Connection::new(client.into_socket(), account, Arc::clone(&placement));
-            let _ = sender.send(Cell { connection, _entry: entry });
+            work(Cell { connection, _entry: entry })
         };
-        take_in(&datagrams, &gate, &config, &life, start).await
+        take_in(&datagrams, &gate, &config, &life, Handle::current(), start).await
     })
 }
 

@@ -69,7 +69,7 @@ async fn a_call_that_took_all_there_was_is_not_repeated_until_there_is_more() {
     peer.connect(datagrams.bound).await.unwrap();
     let asks_kernel = || {
         let mut asked = false;
-        let _ = datagrams.socket.try_io(Interest::READABLE, || {
+        let _ = datagrams.socket.try_io(Interest::READABLE, |_| {
             asked = true;
             io::Result::Ok(())
         });
