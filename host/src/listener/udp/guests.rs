@@ -30,7 +30,7 @@ use super::thread::Thread;
 /// compute while other processors have nothing to do.
 const LONG: Duration = Duration::from_micros(500);
 
-/// What a guest may use in a round, if rounds take long: ten times of what moving a datagram takes.
+/// What a guest may use in a round, if rounds take long: ten times what moving a datagram takes.
 const LIGHT: Duration = Duration::from_micros(10);
 
 /// For so many times as long as a long round has taken, guests are watched, and newcomers begin in
@@ -186,10 +186,12 @@ impl Future for Resident {
         let polled = catch_unwind(AssertUnwindSafe(run));
         match polled.unwrap_or(Poll::Ready(())) {
             Poll::Ready(()) => Poll::Ready(None),
-            Poll::Pending if began.is_some_and(|began| cpu_time() - began > LIGHT) => {
-                Poll::Ready(self.work.take())
-            }
-            Poll::Pending => Poll::Pending,
+            Poll::Pending => match began {
+                Some(began) if cpu_time().saturating_sub(began) > LIGHT => {
+                    Poll::Ready(self.work.take())
+                }
+                _ => Poll::Pending,
+            },
         }
     }
 }

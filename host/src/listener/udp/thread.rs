@@ -2,12 +2,17 @@
 //! from thread to thread, which costs more than a datagram.
 
 use std::io;
+use std::num::NonZero;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 
 use tokio::runtime::{Builder, EnterGuard, Handle};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+
+/// Threads at most, however many processors there are: each needs three of the descriptors that are
+/// not for connections.
+const MOST: usize = 16;
 
 /// Those that there are, as many as processors at most: sockets beyond that share them.
 static THREADS: Mutex<Vec<Weak<Thread>>> = Mutex::new(Vec::new());
@@ -22,7 +27,7 @@ pub(super) struct Thread {
 impl Thread {
     /// One that has few sockets. Fails where the machine gives no thread, or no descriptors for it.
     pub(super) fn find() -> io::Result<Arc<Self>> {
-        let most = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let most = thread::available_parallelism().map_or(1, NonZero::get).min(MOST);
         let mut threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
         threads.retain(|thread| thread.strong_count() > 0);
         if threads.len() >= most

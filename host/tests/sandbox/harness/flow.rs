@@ -8,8 +8,9 @@ use portcell::Config;
 use portcell::admission::{Admission, Bounds, Opening};
 use portcell::config::UdpMode;
 use portcell::connection::Socket;
-use portcell::listener::{Accepted, Bound, Datagrams, Life, Phase, take_in};
+use portcell::listener::{Accepted, Bound, Datagrams, Life, Phase, Work, take_in};
 use tokio::net::UdpSocket;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::peer::within;
@@ -53,8 +54,11 @@ impl FlowPeer {
             let start = |client: Accepted, entry| {
                 places.push(entry);
                 found.take().unwrap().send(client.into_socket()).unwrap();
+                // The test serves it.
+                Box::pin(async {}) as Work
             };
-            take_in(&datagrams, &gate, &listener, &given, start).await.unwrap();
+            let away = Handle::current();
+            take_in(&datagrams, &gate, &listener, &given, away, start).await.unwrap();
         });
         let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         peer.connect(address).await.unwrap();
