@@ -320,24 +320,26 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn where_rounds_take_long_those_who_compute_leave_and_come_back() {
+        const LIGHT_ONES: usize = 20;
+
         let mut guests = guests();
-        let [mut light, mut heavy] = [(); 2].map(|()| Guest::of(&mut guests));
+        let mut heavy = Guest::of(&mut guests);
         for _ in 0..2 {
+            let mut light: Vec<_> = (0..LIGHT_ONES).map(|_| Guest::of(&mut guests)).collect();
             // The first round shows that it takes long, the second one by whom.
             for _ in 0..2 {
-                light.is_told(|| {});
                 heavy.is_told(|| computes(2 * LONG));
+                light.iter().for_each(|guest| guest.is_told(|| {}));
                 guests.run();
-                assert!(light.has_done() && heavy.has_done());
+                assert!(heavy.has_done() && light.iter_mut().all(Guest::has_done));
             }
+            // A machine can be slow at the wrong moment, but not for most of them.
+            assert!((LIGHT_ONES / 2..=LIGHT_ONES).contains(&guests.here.len()));
             heavy.is_told(|| {});
             guests.run();
             assert!(!heavy.has_done());
             others_run().await;
             assert!(heavy.has_done(), "it is a task");
-            light.is_told(|| {});
-            guests.run();
-            assert!(light.has_done());
             advance(STAY).await;
             heavy.is_told(|| {});
             others_run().await;

@@ -66,3 +66,26 @@ impl Thread {
         self.runtime.spawn(task)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn sockets_share_threads_and_the_last_one_ends_its_own() {
+        let found: Vec<_> = (0..3 * MOST).map(|_| Thread::find().unwrap()).collect();
+        let mut different: Vec<_> = found.iter().map(Arc::as_ptr).collect();
+        different.sort_unstable();
+        different.dedup();
+        let most = thread::available_parallelism().unwrap().get().min(MOST);
+        assert!((1..=most).contains(&different.len()), "{} of {most}", different.len());
+        let named = found[0].spawn(async { thread::current().name().map(str::to_owned) });
+        assert_eq!(named.await.unwrap().unwrap(), "udp");
+        let runtimes: Vec<_> = found.iter().map(|thread| thread.runtime.clone()).collect();
+        drop(found);
+        for runtime in runtimes {
+            // It takes tasks until it is gone.
+            while runtime.spawn(async {}).await.is_ok() {}
+        }
+    }
+}
