@@ -329,7 +329,9 @@ mod tests {
             // The first round shows that it takes long, the second one by whom.
             for _ in 0..2 {
                 heavy.is_told(|| computes(2 * LONG));
-                light.iter().for_each(|guest| guest.is_told(|| {}));
+                for guest in &light {
+                    guest.is_told(|| {});
+                }
                 guests.run();
                 assert!(heavy.has_done() && light.iter_mut().all(Guest::has_done));
             }
