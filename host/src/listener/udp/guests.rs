@@ -7,11 +7,11 @@
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{
     AtomicBool,
     Ordering::{Relaxed, SeqCst},
 };
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
@@ -29,6 +29,10 @@ use super::thread::Thread;
 /// CPU time that a round of guests may take. Without it datagrams would wait for guests that
 /// compute while other processors have nothing to do.
 const LONG: Duration = Duration::from_micros(500);
+
+/// CPU time after which those that were not run yet in a round leave. Without it newcomers that
+/// compute would hold up a socket one after the other.
+const OVER: Duration = Duration::from_millis(5);
 
 /// What a guest may use in a round, if rounds take long: ten times what moving a datagram takes.
 const LIGHT: Duration = Duration::from_micros(10);
@@ -51,8 +55,7 @@ pub(super) struct Guests {
     bell: Arc<Bell>,
     /// Until when each of them is watched.
     watch: Option<Instant>,
-    /// The same for them to see.
-    is_watched: Arc<AtomicBool>,
+    round: Arc<Round>,
     /// Where they go that compute.
     away: Handle,
     /// Their timers are that thread's, wherever they are.
@@ -76,7 +79,16 @@ struct Hearing<'a>(&'a Bell);
 /// One that is run here. Its output is what is left to do elsewhere.
 struct Resident {
     work: Option<Work>,
-    is_watched: Arc<AtomicBool>,
+    round: Arc<Round>,
+}
+
+/// The round that is run, for those that are run in it.
+#[derive(Debug, Default)]
+struct Round {
+    is_watched: AtomicBool,
+    /// When it began, by the clock and by the thread's CPU clock.
+    began: Mutex<Option<(std::time::Instant, Duration)>>,
+    is_over: AtomicBool,
 }
 
 impl Guests {
@@ -87,7 +99,7 @@ impl Guests {
             here: FuturesUnordered::new(),
             bell: Arc::default(),
             watch: None,
-            is_watched: Arc::default(),
+            round: Arc::default(),
             away,
             thread: datagrams.thread(),
             back,
@@ -124,8 +136,7 @@ impl Guests {
     pub(super) fn run(&mut self) {
         self.bell.rang.store(false, SeqCst);
         let is_watching = self.is_watching();
-        self.is_watched.store(is_watching, SeqCst);
-        let began = cpu_time();
+        let began = self.round.begins(is_watching);
         let waker = Waker::from(Arc::clone(&self.bell));
         let mut cx = Context::from_waker(&waker);
         while let Poll::Ready(Some(work)) = self.returning.poll_recv(&mut cx) {
@@ -143,8 +154,8 @@ impl Guests {
     }
 
     fn settle(&self, work: Work) {
-        let is_watched = Arc::clone(&self.is_watched);
-        self.here.push(Resident { work: Some(work), is_watched });
+        let round = Arc::clone(&self.round);
+        self.here.push(Resident { work: Some(work), round });
     }
 
     fn send_away(&self, work: Work) {
@@ -175,15 +186,43 @@ impl Drop for Guests {
     }
 }
 
+impl Round {
+    /// Gives the CPU time of its beginning.
+    fn begins(&self, is_watched: bool) -> Duration {
+        let began = cpu_time();
+        self.is_watched.store(is_watched, Relaxed);
+        self.is_over.store(false, Relaxed);
+        *self.began.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((std::time::Instant::now(), began));
+        began
+    }
+
+    /// Looks whether it is over. The CPU clock is asked where the other one, which costs nothing,
+    /// does not know.
+    fn goes_on(&self) {
+        let began = *self.began.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_over = began.is_some_and(|(clock, cpu)| {
+            clock.elapsed() > OVER && cpu_time().saturating_sub(cpu) > OVER
+        });
+        if is_over {
+            self.is_over.store(true, Relaxed);
+        }
+    }
+}
+
 impl Future for Resident {
     type Output = Option<Work>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let began = self.is_watched.load(Relaxed).then(cpu_time);
+        if self.round.is_over.load(Relaxed) {
+            return Poll::Ready(self.work.take());
+        }
+        let began = self.round.is_watched.load(Relaxed).then(cpu_time);
         let Some(work) = &mut self.work else { return Poll::Ready(None) };
         // What one panics with ends that one, as it would end a task. The panic is told already.
         let run = || pin!(unconstrained(work.as_mut())).poll(cx);
         let polled = catch_unwind(AssertUnwindSafe(run));
+        self.round.goes_on();
         match polled.unwrap_or(Poll::Ready(())) {
             Poll::Ready(()) => Poll::Ready(None),
             Poll::Pending => match began {
@@ -357,6 +396,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn those_who_are_not_run_before_a_round_is_over_are_run_elsewhere() {
+        let mut guests = guests();
+        let mut all: Vec<_> = (0..5).map(|_| Guest::of(&mut guests)).collect();
+        for guest in &all {
+            guest.is_told(|| computes(2 * OVER));
+        }
+        guests.run();
+        let done: Vec<_> = all.iter_mut().map(Guest::has_done).collect();
+        assert_eq!(done.iter().filter(|done| **done).count(), 1, "{done:?}");
+        others_run().await;
+        let done: Vec<_> = all.iter_mut().map(Guest::has_done).collect();
+        assert_eq!(done.iter().filter(|done| **done).count(), 4, "{done:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn newcomers_do_not_add_to_rounds_that_take_long() {
         let mut guests = guests();
         let heavy = Guest::of(&mut guests);
@@ -382,6 +436,8 @@ mod tests {
         one.is_told(|| panic!("on purpose"));
         other.is_told(|| {});
         guests.run();
+        // What is said of a panic can take longer than a round may.
+        others_run().await;
         assert!(other.has_done());
         assert!(one.orders.send(|| {}).is_err(), "it is gone");
     }
